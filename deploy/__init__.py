@@ -1,0 +1,1 @@
+"""How konsil is run."""

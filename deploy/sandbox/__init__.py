@@ -1,0 +1,1 @@
+"""A pretend hospital: its EHR, its outside PACS and their data."""

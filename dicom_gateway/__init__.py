@@ -1,0 +1,1 @@
+"""Prior imaging: pulled from outside PACS, reconciled, served and sent on."""

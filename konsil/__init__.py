@@ -1,0 +1,1 @@
+"""The kernel: what every program needs and none is about."""

@@ -1,0 +1,1 @@
+"""FHIR artefacts of the second-opinion case, as data."""

@@ -1,0 +1,1 @@
+"""SMART on FHIR app: ask for, give and receive a second opinion."""
