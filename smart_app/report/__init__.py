@@ -1,0 +1,1 @@
+"""The opinion: its words, its PDF, its resources and its signature."""

@@ -1,0 +1,97 @@
+"""What a consultant says in an opinion, before it becomes FHIR."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+QUESTIONS = {
+    "diagnosis": ("Diagnosis", ("agree", "refined", "changed", "indeterminate", "nothing-to-compare")),
+    "treatment": ("Treatment", ("agree", "modified", "alternative", "unable-to-say", "nothing-to-compare")),
+    "confidence": ("Confidence", ("high", "moderate", "low")),
+    "data-adequacy": ("Adequacy of the data", ("adequate", "limited", "inadequate")),
+    "first-subspecialty-review": ("First subspecialty review", ("yes", "no")),
+}
+VALUES = {
+    "agree": "Agree",
+    "refined": "Refined",
+    "changed": "Changed",
+    "indeterminate": "Indeterminate",
+    "nothing-to-compare": "Nothing to compare",
+    "modified": "Modified",
+    "alternative": "Alternative proposed",
+    "unable-to-say": "Unable to say",
+    "high": "High",
+    "moderate": "Moderate",
+    "low": "Low",
+    "adequate": "Adequate",
+    "limited": "Limited",
+    "inadequate": "Inadequate",
+    "yes": "Yes",
+    "no": "No",
+}
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who the opinion is about, as the reader's banner shows it."""
+
+    name: str
+    birth_date: date | None
+    sex: str
+    record_number: str
+    issuer: str
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """One record that the consultant looked at: `reference` as `Type/id`, `display` as people call it."""
+
+    reference: str
+    display: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One observation of the consultant with the numbers (from 1) of the reviewed records that show it."""
+
+    text: str
+    sources: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """The whole report.  `answer` is one paragraph; `concordance` maps the keys of QUESTIONS to a value."""
+
+    answer: str
+    concordance: dict[str, str]
+    findings: tuple[Finding, ...]
+    recommendations: tuple[str, ...]
+    patient_version: str
+    reviewed: tuple[Reviewed, ...]
+
+    def missing(self) -> list[str]:
+        """What stands in the way of signing (case model, rule 4), as sentences; empty when nothing does."""
+        gaps = []
+        if not self.answer.strip():
+            gaps.append("Answer the question in a paragraph.")
+        gaps += [
+            f"Choose a value for “{title}”."
+            for key, (title, values) in QUESTIONS.items()
+            if self.concordance.get(key) not in values
+        ]
+        if not self.reviewed:
+            gaps.append("Name at least one record or study that you reviewed.")
+        return gaps
+
+
+@dataclass(frozen=True)
+class Letterhead:
+    """What stands around the opinion on paper.  `signed_at` carries its zone."""
+
+    person: Person
+    question: str
+    case_number: str
+    asked_by: str
+    author: str
+    author_title: str
+    organization: str
+    signed_at: datetime
