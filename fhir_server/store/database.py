@@ -1,0 +1,73 @@
+"""The driver seam: SQLAlchemy composes and compiles a statement once, a bare driver runs it.
+
+`connect("sqlite:////path.db")` or `connect("postgresql://user:pw@host/name")` gives a `Database`. Rows are read by
+column name (`row["name"]`) on both. Columns hold integers, floats, text, bytes and booleans; on SQLite a boolean comes
+back as 0 or 1.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Literal, Protocol
+
+from sqlalchemy import Executable
+
+Parameters = Mapping[str, Any]
+Dialect = Literal["sqlite", "postgresql"]
+
+
+class Row(Protocol):
+    """One row, read by column name."""
+
+    def __getitem__(self, key: Any, /) -> Any:
+        """The value of a column."""
+
+    def keys(self) -> Iterable[str]:
+        """The columns' names."""
+
+
+class Contention(Exception):
+    """Another transaction was in the way (deadlock, serialization, unique key): run the whole transaction again."""
+
+
+class Transaction(Protocol):
+    """An open write transaction; it sees its own writes."""
+
+    dialect: Dialect
+
+    async def fetch(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[Row]:
+        """Run a statement and give its rows (SELECT, or DML with RETURNING)."""
+
+    async def execute(self, statement: Executable, parameters: Parameters | None = None) -> int:
+        """Run a statement and give the number of rows it touched."""
+
+    async def execute_many(self, statement: Executable, parameters: Sequence[Parameters]) -> None:
+        """Run one statement with many parameter sets; all sets have the same names."""
+
+
+class Database(Protocol):
+    """A connected database."""
+
+    dialect: Dialect
+
+    async def fetch(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[Row]:
+        """Run a SELECT outside any transaction, on a reading connection."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Open a write transaction: committed at the end, rolled back on any error.
+
+        Raises Contention (also at commit) when the transaction should be run again.
+        """
+
+    async def close(self) -> None:
+        """Close every connection."""
+
+
+async def connect(url: str, connections: int = 10) -> Database:
+    """Open the database of a URL; `connections` is the size of the pool."""
+    if url.startswith("sqlite:///"):
+        from fhir_server.store.sqlite import SqliteDatabase
+
+        return await SqliteDatabase.open(url.removeprefix("sqlite:///"), readers=min(connections, 4))
+    from fhir_server.store.postgresql import PostgresqlDatabase
+
+    return await PostgresqlDatabase.open(url, connections)

@@ -1,0 +1,167 @@
+"""Tables of the FHIR store: current resources, history, narrow typed index rows.
+
+Plain columns only (integers, floats, text, bytes, booleans) without Python-side defaults: the driver seam runs
+compiled SQL and nothing else of SQLAlchemy. Times are microseconds since the epoch. Each index row repeats the
+resource's patient as a 64-bit key, so that every parameter can be read value first or patient first. Hashes only choose
+rows; the full text beside them decides, so a collision cannot leak.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+)
+from sqlalchemy.types import TypeEngine
+
+metadata = MetaData()
+
+# Ranges of text are compared by bytes on both databases.
+BYTEWISE: TypeEngine[str] = Text().with_variant(Text(collation="C"), "postgresql")
+ROW_ID: TypeEngine[int] = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _state_columns() -> list[Column[object]]:
+    """What a version of a resource carries, the same in `resource` and `history`."""
+    return [
+        Column("resource_type", Text, nullable=False),
+        Column("resource_id", Text, nullable=False),
+        Column("version_id", Integer, nullable=False),
+        Column("last_updated", BigInteger, nullable=False),
+        Column("patient", Text),
+        Column("organization", Text),
+        Column("quarantined", Boolean, nullable=False),
+        Column("content", LargeBinary),
+        Column("subject", Text),
+        Column("client_id", Text),
+        Column("fhir_user", Text),
+    ]
+
+
+# One row for each living resource; `row_id` stays the same over its versions. `moment` is its main clinical date.
+resource = Table(
+    "resource",
+    metadata,
+    Column("row_id", ROW_ID, primary_key=True, autoincrement=False),
+    *_state_columns(),
+    Column("moment", BigInteger, nullable=False),
+    Index("resource_identity", "resource_type", "resource_id", unique=True),
+    Index("resource_in_order", "resource_type", "row_id"),
+    Index("resource_last_updated", "resource_type", "last_updated", "row_id"),
+    Index("resource_moment", "resource_type", "moment", "row_id"),
+    Index("resource_patient", "patient", "resource_type", "moment", "row_id"),
+    Index("resource_everything_updated", "last_updated", "row_id"),
+)
+
+# Every superseded version and every deletion (content is NULL there). `interaction`: create, update or delete.
+history = Table(
+    "history",
+    metadata,
+    Column("row_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("version_id", Integer, primary_key=True, autoincrement=False),
+    *[column for column in _state_columns() if column.name != "version_id"],
+    Column("interaction", Text, nullable=False),
+    Index("history_identity", "resource_type", "resource_id", "version_id", unique=True),
+    Index("history_last_updated", "resource_type", "last_updated", "row_id"),
+    Index("history_everything_updated", "last_updated", "row_id"),
+)
+
+# Small numbers for (resource type, search parameter code), given once and never changed.
+search_parameter = Table(
+    "search_parameter",
+    metadata,
+    Column("parameter", SmallInteger, primary_key=True, autoincrement=False),
+    Column("resource_type", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("expression", Text),
+    Index("search_parameter_code", "resource_type", "code", unique=True),
+)
+
+# Values that belong to this database: the key that signs paging cursors.
+database_value = Table("database_value", metadata, Column("name", Text, primary_key=True), Column("value", LargeBinary))
+
+
+def _index_table(
+    name: str, *columns: Column[object], value_first: tuple[str, ...], patient_first: bool = True
+) -> Table:
+    """A typed index table with its two orders: value first, and patient first."""
+    orders = [Index(f"{name}_value", "parameter", *value_first, "row_id"), Index(f"{name}_row", "row_id", "parameter")]
+    if patient_first:
+        orders.append(Index(f"{name}_patient", "patient_key", "parameter", value_first[0], "moment", "row_id"))
+    return Table(
+        name,
+        metadata,
+        Column("row_id", BigInteger, nullable=False),
+        Column("parameter", SmallInteger, nullable=False),
+        Column("patient_key", BigInteger),
+        Column("moment", BigInteger, nullable=False),
+        *columns,
+        *orders,
+    )
+
+
+index_token = _index_table(
+    "index_token",
+    Column("code_hash", BigInteger, nullable=False),
+    Column("system", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    value_first=("code_hash", "moment"),
+)
+index_string = _index_table(
+    "index_string",
+    Column("value", BYTEWISE, nullable=False),
+    Column("exact", Text, nullable=False),
+    value_first=("value",),
+    patient_first=False,
+)
+index_date = _index_table(
+    "index_date",
+    Column("low", BigInteger, nullable=False),
+    Column("high", BigInteger, nullable=False),
+    value_first=("low", "high"),
+)
+index_number = _index_table(
+    "index_number",
+    Column("low", Double, nullable=False),
+    Column("high", Double, nullable=False),
+    value_first=("low",),
+    patient_first=False,
+)
+index_quantity = _index_table(
+    "index_quantity",
+    Column("code_hash", BigInteger, nullable=False),
+    Column("system", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("low", Double, nullable=False),
+    Column("high", Double, nullable=False),
+    value_first=("code_hash", "low"),
+)
+index_reference = _index_table(
+    "index_reference",
+    Column("target_hash", BigInteger, nullable=False),
+    Column("target_type", Text, nullable=False),
+    Column("target_id", Text, nullable=False),
+    Column("url", Text),
+    value_first=("target_hash", "moment"),
+)
+index_uri = _index_table(
+    "index_uri", Column("value", BYTEWISE, nullable=False), value_first=("value",), patient_first=False
+)
+
+INDEX_TABLES = {
+    "token": index_token,
+    "string": index_string,
+    "date": index_date,
+    "number": index_number,
+    "quantity": index_quantity,
+    "reference": index_reference,
+    "uri": index_uri,
+}
