@@ -1,1 +1,0 @@
-"""Alembic revisions of the gateway's database (version table `alembic_version_dicom`)."""

@@ -1,0 +1,54 @@
+"""`konsil app`: serve the screens, run the worker, provision keys and tenants."""
+
+from pathlib import Path
+
+import click
+
+from konsil.celery_app import run_worker
+from konsil.telemetry import configure_logging
+from smart_app.settings import Settings
+
+
+@click.group()
+def app() -> None:
+    """The screens: requests, cases, reports."""
+
+
+@app.command()
+def serve() -> None:
+    """Serve the screens over HTTP."""
+    import uvicorn
+
+    from smart_app.app import create_app
+
+    configure_logging("app")
+    settings = Settings()
+    options = {"log_config": None, "access_log": False, "timeout_graceful_shutdown": 3}
+    uvicorn.run(create_app(settings), host=settings.host, port=settings.port, **options)  # type: ignore[arg-type]
+
+
+@app.command()
+def worker() -> None:
+    """Run the worker: finds signed reports, writes them back."""
+    from smart_app.jobs import create_worker
+
+    configure_logging("app-worker")
+    run_worker(create_worker(Settings()))
+
+
+@app.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def provision(file: Path) -> None:
+    """Take keys and tenants from FILE (JSON); may be run again at any time."""
+    from konsil.database import sync_engine
+    from konsil.migrate import upgrade
+    from smart_app.app import VERSION_TABLE
+    from smart_app.store.provisioned import ProvisionedStore
+    from smart_app.tenants import Provision
+
+    settings = Settings()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    upgrade(settings.database, "smart_app", VERSION_TABLE)
+    content = Provision.model_validate_json(file.read_bytes())
+    ProvisionedStore(sync_engine(settings.database)).provision(content)
+    click.echo(f"{len(content.tenants)} hospitals and the app's keys are in place.")

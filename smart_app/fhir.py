@@ -1,0 +1,158 @@
+"""A small FHIR R4 client: plain resources in and out, a person's or a system's token, pages followed only at home.
+
+https://hl7.org/fhir/R4/http.html
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urljoin
+
+import httpx
+import orjson
+
+from smart_app.errors import FhirFailure, NotFound, Unavailable
+from smart_app.outcome import sentences
+from smart_app.settings import origin_of
+
+Resource = dict[str, Any]
+Parameters = Mapping[str, str | Sequence[str]]
+TokenSource = Callable[[], Awaitable[str]]
+
+JSON = "application/fhir+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search gave: matches, what came along by _include, and whether there is more than was asked for."""
+
+    matches: list[Resource] = field(default_factory=list)
+    included: list[Resource] = field(default_factory=list)
+    cut: bool = False
+
+
+class FhirClient:
+    """One FHIR server for one person.  Raises FhirFailure (with the server's sentences), NotFound and Unavailable."""
+
+    def __init__(self, http: httpx.AsyncClient, base: str, token: TokenSource) -> None:
+        self._http = http
+        self.base = base.rstrip("/")
+        self._token = token
+
+    async def read(self, reference: str) -> Resource:
+        """Read a resource by its relative reference.  http.html#read"""
+        return await self._json("GET", reference)
+
+    async def find(self, reference: str | None) -> Resource | None:
+        """Read a resource that may be gone, or not ours to see: None then."""
+        if not reference:
+            return None
+        try:
+            return await self.read(reference)
+        except NotFound:
+            return None
+        except FhirFailure as failure:
+            if failure.status in (403, 410):
+                return None
+            raise
+
+    async def search(self, resource_type: str, parameters: Parameters, most: int = 200) -> Found:
+        """Search one type, at most `most` matches over as many pages as that takes.  http.html#search"""
+        found = Found()
+        bundle = await self._json("GET", resource_type, params=_pairs({"_count": str(min(most, 100)), **parameters}))
+        while True:
+            _sort_into(found, bundle)
+            following = self._next(bundle)
+            if following is None or len(found.matches) >= most:
+                return Found(found.matches[:most], found.included, following is not None)
+            bundle = await self._json("GET", following)
+
+    async def history(self, reference: str) -> list[Resource]:
+        """All versions of a resource, newest first.  http.html#history"""
+        found = Found()
+        bundle = await self._json("GET", f"{reference}/_history", params=[("_count", "100")])
+        while True:
+            found.matches.extend(entry["resource"] for entry in bundle.get("entry", []) if "resource" in entry)
+            following = self._next(bundle)
+            if following is None:
+                return found.matches
+            bundle = await self._json("GET", following)
+
+    async def create(self, resource: Resource, if_none_exist: str | None = None) -> Resource:
+        """Create, conditionally if criteria are given.  http.html#ccreate"""
+        headers = {"If-None-Exist": if_none_exist} if if_none_exist else {}
+        return await self._json("POST", resource["resourceType"], resource=resource, headers=headers)
+
+    async def update(self, resource: Resource) -> Resource:
+        """Update the version that was read: If-Match from `meta.versionId`.  http.html#concurrency"""
+        version = resource.get("meta", {}).get("versionId")
+        headers = {"If-Match": f'W/"{version}"'} if version else {}
+        path = f"{resource['resourceType']}/{resource['id']}"
+        return await self._json("PUT", path, resource=resource, headers=headers)
+
+    async def conditional_update(self, resource: Resource, criteria: str) -> Resource:
+        """Update what the criteria find.  http.html#cond-update"""
+        return await self._json("PUT", f"{resource['resourceType']}?{criteria}", resource=resource)
+
+    async def transaction(self, bundle: Resource) -> Resource:
+        """Send a transaction: all or nothing.  http.html#transaction"""
+        return await self._json("POST", "", resource=bundle, timeout=60)
+
+    async def binary(self, url: str) -> tuple[bytes, str]:
+        """Fetch the bytes of an attachment; only from this server's origin, since the token goes along."""
+        answer = await self._send("GET", url, headers={"Accept": "*/*"})
+        return answer.content, answer.headers.get("content-type", "application/octet-stream")
+
+    def _next(self, bundle: Resource) -> str | None:
+        return next((link["url"] for link in bundle.get("link", []) if link.get("relation") == "next"), None)
+
+    def _address(self, path: str) -> str:
+        address = urljoin(f"{self.base}/", path)
+        if origin_of(address) != origin_of(self.base):
+            raise FhirFailure(502, ["The server pointed to an address elsewhere; it was not followed."])
+        return address if path else self.base
+
+    async def _json(self, method: str, path: str, *, resource: Resource | None = None, **options: Any) -> Resource:
+        headers = {"Accept": JSON, "Prefer": "return=representation", **options.pop("headers", {})}
+        if resource is not None:
+            headers["Content-Type"] = JSON
+            options["content"] = orjson.dumps(resource)
+        answer = await self._send(method, path, headers=headers, **options)
+        content: Resource = orjson.loads(answer.content) if answer.content else {}
+        return content
+
+    async def _send(self, method: str, path: str, *, headers: dict[str, str], **options: Any) -> httpx.Response:
+        authorized = {**headers, "Authorization": f"Bearer {await self._token()}"}
+        try:
+            answer = await self._http.request(method, self._address(path), headers=authorized, **options)
+        except httpx.HTTPError as error:
+            raise Unavailable(
+                "The record server does not answer.", "Nothing was lost. Try again in a moment."
+            ) from error
+        if answer.status_code == 404:
+            raise NotFound("The record does not exist, or is not yours to see.")
+        if answer.status_code >= 400:
+            raise FhirFailure(answer.status_code, sentences(answer))
+        return answer
+
+
+def _pairs(parameters: Parameters) -> list[tuple[str, str]]:
+    """Query pairs; a list of values becomes the same parameter several times (AND)."""
+    pairs: list[tuple[str, str]] = []
+    for name, value in parameters.items():
+        pairs.extend((name, each) for each in ([value] if isinstance(value, str) else value))
+    return pairs
+
+
+def _sort_into(found: Found, bundle: Resource) -> None:
+    for entry in bundle.get("entry", []):
+        resource, mode = entry.get("resource"), entry.get("search", {}).get("mode", "match")
+        if resource is None or resource["resourceType"] == "OperationOutcome":
+            continue
+        known = found.matches if mode == "match" else found.included
+        if not any(_same(resource, other) for other in known):  # Oracle Health repeats ids over pages
+            known.append(resource)
+
+
+def _same(one: Resource, other: Resource) -> bool:
+    return one.get("id") == other.get("id") and one["resourceType"] == other["resourceType"]

@@ -1,0 +1,1 @@
+"""Alembic migrations of smart_app; run by `konsil.migrate`."""

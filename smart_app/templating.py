@@ -1,0 +1,32 @@
+"""Jinja2 as the pages use it: always escaped, undefined names are errors, words for dates and names as filters."""
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from smart_app import words
+from smart_app.settings import Settings
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def environment(settings: Settings) -> Environment:
+    """The template environment; times are shown in the settings' zone."""
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    clock = words.Clock(settings.time_zone)
+    made.filters.update(
+        day=clock.day,
+        moment=clock.moment,
+        ago=clock.ago,
+        age=words.age,
+        person=words.person_name,
+        concept=words.concept,
+        sentence_list=words.sentence_list,
+    )
+    return made

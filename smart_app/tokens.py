@@ -1,0 +1,95 @@
+"""Tokens of a launch, renewed when they end; two requests at once renew once.
+
+A refresh token is used once: the answer replaces it, or keeps the old one when the server sends none (Cerner).
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from typing import Literal
+
+from anyio.to_thread import run_sync
+
+from smart_app.errors import LaunchRefused, SignedOut
+from smart_app.launches import Grant, Launch, Tokens
+from smart_app.services import Services
+from smart_app.tenants import NamedKey, Tenant
+
+Party = Literal["ehr", "own"]
+
+
+class TokenKeeper:
+    """Gives out access tokens of launches."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def access_token(self, launch: Launch, party: Party) -> str:
+        """A usable access token at the EHR or at our own server.  Raises SignedOut when it ended for good."""
+        grant = await self._grant(launch, party)
+        if grant.fresh():
+            return grant.access_token
+        async with self._locks[launch.id]:
+            grant = await self._grant(launch, party)
+            return grant.access_token if grant.fresh() else await self._renew(launch, party, grant)
+
+    async def _grant(self, launch: Launch, party: Party) -> Grant:
+        tokens = await run_sync(self.services.sessions.tokens, launch.id)
+        grant: Grant | None = getattr(tokens, party) if tokens else None
+        if grant is None:
+            raise SignedOut("This sign-in has ended.", _how_to_return(launch))
+        return grant
+
+    async def _renew(self, launch: Launch, party: Party, grant: Grant) -> str:
+        if grant.refresh_token is None:
+            raise SignedOut("This sign-in has ended.", _how_to_return(launch))
+        form = {"grant_type": "refresh_token", "refresh_token": grant.refresh_token}
+        key, base, origins = await self._server(launch, party)
+        oauth = self.services.oauth(origins)
+        endpoints = await oauth.discover(base, origins)
+        try:
+            answer = await oauth.token(key.for_token_url(endpoints.token), form)
+        except LaunchRefused as error:
+            raise SignedOut("This sign-in has ended.", _how_to_return(launch)) from error
+        renewed = answer.grant.model_copy(update={"refresh_token": answer.grant.refresh_token or grant.refresh_token})
+        tokens = await run_sync(self.services.sessions.tokens, launch.id)
+        if tokens is not None:
+            await run_sync(self.services.sessions.replace_tokens, launch.id, _with(tokens, party, renewed))
+        return renewed.access_token
+
+    async def _server(self, launch: Launch, party: Party) -> tuple[NamedKey, str, frozenset[str]]:
+        if party == "own":
+            return await own_key(self.services), self.services.settings.fhir_base_url, self.services.own_origins()
+        tenant = await run_sync(self.services.provisioned.by_name, launch.tenant or "")
+        if tenant is None:
+            raise SignedOut("This hospital is no longer connected.")
+        return await tenant_key(self.services, tenant), tenant.fhir_base, tenant.origins()
+
+
+async def own_key(services: Services) -> NamedKey:
+    """The app's key at our own server.  Raises SignedOut before the app is provisioned."""
+    key = await run_sync(services.provisioned.key, "client")
+    if key is None:
+        raise SignedOut("The app has not been set up yet.", "An administrator runs `konsil app provision`.")
+    return key
+
+
+async def tenant_key(services: Services, tenant: Tenant) -> NamedKey:
+    """The app's key at a hospital: the hospital's own, else the app's."""
+    key = tenant.key or (await own_key(services)).key
+    return NamedKey(client_id=tenant.client_id, key=key)
+
+
+def _with(tokens: Tokens, party: Party, grant: Grant) -> Tokens:
+    return tokens.model_copy(update={party: grant})
+
+
+def _how_to_return(launch: Launch) -> str:
+    return "Open the app again from the patient's chart." if launch.tenant else "Sign in again; your drafts are kept."
+
+
+def life_end(tokens: Tokens, hours: float) -> float:
+    """When a launch ends: with its token at our server, or with the session when that can be renewed."""
+    longest = time.time() + hours * 3600
+    return longest if tokens.own.refresh_token else min(longest, tokens.own.expires_at)

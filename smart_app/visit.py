@@ -1,0 +1,123 @@
+"""One request of a signed-in person within a launch: what every page gets, and the way pages become routes."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from anyio.to_thread import run_sync
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from smart_app.errors import Forbidden, SignedOut
+from smart_app.fhir import FhirClient
+from smart_app.launches import Launch
+from smart_app.services import Services
+from smart_app.session import secret_of
+from smart_app.tenants import Tenant
+from smart_app.tokens import TokenKeeper
+
+
+@dataclass(frozen=True, slots=True)
+class NavItem:
+    """An entry of the navigation: shown to those roles; `current` on its own page."""
+
+    title: str
+    path: str
+    icon: str
+    roles: tuple[str, ...]
+    current: bool = False
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A request, the launch it belongs to, and the two FHIR servers as this person may use them."""
+
+    request: Request
+    services: Services
+    launch: Launch
+    tenant: Tenant | None
+
+    @cached_property
+    def fhir(self) -> FhirClient:
+        """Our own server, with this person's token."""
+        http = self.services.clients.for_origins(self.services.own_origins())
+        return FhirClient(http, self.services.settings.fhir_base_url, self.own_token)
+
+    @cached_property
+    def ehr(self) -> FhirClient:
+        """The hospital's server, with the token of this launch.  Raises Forbidden after a standalone sign-in."""
+        if self.tenant is None:
+            raise Forbidden("This needs the hospital's record.", "Open the app from the patient's chart.")
+        keeper: TokenKeeper = self.request.app.state.tokens
+        http = self.services.clients.for_origins(self.tenant.origins())
+        return FhirClient(http, self.tenant.fhir_base, lambda: keeper.access_token(self.launch, "ehr"))
+
+    async def own_token(self) -> str:
+        """This person's token at our server: for the FHIR client, and for the gateway, which takes the same one."""
+        keeper: TokenKeeper = self.request.app.state.tokens
+        return await keeper.access_token(self.launch, "own")
+
+    @property
+    def is_htmx(self) -> bool:
+        """Whether a fragment is wanted rather than a page."""
+        return self.request.headers.get("HX-Request") == "true"
+
+    def url(self, path: str = "") -> str:
+        """An address within this launch."""
+        return f"/l/{self.launch.id}/{path}"
+
+    def navigation(self) -> list[NavItem]:
+        """The entries this person may use, the current page's marked."""
+        here = self.request.url.path
+        mine = [item for item in self.request.app.state.navigation if self.launch.has_role(*item.roles)]
+        return [replace(item, current=here.startswith(self.url(item.path))) for item in mine]
+
+    def require(self, *roles: str) -> None:
+        """Raise Forbidden unless the person has one of the roles: spares them a page that could show nothing."""
+        if not self.launch.has_role(*roles):
+            raise Forbidden("This page belongs to another role.", "Sign in with the account that has it.")
+
+    def render(self, template: str, status_code: int = 200, /, **values: Any) -> HTMLResponse:
+        """A template with the launch's own values beside the page's."""
+        body = self.services.templates.get_template(template).render(
+            visit=self, launch=self.launch, tenant=self.tenant, url=self.url, settings=self.services.settings, **values
+        )
+        return HTMLResponse(body, status_code)
+
+    def go(self, path: str) -> Response:
+        """See other, within the launch.  An HTMX request is told to load the whole page."""
+        if self.is_htmx:
+            return Response(status_code=204, headers={"HX-Redirect": self.url(path)})
+        return RedirectResponse(self.url(path), 303)
+
+    async def form(self) -> FormData:
+        """The posted form; files over the limit end in a 413 by Starlette."""
+        limit = self.services.settings.upload_megabytes * 1024 * 1024
+        return await self.request.form(max_part_size=limit, max_files=4)
+
+
+Handler = Callable[[Visit], Awaitable[Response]]
+
+
+def page(path: str, handler: Handler, methods: tuple[str, ...] = ("GET",)) -> Route:
+    """A route below `/l/{launch}/`: the launch is looked up in this browser's session on every request."""
+
+    async def endpoint(request: Request) -> Response:
+        return await handler(await visit_of(request))
+
+    return Route(f"/l/{{launch}}/{path}", endpoint, methods=list(methods), name=path)
+
+
+async def visit_of(request: Request) -> Visit:
+    """The visit of a request.  Raises SignedOut when the launch is not this browser's, or has ended."""
+    services: Services = request.app.state.services
+    launch_id, secret = str(request.path_params["launch"]), secret_of(request)
+    launch = await run_sync(services.sessions.find_launch, launch_id, secret) if secret else None
+    if launch is None:
+        raise SignedOut("This sign-in has ended, or was made in another window.", "Open the app again, or sign in.")
+    tenant = await run_sync(services.provisioned.by_name, launch.tenant) if launch.tenant else None
+    request.scope["konsil.frame_ancestors"] = tenant.frame_origins if tenant else ()
+    return Visit(request, services, launch, tenant)

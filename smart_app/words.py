@@ -1,0 +1,131 @@
+"""FHIR values in words: names, dates, ages, concepts.  Pure."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo
+
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def parse_moment(value: str) -> datetime | None:
+    """A FHIR instant or dateTime with a time as an aware datetime; None for anything less.  datatypes.html#dateTime"""
+    if "T" not in value:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class Clock:
+    """Dates and times as people say them, in one time zone (empty: the machine's)."""
+
+    def __init__(self, time_zone: str = "") -> None:
+        self.zone: tzinfo | None = ZoneInfo(time_zone) if time_zone else None
+
+    def now(self) -> datetime:
+        """The present, in this zone."""
+        return datetime.now(UTC).astimezone(self.zone)
+
+    def local(self, value: str) -> datetime | None:
+        """A FHIR dateTime in this zone."""
+        moment = parse_moment(value)
+        return moment.astimezone(self.zone) if moment else None
+
+    def day(self, value: str | None) -> str:
+        """`3 Nov 2026`; a partial date stays partial (`Nov 2026`, `2026`)."""
+        if not value:
+            return ""
+        moment = self.local(value)
+        parts = (moment.date().isoformat() if moment else value[:10]).split("-")
+        words = [str(int(part)) if place else part for place, part in enumerate(parts)]
+        if len(words) > 1:
+            words[1] = MONTHS[int(parts[1]) - 1]
+        return " ".join(reversed(words))
+
+    def moment(self, value: str | None) -> str:
+        """`today 16:40`, `yesterday 16:40`, `Tue 3 Nov, 16:40`, with the year when it is another one."""
+        local = self.local(value) if value else None
+        if local is None:
+            return self.day(value)
+        time, days = local.strftime("%H:%M"), (self.now().date() - local.date()).days
+        if days in (0, 1):
+            return f"{'yesterday' if days else 'today'} {time}"
+        year = f" {local.year}" if local.year != self.now().year else ""
+        return f"{local.strftime('%a')} {local.day} {MONTHS[local.month - 1]}{year}, {time}"
+
+    def ago(self, value: str | None) -> str:
+        """`just now`, `5 minutes ago`, `3 hours ago`, `2 days ago`; a date when it is older than two weeks."""
+        local = self.local(value) if value else None
+        if local is None:
+            return self.day(value)
+        passed = self.now() - local
+        for limit, unit, name in (
+            (timedelta(minutes=1), timedelta(0), ""),
+            (timedelta(hours=1), timedelta(minutes=1), "minute"),
+            (timedelta(days=1), timedelta(hours=1), "hour"),
+            (timedelta(days=14), timedelta(days=1), "day"),
+        ):
+            if passed < limit:
+                return f"{counted(int(passed / unit), name)} ago" if name else "just now"
+        return self.day(value)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 image`, `212 images`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def sentence_list(items: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else "".join(items)
+
+
+def person_name(resource: Mapping[str, Any] | None) -> str:
+    """The name of a Patient, Practitioner or RelatedPerson: official before usual before any, as it stands there."""
+    names = (resource or {}).get("name") or []
+    if isinstance(names, str):
+        return names
+    ranked = sorted(
+        names,
+        key=lambda name: ("official", "usual").index(name["use"]) if name.get("use") in ("official", "usual") else 2,
+    )
+    return human_name(ranked[0]) if ranked else "Name unknown"
+
+
+def human_name(name: Mapping[str, Any]) -> str:
+    """One HumanName: its text, else prefix, given and family."""
+    if text := name.get("text"):
+        return str(text)
+    parts = [*name.get("prefix", []), *name.get("given", []), name.get("family", ""), *name.get("suffix", [])]
+    return " ".join(part for part in parts if part)
+
+
+def age(birth_date: str | None, today: date | None = None) -> str:
+    """`58 y`, `7 mo`, `12 d`; empty without a full birth date."""
+    if not birth_date or len(birth_date) != 10:
+        return ""
+    born, now = date.fromisoformat(birth_date), today or datetime.now(UTC).date()
+    years = now.year - born.year - ((now.month, now.day) < (born.month, born.day))
+    if years >= 2:
+        return f"{years} y"
+    days = (now - born).days
+    return f"{days // 30} mo" if days >= 60 else f"{days} d"
+
+
+def concept(value: Mapping[str, Any] | None) -> str:
+    """A CodeableConcept in words: its text, else the first display, else the first code."""
+    if not value:
+        return ""
+    codings = value.get("coding", [])
+    displays = [coding["display"] for coding in codings if coding.get("display")]
+    codes = [coding["code"] for coding in codings if coding.get("code")]
+    return str(value.get("text") or next(iter(displays or codes), ""))
+
+
+def code_in(value: Mapping[str, Any] | None, system: str) -> str | None:
+    """The code that a CodeableConcept has in one system."""
+    codings = (value or {}).get("coding", [])
+    return next((coding.get("code") for coding in codings if coding.get("system") == system), None)
