@@ -3,25 +3,27 @@
 The broker may lose everything, every row still runs: hence no result backend, ETA, `.retry()`, acks_late or beat.
 """
 
+import signal
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from threading import Event, Lock, Thread
+from threading import Event, Lock, RLock, Thread, current_thread, main_thread
 from typing import Any
 
 from celery import Celery, signals
 from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
-from sqlalchemy.exc import SQLAlchemyError
 
 from konsil.file_broker import SCHEME
 from konsil.outbox import Runner
+from konsil.sweep import Sweep
 from konsil.telemetry import logger
 
 _log = logger(__name__)
 _DRAIN = "konsil.drain"
 _MESSAGE_SECONDS = 60
-_SHORTEST_SWEEP_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +41,31 @@ class OutboxCelery(Celery):
     def __init__(self, program: str, settings: BrokerSettings, runner: Callable[[], Runner]) -> None:
         """Configure; nothing is connected, and `runner` not called, before it is needed."""
         super().__init__(program, broker=_broker_url(settings), set_as_current=False)
-        self.sweep_seconds = settings.sweep_seconds
         self.doorbell = _Doorbell(self)
-        self.swept = Event()
+        self._sweep_seconds = settings.sweep_seconds
         self._make_runner = runner
-        self._runner: Runner | None = None
-        self._lock = Lock()
+        self._lock = RLock()
         self.conf.update(_configuration(program, settings))
 
     @property
     def runner(self) -> Runner:
         """This process's runner, made at the first call."""
         with self._lock:
-            if self._runner is None:
-                self._runner = self._make_runner()
-            return self._runner
+            return self._made_runner
+
+    @property
+    def sweep(self) -> Sweep:
+        """This process's sweep, made at the first call; `run_worker` starts it."""
+        with self._lock:
+            return self._made_sweep
+
+    @cached_property
+    def _made_runner(self) -> Runner:
+        return self._make_runner()
+
+    @cached_property
+    def _made_sweep(self) -> Sweep:
+        return Sweep(self._made_runner, self._sweep_seconds)
 
 
 def create_celery(program: str, settings: BrokerSettings, runner: Callable[[], Runner]) -> Celery:
@@ -63,7 +75,7 @@ def create_celery(program: str, settings: BrokerSettings, runner: Callable[[], R
     def drain() -> None:
         while celery.runner.run_due():
             pass
-        celery.swept.set()  # rows may have got a new time: let the sweep look when the next one is due
+        celery.sweep.wake()  # rows may have got another time
 
     celery.task(name=_DRAIN)(drain)
     return celery
@@ -82,23 +94,16 @@ def run_worker(celery: Celery, concurrency: int = 2) -> None:
     """
     if not isinstance(celery, OutboxCelery):
         raise TypeError("run_worker runs what create_celery made")
-    runner = celery.runner
-    stopping = Event()
-
-    def stop(**_: object) -> None:
-        stopping.set()
-        runner.stop()
-        celery.swept.set()
-
-    signals.worker_shutting_down.connect(stop)
+    sweep = celery.sweep
+    _stop_on_sigterm()
+    signals.worker_shutting_down.connect(_stopper(sweep), weak=False)
     signals.setup_logging.connect(_keep_logging)
-    sweep = Thread(target=_sweep, args=(celery, stopping), name="outbox-sweep", daemon=True)
     sweep.start()
     try:
         worker_class: Any = celery.Worker
         worker_class(pool="threads", concurrency=concurrency, quiet=True, **_LONELY).start()
     finally:
-        stop()
+        sweep.stop()
         sweep.join()
 
 
@@ -109,19 +114,17 @@ def _keep_logging(**_: object) -> None:
     """Connected to `setup_logging`, so that Celery leaves the program's logging as it is."""
 
 
-def _sweep(celery: OutboxCelery, stopping: Event) -> None:
-    while not stopping.is_set():
-        seconds = celery.sweep_seconds
-        try:
-            celery.runner.run_due()
-            due = celery.runner.next_due()
-        except SQLAlchemyError as error:
-            _log.warning("outbox not swept", extra={"error": type(error).__name__})
-            due = None
-        if due is not None:
-            seconds = min(seconds, max(_SHORTEST_SWEEP_SECONDS, due - celery.runner.clock()))
-        celery.swept.wait(seconds)
-        celery.swept.clear()
+def _stopper(sweep: Sweep) -> Callable[..., None]:
+    def stop(**_: object) -> None:
+        sweep.stop()
+
+    return stop
+
+
+def _stop_on_sigterm() -> None:
+    """Let SIGTERM end the process in good order also before Celery has set its own handler."""
+    if current_thread() is main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
 
 class _Doorbell:

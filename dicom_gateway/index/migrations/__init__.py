@@ -1,0 +1,1 @@
+"""Alembic revisions of the gateway's database (version table `alembic_version_dicom`)."""

@@ -1,0 +1,44 @@
+"""Settings of the gateway, read once at start from the environment (`KONSIL_DICOM_...`) and passed in."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every value that may differ between two gateways; secrets never have a default."""
+
+    model_config = SettingsConfigDict(env_prefix="KONSIL_DICOM_", frozen=True, extra="ignore")
+
+    mode: Literal["gateway", "archive"] = Field(
+        "gateway",
+        description="gateway: what arrives waits in quarantine until HIM staff decide; archive: a plain PACS",
+    )
+    data_dir: Path = Field(Path("data/dicom"), description="folder of the journal and the archive")
+    database_url: str = Field("sqlite:///data/dicom/index.db", description="index, retrieval state, outbox")
+    broker_url: str = Field("filesystem://", description="Celery broker: filesystem:// or redis://host/0")
+    broker_dir: Path | None = Field(None, description="folder of the filesystem broker")
+    sweep_seconds: float = Field(1.0, description="how often a worker looks for due work by itself")
+    host: str = Field("127.0.0.1", description="address that the web application binds")
+    port: int = Field(8403, description="port of the web application")
+    base_url: str = Field("http://127.0.0.1:8403", description="address of the web application as others see it")
+    ae_title: str = Field("KONSIL", description="our application entity title", max_length=16)
+    dimse_host: str = Field("127.0.0.1", description="address that the DIMSE listener binds")
+    dimse_port: int = Field(11403, description="port of the DIMSE listener; 0 takes a free one")
+    query_retrieve: bool | None = Field(
+        None, description="answer C-FIND, C-MOVE and C-GET of peers; by default only in archive mode"
+    )
+    maximum_associations: int = Field(50, description="associations accepted at once")
+    maximum_pdu_bytes: int = Field(262_144, description="largest PDU that we receive (0: no limit)")
+    move_watchdog_seconds: float = Field(900, description="a C-GET or C-MOVE without any sign of life ends after this")
+    late_arrival_seconds: float = Field(600, description="objects that come this long after a retrieval still count")
+    settle_seconds: float = Field(5, description="how long objects may still be on their way after a C-MOVE ended")
+    retrieval_attempts: int = Field(6, description="attempts at a peer that is down before a retrieval is failed")
+    retrieval_backoff_seconds: float = Field(5, description="first wait between such attempts; doubles each time")
+
+    @property
+    def answers_queries(self) -> bool:
+        """Whether the Query/Retrieve SCP is on."""
+        return self.mode == "archive" if self.query_retrieve is None else self.query_retrieve

@@ -1,0 +1,159 @@
+"""The policy as one table: role, resource types, interactions, relation.  What it does not name is refused.
+
+Rules that depend on what changes, not on whose row it is, stand in `rules/case.py`.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from fhir_server.access.algebra import Restriction
+from fhir_server.access.relations import (
+    assigned_cases,
+    assigned_patients,
+    assigned_requests,
+    assigned_tasks,
+    cases,
+    everything,
+    his_tasks,
+    named_records,
+    own_compartment,
+    own_opinions,
+    own_organization,
+    own_organization_if_any,
+    own_requests,
+    vouching,
+    vouching_for_own_work,
+)
+from fhir_server.caller import Caller
+
+Interaction = Literal["read", "search", "create", "update", "delete", "history", "operation"]
+LETTER: Mapping[Interaction, str] = {
+    "read": "r",
+    "history": "r",
+    "operation": "r",
+    "search": "s",
+    "create": "c",
+    "update": "u",
+    "delete": "d",
+}
+"""The letter of a SMART scope that each interaction needs."""
+
+Relation = Callable[[Caller], Restriction]
+READING = frozenset[Interaction]({"read", "search", "history"})
+CREATE = frozenset[Interaction]({"create"})
+UPDATE = frozenset[Interaction]({"update"})
+WRITE = CREATE | UPDATE
+ALL = frozenset[Interaction](LETTER)
+
+CONFORMANCE = frozenset(
+    {
+        "CapabilityStatement",
+        "CodeSystem",
+        "ConceptMap",
+        "CompartmentDefinition",
+        "NamingSystem",
+        "OperationDefinition",
+        "Questionnaire",
+        "SearchParameter",
+        "StructureDefinition",
+        "StructureMap",
+        "ValueSet",
+    }
+)
+DIRECTORY = frozenset(
+    {
+        "Organization",
+        "OrganizationAffiliation",
+        "Practitioner",
+        "PractitionerRole",
+        "HealthcareService",
+        "Location",
+        "Medication",
+    }
+)
+OPEN_TYPES = CONFORMANCE | DIRECTORY
+"""Readable by any token: they say how the server works and who works here, nothing about a patient."""
+
+ANY = frozenset({"*"})
+SHIELDED = frozenset({"AuditEvent", "Subscription"})
+"""Types that "*" leaves out: they tell about patients of everybody."""
+
+CHART = frozenset(
+    {
+        "AllergyIntolerance",
+        "Binary",
+        "CarePlan",
+        "Condition",
+        "Coverage",
+        "DiagnosticReport",
+        "DocumentReference",
+        "Encounter",
+        "FamilyMemberHistory",
+        "Immunization",
+        "Media",
+        "MedicationRequest",
+        "MedicationStatement",
+        "Observation",
+        "Procedure",
+        "QuestionnaireResponse",
+        "RelatedPerson",
+        "Specimen",
+    }
+)
+RECORDS = CHART | {"Endpoint", "ImagingStudy"}
+"""What a case may hand to a consultant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """These interactions, on these types, for rows in this relation to the caller (`after`: once written)."""
+
+    resource_types: Collection[str]
+    interactions: frozenset[Interaction]
+    relation: Relation
+    after: Relation | None = None
+
+    def covers(self, interaction: Interaction, resource_type: str) -> bool:
+        """Whether the grant speaks of this interaction on this type."""
+        named = resource_type in self.resource_types or ("*" in self.resource_types and resource_type not in SHIELDED)
+        return named and interaction in self.interactions
+
+
+REQUESTING = (
+    Grant(ANY, READING, own_organization),
+    Grant(CHART | {"Patient", "ServiceRequest", "Consent", "Communication"}, WRITE, own_organization),
+    Grant({"Provenance"}, CREATE, own_organization),
+    Grant({"Task"}, WRITE, own_requests),
+)
+OPINION = frozenset({"DiagnosticReport", "Observation", "Communication"})
+
+POLICY: Mapping[str, tuple[Grant, ...]] = {
+    "requester": REQUESTING,
+    "interface-engine": REQUESTING,
+    "consultant": (
+        Grant({"Task"}, READING, assigned_tasks),
+        Grant({"ServiceRequest"}, READING, assigned_requests),
+        Grant({"Patient"}, READING, assigned_patients),
+        Grant(RECORDS, READING, named_records),
+        Grant(OPINION, READING, own_opinions),
+        Grant({"Provenance"}, READING, vouching),
+        Grant({"Task"}, UPDATE, assigned_cases, after=cases),
+        Grant(OPINION, WRITE, own_opinions),
+        Grant({"Provenance"}, CREATE, vouching_for_own_work),
+    ),
+    "him": (
+        Grant(ANY, READING, everything),
+        Grant({"Task"}, WRITE, his_tasks),
+        Grant({"Provenance", "DocumentReference", "Communication", "ServiceRequest"}, WRITE, everything),
+    ),
+    "coordinator": (
+        Grant(ANY, READING, everything),
+        Grant({"Task"}, UPDATE, cases),
+        Grant({"Communication", "Provenance"}, CREATE, everything),
+    ),
+    "patient": (Grant(ANY, READING, own_compartment),),
+    "system": (Grant(ANY, ALL, own_organization_if_any),),
+    "administrator": (Grant(ANY | SHIELDED, ALL, everything),),
+}
+"""The whole policy."""

@@ -1,0 +1,154 @@
+"""How rows relate to a caller: each relation is named in words and answers with a restriction."""
+
+from fhir_server.access.algebra import (
+    Coded,
+    Everything,
+    InCompartment,
+    NamedBy,
+    Naming,
+    Not,
+    Nothing,
+    OfOrganization,
+    OfSomePatient,
+    OfType,
+    PointsAt,
+    Released,
+    Restriction,
+    all_of,
+    any_of,
+    specialise,
+)
+from fhir_server.caller import Caller
+
+CANONICAL = "https://konsil.example/fhir"
+TASK_CODE = f"{CANONICAL}/CodeSystem/task-code"
+HL7_TASK_CODE = "http://hl7.org/fhir/CodeSystem/task-code"
+DECLARED_HOPS = (
+    ("ImagingStudy", "endpoint", "Endpoint"),
+    ("DiagnosticReport", "result", "Observation"),
+    ("DiagnosticReport", "specimen", "Specimen"),
+    ("Observation", "specimen", "Specimen"),
+)
+"""From a record that a case names, a consultant may take one of these steps, and no other."""
+
+
+def everything(caller: Caller) -> Restriction:
+    """Every row, whoever it belongs to."""
+    return Everything()
+
+
+def released(resource_type: str) -> Restriction:
+    """Rows outside quarantine: no label, no reconciliation Task, no Provenance of a labelled resource.  Rule 5"""
+    if resource_type == "Task":
+        return all_of(Released(), Not(Coded("Task", "code", TASK_CODE, ("reconciliation",))))
+    if resource_type == "Provenance":
+        return all_of(Released(), Not(Naming("Provenance", "target", Not(Released()))))
+    return Released()
+
+
+def own_organization(caller: Caller) -> Restriction:
+    """Rows about the patients of the caller's organization, what vouches for them and what they consist of."""
+    if caller.organization is None:
+        return Nothing()
+    ours = OfOrganization(_id(caller.organization))
+    about_ours = all_of(ours, OfSomePatient())
+    return any_of(
+        about_ours,
+        all_of(OfType(("Binary",)), ours),
+        Naming("Binary", "security-context", about_ours),
+        Naming("Provenance", "target", about_ours),
+        NamedBy("ImagingStudy", "endpoint", all_of(about_ours, Released()), ("Endpoint",)),
+    )
+
+
+def own_organization_if_any(caller: Caller) -> Restriction:
+    """Every row for a client of the platform; a client that belongs to an organization is kept to it."""
+    return own_organization(caller) if caller.organization else Everything()
+
+
+def own_requests(caller: Caller) -> Restriction:
+    """Case and child Tasks that a requesting organization may open: the case itself and what it asks to be fetched."""
+    return all_of(
+        own_organization(caller),
+        any_of(cases(caller), Coded("Task", "code", TASK_CODE, ("imaging-retrieval", "record-request"))),
+    )
+
+
+def cases(caller: Caller) -> Restriction:
+    """Tasks that are a case, not a child of one."""
+    return Coded("Task", "code", HL7_TASK_CODE, ("fulfill",))
+
+
+def his_tasks(caller: Caller) -> Restriction:
+    """Tasks that HIM staff work on, and the case they belong to."""
+    codes = ("record-request", "imaging-retrieval", "reconciliation")
+    return any_of(cases(caller), Coded("Task", "code", TASK_CODE, codes))
+
+
+def assigned_cases(caller: Caller) -> Restriction:
+    """Case Tasks offered to or held by the caller; a case transferred, declined or withdrawn is no longer one."""
+    if caller.fhir_user is None:
+        return Nothing()
+    status = Coded("Task", "status", None, ("received", "accepted", "in-progress", "on-hold", "completed"))
+    return all_of(cases(caller), PointsAt("Task", "owner", caller.fhir_user), status)
+
+
+def assigned_tasks(caller: Caller) -> Restriction:
+    """The caller's cases and their child Tasks."""
+    held = assigned_cases(caller)
+    return any_of(held, Naming("Task", "part-of", held))
+
+
+def assigned_requests(caller: Caller) -> Restriction:
+    """The ServiceRequests of the caller's cases."""
+    return NamedBy("Task", "focus", assigned_cases(caller), ("ServiceRequest",))
+
+
+def assigned_patients(caller: Caller) -> Restriction:
+    """The Patients of the caller's cases."""
+    return NamedBy("ServiceRequest", "subject", assigned_requests(caller), ("Patient",))
+
+
+def named_records(caller: Caller) -> Restriction:
+    """What the request or the case names, and one declared hop from there; never the whole compartment."""
+    requests = assigned_requests(caller)
+    named = all_of(
+        any_of(
+            NamedBy("ServiceRequest", "supporting-info", requests),
+            NamedBy("ServiceRequest", "reason-reference", requests),
+            NamedBy("Task", "task-input", assigned_cases(caller)),
+        ),
+        Released(),
+    )
+    opinions = Naming("DiagnosticReport", "based-on", requests)
+    hops = (
+        NamedBy(source, parameter, specialise(any_of(named, opinions), source), (target,))
+        for source, parameter, target in DECLARED_HOPS
+    )
+    return any_of(named, *hops, Naming("Binary", "security-context", any_of(named, opinions)))
+
+
+def own_opinions(caller: Caller) -> Restriction:
+    """Reports, findings and messages based on the requests of the caller's cases."""
+    requests = assigned_requests(caller)
+    return any_of(*(Naming(one, "based-on", requests) for one in ("DiagnosticReport", "Observation", "Communication")))
+
+
+def vouching(caller: Caller) -> Restriction:
+    """Provenance of what a consultant sees: case, request, patient, records, opinion."""
+    seen = (assigned_tasks, assigned_requests, assigned_patients, named_records, own_opinions)
+    return Naming("Provenance", "target", any_of(*(relation(caller) for relation in seen)))
+
+
+def vouching_for_own_work(caller: Caller) -> Restriction:
+    """Provenance of the consultant's own work: the case and the opinion."""
+    return Naming("Provenance", "target", any_of(assigned_cases(caller), own_opinions(caller)))
+
+
+def own_compartment(caller: Caller) -> Restriction:
+    """The patient's own record."""
+    return InCompartment(caller.patient) if caller.patient else Nothing()
+
+
+def _id(reference: str) -> str:
+    return reference.rpartition("/")[2]

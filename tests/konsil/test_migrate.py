@@ -1,0 +1,89 @@
+"""Migrations shipped in a package, run at start by whoever comes first."""
+
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import inspect
+
+from konsil import migrate
+from konsil.database import sync_engine
+
+FIRST = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+def upgrade():
+    op.create_table("case_note", sa.Column("id", sa.Integer, primary_key=True), sa.Column("text", sa.Text))
+"""
+SECOND = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+def upgrade():
+    with op.batch_alter_table("case_note") as table:
+        table.alter_column("text", new_column_name="words", existing_type=sa.Text)
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A package `some_program` with one migration; yields the folder of its migrations."""
+    versions = tmp_path / "packages" / "some_program" / "store" / "migrations" / "versions"
+    versions.mkdir(parents=True)
+    for folder in list(versions.parents)[:3]:
+        (folder / "__init__.py").touch()
+    (versions / "0001_first.py").write_text(FIRST)
+    monkeypatch.syspath_prepend(tmp_path / "packages")
+    yield versions
+    sys.modules.pop("some_program", None)
+
+
+def columns(url: str) -> set[str]:
+    engine = sync_engine(url)
+    names = {column["name"] for column in inspect(engine).get_columns("case_note")}
+    engine.dispose()
+    return names
+
+
+def test_upgrade_goes_to_the_newest_and_is_idempotent(database_url: str, package: Path) -> None:
+    assert migrate.behind(database_url, "some_program", "alembic_version_some")
+    migrate.upgrade(database_url, "some_program", "alembic_version_some")
+    assert columns(database_url) == {"id", "text"}
+    (package / "0002_second.py").write_text(SECOND)
+    assert migrate.behind(database_url, "some_program", "alembic_version_some")
+    for _ in range(2):
+        migrate.upgrade(database_url, "some_program", "alembic_version_some")
+    assert columns(database_url) == {"id", "words"}
+    assert not migrate.behind(database_url, "some_program", "alembic_version_some")
+
+
+def test_many_at_once_do_it_once(database_url: str, package: Path) -> None:
+    def upgrade(_: int) -> None:
+        migrate.upgrade(database_url, "some_program", "alembic_version_some")
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(upgrade, range(6)))
+    assert columns(database_url) == {"id", "text"}
+
+
+def test_a_broken_migration_changes_nothing(database_url: str, package: Path) -> None:
+    (package / "0002_broken.py").write_text(SECOND + "        raise ZeroDivisionError\n")
+    with pytest.raises(ZeroDivisionError):
+        migrate.upgrade(database_url, "some_program", "alembic_version_some")
+    engine = sync_engine(database_url)
+    assert inspect(engine).get_table_names() == []
+    engine.dispose()
+
+
+def test_a_package_without_migrations_is_told(tmp_path: Path) -> None:
+    with pytest.raises(migrate.MigrationsMissing):
+        migrate.upgrade(f"sqlite:///{tmp_path}/test.db", "konsil", "alembic_version_none")
