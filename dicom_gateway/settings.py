@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -37,6 +37,27 @@ class Settings(BaseSettings):
     settle_seconds: float = Field(5, description="how long objects may still be on their way after a C-MOVE ended")
     retrieval_attempts: int = Field(6, description="attempts at a peer that is down before a retrieval is failed")
     retrieval_backoff_seconds: float = Field(5, description="first wait between such attempts; doubles each time")
+    web_token: SecretStr | None = Field(
+        None, description="archive mode: the one token that opens DICOMweb; without it the door is closed"
+    )
+    fhir_base_url: str | None = Field(None, description="FHIR server that says who sees what; required in gateway mode")
+    fhir_token_url: str | None = Field(
+        None, description="its token endpoint; found in its SMART configuration if not set"
+    )
+    fhir_client_id: str = Field("konsil-gateway", description="our backend-services client there")
+    fhir_key_file: Path | None = Field(None, description="file with the private JWK of that client")
+    poll_seconds: float = Field(2.0, description="how often the FHIR server is asked for changed Tasks")
+    id_domains: dict[str, str] = Field(
+        default_factory=dict,
+        description="identifier system of local patients -> issuer of patient id in DICOM, as JSON",
+    )
+    time_zone: str = Field("UTC", description="zone of the site: study times without offset are read in it")
+    viewer_dir: Path = Field(Path("data/viewer"), description="folder of the installed OHIF viewer")
+    viewer_banner: bool = Field(True, description="show OHIF's banner on investigational use")
+    frame_ancestors: list[str] = Field(
+        default_factory=list,
+        description="origins (app and EHRs) that may frame the viewer and post codes to it, as JSON",
+    )
 
     @property
     def answers_queries(self) -> bool:

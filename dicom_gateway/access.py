@@ -1,0 +1,125 @@
+"""Who may see which study: what FHIR shows to the caller's own token, else nothing.  The gateway parses no scopes.
+
+A decision is kept 5 s for each (token, study): that is what "at once" means when access ends.  Concurrent questions
+about the same pair are asked once.  The FHIR server is the only judge, so its consent, roles and quarantine hold here
+too.
+"""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import httpx
+
+from dicom_gateway.publish.fhir import Bearer, FhirClient, FhirError
+
+DECISION_SECONDS = 5.0
+SYSTEM_UID = "urn:dicom:uid"
+ALL = "*"
+
+
+class TokenRefused(Exception):
+    """The FHIR server does not know the token, or it has ended."""
+
+
+def token_hash(token: str) -> str:
+    """How a token is known in memory and in tables: never by itself."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a caller may ask of the doors: everything (`studies` None, an archive's own door) or these studies."""
+
+    studies: frozenset[str] | None
+
+    def shows(self, study_instance_uid: str) -> bool:
+        """Whether the study is among them."""
+        return self.studies is None or study_instance_uid in self.studies
+
+
+@dataclass
+class Decisions:
+    """Answers of `ask`, each kept a few seconds, each asked once however many threads wait for it."""
+
+    ask: Callable[[str, str], frozenset[str]]
+    seconds: float = DECISION_SECONDS
+    clock: Callable[[], float] = time.monotonic
+    _known: dict[tuple[str, str], tuple[float, Future[frozenset[str]]]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(self, token: str, study: str) -> frozenset[str]:
+        """The studies that FHIR shows to this token when asked for `study`, or for all of them (`*`)."""
+        key = (token_hash(token), study)
+        with self._lock:
+            known = self._known.get(key)
+            if known is not None and known[0] > self.clock():
+                future, mine = known[1], False
+            else:
+                future, mine = Future(), True
+                self._forget()
+                self._known[key] = (self.clock() + self.seconds, future)
+        if mine:
+            self._resolve(key, token, study, future)
+        return future.result()
+
+    def _resolve(self, key: tuple[str, str], token: str, study: str, future: Future[frozenset[str]]) -> None:
+        """Ask, and hand the answer or the error to everyone who waits; errors are not kept."""
+        try:
+            future.set_result(self.ask(token, study))
+        except (TokenRefused, FhirError, httpx.HTTPError) as error:
+            future.set_exception(error)
+            with self._lock:
+                self._known.pop(key, None)
+        finally:
+            future.cancel()
+
+    def _forget(self) -> None:
+        now = self.clock()
+        for key in [key for key, (until, _) in self._known.items() if until <= now]:
+            del self._known[key]
+
+
+@dataclass(frozen=True)
+class Access:
+    """Asks the FHIR server, with the caller's token, which studies it shows."""
+
+    fhir: FhirClient
+    decisions: Decisions = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Bind the cache to this server."""
+        object.__setattr__(self, "decisions", Decisions(self._ask))
+
+    def study(self, token: str, study_instance_uid: str) -> bool:
+        """Whether the token is shown this study.  Raises TokenRefused, FhirError, httpx.HTTPError."""
+        return study_instance_uid in self.decisions.get(token, study_instance_uid)
+
+    def studies(self, token: str) -> frozenset[str]:
+        """All studies the token is shown: what a search above study level joins with."""
+        return self.decisions.get(token, ALL)
+
+    def _ask(self, token: str, study: str) -> frozenset[str]:
+        parameters = {"_elements": "identifier,status", "_count": "500"}
+        if study != ALL:
+            parameters["identifier"] = f"{SYSTEM_UID}|urn:oid:{study}"
+        try:
+            found = self.fhir.search(Bearer(token), "ImagingStudy", parameters)
+        except FhirError as error:
+            if error.status == 401:
+                raise TokenRefused from error
+            if error.status == 403:
+                return frozenset()
+            raise
+        shown = [item for item in found if item.get("status") != "entered-in-error"]
+        uids = frozenset(uid for item in shown for uid in study_uids(item.get("identifier", [])))
+        return uids if study == ALL else uids & {study}
+
+
+def study_uids(identifiers: Iterable[dict[str, str]]) -> list[str]:
+    """Study Instance UIDs among the identifiers of an ImagingStudy.  imagingstudy.html#notes"""
+    values = [item.get("value", "") for item in identifiers if item.get("system") == SYSTEM_UID]
+    return [value.removeprefix("urn:oid:") for value in values if value.startswith("urn:oid:")]

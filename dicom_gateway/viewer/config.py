@@ -1,0 +1,63 @@
+"""OHIF's configuration, made for this gateway: one data source, our own; nothing is loaded from anywhere else."""
+
+import json
+from typing import Any
+
+NEVER = {"option": "never"}
+ALWAYS = {"option": "always"}
+
+
+def data_source() -> dict[str, Any]:
+    """Our DICOMweb as OHIF's only data source."""
+    return {
+        "namespace": "@ohif/extension-default.dataSourcesModule.dicomweb",
+        "sourceName": "konsil",
+        "configuration": {
+            "friendlyName": "konsil",
+            "name": "konsil",
+            "qidoSupportsIncludeField": True,
+            "imageRendering": "wadors",
+            "thumbnailRendering": "thumbnail",
+            "thumbnailRequestStrategy": "fetch",
+            "enableStudyLazyLoad": True,
+            "supportsFuzzyMatching": False,
+            "supportsWildcard": True,
+            "supportsReject": False,
+            "dicomUploadEnabled": False,
+            "singlepart": "bulkdata,video,pdf",
+            "bulkDataURI": {"enabled": True},
+            "omitQuotationForMultipartRequest": False,
+        },
+    }
+
+
+def configuration(banner: bool) -> dict[str, Any]:
+    """The whole of `window.config`, but for the roots, which are the page's own origin."""
+    return {
+        "name": "konsil",
+        "routerBasename": None,
+        "extensions": [],
+        "modes": [],
+        "customizationService": [{"ohif.tours": {"$set": []}}],
+        "showStudyList": False,
+        "maxNumberOfWebWorkers": 3,
+        "showWarningMessageForCrossOrigin": False,
+        "showCPUFallbackMessage": True,
+        "showLoadingIndicator": True,
+        "strictZSpacingForVolumeViewport": True,
+        "investigationalUseDialog": ALWAYS if banner else NEVER,
+        "maxNumRequests": {"interaction": 100, "thumbnail": 5, "prefetch": 25},
+        "showErrorDetails": "production",
+        "defaultDataSourceName": "konsil",
+        "dataSources": [data_source()],
+    }
+
+
+def script(banner: bool) -> str:
+    """`app-config.js`."""
+    return (
+        f"window.config = {json.dumps(configuration(banner), indent=2)};\n"
+        "const root = window.location.origin + '/dicom-web';\n"
+        "Object.assign(window.config.dataSources[0].configuration, "
+        "{ qidoRoot: root, wadoRoot: root, wadoUriRoot: root });\n"
+    )

@@ -1,0 +1,155 @@
+"""WADO-RS: retrieve instances, metadata, frames, bulk data and renderings.  PS3.18 10.4
+
+Everything is streamed: memory holds a piece of one file at a time, whatever the size of the study. Stored bytes go
+out as they are; a frame is read by its offset. Frames are decoded only for a client that accepts nothing but native
+samples.
+"""
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from dicom_gateway.index.query import Located, Place
+from dicom_gateway.web import dicom_json, multipart
+from dicom_gateway.web.doors import Doors, grant_for_study, ranges
+from dicom_gateway.web.errors import NotAcceptable, NotFound
+from dicom_gateway.web.media import ANY_SYNTAX, MediaRange
+from dicom_gateway.web.metadata import of_instances
+from dicom_gateway.web.multipart import Part
+from dicom_gateway.web.stored import entity_tag, path_of, released
+
+DICOM = "application/dicom"
+JSON = "application/dicom+json"
+PRIVATE = {"Cache-Control": "private, no-cache", "Vary": "Accept, Authorization, Cookie"}
+
+
+def place_of(request: Request) -> Place:
+    """The study, series or instance of the path."""
+    names = request.path_params
+    return Place(names["study"], names.get("series"), names.get("instance"))
+
+
+def granted(doors: Doors, request: Request) -> list[Located]:
+    """The released instances at the path, if the caller is shown the study.  Raises Unauthenticated, NotFound."""
+    place = place_of(request)
+    grant_for_study(doors, request, request.path_params["study"])
+    instances = released(doors.engine, place)
+    if not instances:
+        raise NotFound
+    return instances
+
+
+def unchanged(request: Request, tag: str) -> Response | None:
+    """304 when the client has this very state.  RFC 9110 13.1.2"""
+    sent = request.headers.get("if-none-match", "")
+    matches = tag in [item.strip().removeprefix("W/") for item in sent.split(",")]
+    return Response(status_code=304, headers={"ETag": tag, **PRIVATE}) if matches else None
+
+
+def retrieve(doors: Doors, request: Request) -> Response:
+    """Whole objects in their stored transfer syntax.  PS3.18 10.4.1.1.1
+
+    multipart/related; type="application/dicom", or application/dicom alone for one instance. A range that names another
+    transfer syntax than the stored one is not met: 406.
+    """
+    instances = granted(doors, request)
+    for media in ranges(request):
+        if not media.matches(DICOM) or not all(syntax_fits(media, item) for item in instances):
+            continue
+        if not media.multipart and media.inner == DICOM and len(instances) == 1:
+            return single(doors, instances[0])
+        if media.multipart or media.inner == "*/*":
+            boundary = multipart.new_boundary()
+            body = multipart.write(instance_parts(doors, instances), boundary)
+            headers = {"Content-Type": multipart.content_type(DICOM, boundary), **PRIVATE}
+            return StreamingResponse(body, headers=headers)
+    raise NotAcceptable('Instances are served as multipart/related; type="application/dicom", in their stored syntax.')
+
+
+def syntax_fits(media: MediaRange, item: Located) -> bool:
+    """Whether the range takes the instance as stored; naming no syntax takes any."""
+    return media.transfer_syntax in {None, ANY_SYNTAX, item.transfer_syntax_uid}
+
+
+def dicom_type(item: Located) -> str:
+    """The media type of one object, with its transfer syntax.  PS3.18 8.7.3.5.2"""
+    return f"{DICOM}; transfer-syntax={item.transfer_syntax_uid}"
+
+
+def instance_parts(doors: Doors, instances: Iterable[Located]) -> Iterator[Part]:
+    """Each object as a part; its file is opened when its turn comes."""
+    for item in instances:
+        stream = doors.archive.open(item.object_key)
+        headers = {"Content-Type": dicom_type(item), "Content-Location": doors.root + path_of(item)}
+        yield Part(headers, multipart.file_pieces(stream, 0, item.size))
+
+
+def single(doors: Doors, item: Located) -> Response:
+    """One object by itself."""
+    headers = {
+        "Content-Type": dicom_type(item),
+        "Content-Length": str(item.size),
+        "ETag": entity_tag([item]),
+        **PRIVATE,
+    }
+    pieces = multipart.file_pieces(doors.archive.open(item.object_key), 0, item.size)
+    return StreamingResponse(pieces, headers=headers)
+
+
+def metadata(doors: Doors, request: Request) -> Response:
+    """Metadata of a study, series or instance as DICOM JSON, with an ETag.  PS3.18 10.4.1.1.2"""
+    instances = granted(doors, request)
+    if not any(accepts_json(media) for media in ranges(request)):
+        raise NotAcceptable("Metadata is served as application/dicom+json.")
+    tag = entity_tag(instances)
+    body = metadata_array(of_instances(doors.engine, doors.archive, instances), doors.root)
+    headers = {"Content-Type": JSON, "ETag": tag, **PRIVATE}
+    answer = unchanged(request, tag)
+    if answer is not None:
+        return answer
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        return StreamingResponse(gzipped(body), headers={**headers, "Content-Encoding": "gzip"})
+    return StreamingResponse(body, headers=headers)
+
+
+def accepts_json(media: MediaRange) -> bool:
+    """DICOM JSON, asked for by its own name, as plain JSON, or by a wildcard."""
+    return not media.multipart and (media.matches(JSON) or media.media_type == "application/json")
+
+
+def metadata_array(items: Iterable[bytes], root: str) -> Iterator[bytes]:
+    """A JSON array, an object a piece, with the DICOMweb root put in."""
+    opening = b"["
+    for item in items:
+        yield opening + dicom_json.with_root(item, root)
+        opening = b","
+    yield b"[]" if opening == b"[" else b"]"
+
+
+def gzipped(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The body compressed while it is made.  RFC 9110 8.4.1.3"""
+    squeeze = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+    for piece in pieces:
+        if data := squeeze.compress(piece):
+            yield data
+    yield squeeze.flush()
+
+
+@lru_cache(maxsize=1)
+def levels() -> tuple[str, ...]:
+    """The three levels of WADO-RS resources as paths."""
+    study = "/studies/{study}"
+    series = study + "/series/{series}"
+    return study, series, series + "/instances/{instance}"
+
+
+def routes(doors: Doors) -> list[Route]:
+    """Routes of whole objects and their metadata."""
+    table: list[tuple[str, Callable[[Doors, Request], Response]]] = []
+    for path in levels():
+        table += [(path, retrieve), (path + "/metadata", metadata)]
+    return [Route(path, doors.bind(endpoint), methods=["GET"]) for path, endpoint in table]
