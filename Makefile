@@ -1,0 +1,51 @@
+# The verbs of this repository.  `make help` lists them; everything real is in deploy/setup, konsil/ and tests/.
+PYTHON ?= python3
+BIN := .venv/bin
+STATE := .konsil
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+.DEFAULT_GOAL := help
+.PHONY: help python-is-new-enough setup setup-tests demo demo-reset test test-full lint fmt bench lock
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+python-is-new-enough:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "konsil needs Python 3.11 or newer; say which: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+
+setup: python-is-new-enough ## environment, packages, R4 definitions, image viewer; quick when nothing changed
+	@$(PYTHON) -m deploy.setup
+
+setup-tests: python-is-new-enough
+	@$(PYTHON) -m deploy.setup --tests
+
+demo: setup ## run everything on this machine and print one address to open; Ctrl-C stops it
+	@$(BIN)/python -m deploy.sandbox prepare --dir $(STATE)
+	@exec $(BIN)/python -m konsil up $(STATE)/demo.json
+
+demo-reset: ## forget the demo's data; the next `make demo` starts over
+	@$(PYTHON) -m deploy.setup.reset $(STATE)
+
+test: setup-tests lint ## everything CI checks: lint, types, layers, tests
+	@$(PYTEST) -m "not full"
+
+test-full: setup-tests lint ## the same tests with the large and exhaustive ones
+	@$(PYTEST)
+
+lint: setup ## formatting, lint, types, layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+fmt: setup ## format, and repair what ruff can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: setup ## measurements; see tests/bench
+	@if [ -d tests/bench ]; then $(BIN)/python -m tests.bench; else echo "no measurements yet"; fi
+
+lock: ## make requirements.lock anew from pyproject.toml (needs uv)
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --all-extras --group dev pyproject.toml -o requirements.lock
