@@ -9,7 +9,7 @@ _KNOWN = {"demo.json", "up.lock"}
 
 
 def main(folder: Path) -> str:
-    """Remove `folder` and say so.  Exits with a message when a supervisor holds its lock, or when it is no demo's folder."""
+    """Remove `folder` and say so.  Exits with a message when a supervisor runs there, or it is no demo folder."""
     if not folder.exists():
         return "There are no demo data. Start with: make demo"
     if not _KNOWN & {path.name for path in folder.iterdir()}:
