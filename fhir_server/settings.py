@@ -37,6 +37,13 @@ class Settings(BaseSettings):
     max_page_size: int = 1000
     max_includes: int = 1000
     max_transaction_entries: int = 5000
+    cookie_name: str = "konsil-fhir"
+    session_seconds: int = 43_200
+    session_idle_seconds: int = 7_200
+    access_token_seconds: int = 3_600
+    exchanged_token_seconds: int = 14_400
+    refresh_token_seconds: int = 7_776_000
+    product_name: str = "konsil"
 
     @property
     def fhir_url(self) -> str:

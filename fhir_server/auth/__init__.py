@@ -1,0 +1,1 @@
+"""Authorization server: SMART App Launch 2.2, Backend Services, token exchange, local accounts."""

@@ -1,0 +1,43 @@
+"""The authorization server as one value: the node it belongs to, the keys of others, the clock."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from fhir_server.auth.jose import KeySource
+from fhir_server.context import Node
+from fhir_server.settings import Settings
+from fhir_server.store.database import Database
+
+
+@dataclass(frozen=True)
+class AuthorizationServer:
+    """What every endpoint needs.  `keys` lives as long as the application, the rest is made for each request."""
+
+    node: Node
+    keys: KeySource = field(default_factory=KeySource)
+    clock: Callable[[], float] = time.time
+
+    @property
+    def db(self) -> Database:
+        """The node's database."""
+        return self.node.database
+
+    @property
+    def settings(self) -> Settings:
+        """The node's settings."""
+        return self.node.settings
+
+    @property
+    def issuer(self) -> str:
+        """The issuer identifier, without a slash at the end.  RFC 8414 2"""
+        return issuer(self.settings)
+
+    def url(self, path: str) -> str:
+        """Write the address of an endpoint."""
+        return f"{self.issuer}/{path}"
+
+
+def issuer(settings: Settings) -> str:
+    """Write the issuer identifier: the base address without a slash at the end."""
+    return settings.base_url.rstrip("/")

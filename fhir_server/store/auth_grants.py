@@ -1,0 +1,108 @@
+"""Rows of grants: launches, waiting requests, codes, tokens, assertions seen.
+
+What works once is consumed by `UPDATE ... WHERE used_at IS NULL RETURNING`: of two that come at once one finds a row.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import orjson
+from sqlalchemy import Table, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from fhir_server.store.auth_models import account, assertion, authorization, client, code, launch, token
+from fhir_server.store.auth_registry import Executor
+from fhir_server.store.database import Row, Transaction
+
+Values = Mapping[str, Any]
+OneTime = Literal["launch", "authorization", "code"]
+
+TABLES: dict[OneTime, tuple[Table, str]] = {
+    "launch": (launch, "handle_hash"),
+    "authorization": (authorization, "handle_hash"),
+    "code": (code, "code_hash"),
+}
+
+KEPT_SECONDS = 86_400
+"""What has expired is kept this long, so that a replay is known as one."""
+
+
+async def add(db: Transaction, kind: OneTime, row: Values, now: float) -> None:
+    """Insert a launch, a waiting request or a code, and clear away the old ones."""
+    table, _ = TABLES[kind]
+    await db.execute(delete(table).where(table.c.expires_at < now - KEPT_SECONDS))
+    await db.execute(insert(table).values(**row))
+
+
+async def find(db: Executor, kind: OneTime, key: str) -> Row | None:
+    """Look one up, used or not."""
+    table, column = TABLES[kind]
+    rows = await db.fetch(select(table).where(table.c[column] == key))
+    return rows[0] if rows else None
+
+
+async def consume(db: Transaction, kind: OneTime, key: str, now: float) -> Row | None:
+    """Use one up; None when it is unknown, expired or was used before."""
+    table, column = TABLES[kind]
+    statement = update(table).where(table.c[column] == key, table.c.used_at.is_(None), table.c.expires_at > now)
+    rows = await db.fetch(statement.values(used_at=now).returning(*table.c))
+    return rows[0] if rows else None
+
+
+async def change_authorization(db: Transaction, key: str, parameters: Mapping[str, Any]) -> None:
+    """Replace what a waiting request knows."""
+    text = orjson.dumps(dict(parameters)).decode()
+    await db.execute(update(authorization).where(authorization.c.handle_hash == key).values(parameters_json=text))
+
+
+async def add_token(db: Transaction, row: Values, now: float) -> None:
+    """Insert a token and clear away the old ones."""
+    await db.execute(delete(token).where(token.c.expires_at < now - KEPT_SECONDS))
+    await db.execute(insert(token).values(**row))
+
+
+async def find_token(db: Executor, token_hash: str) -> Row | None:
+    """Look a token up with the client and the account behind it, valid or not."""
+    both = [
+        table.c[name].label(f"{prefix}_{name}")
+        for prefix, table in (("account", account), ("client", client))
+        for name in ("roles_json", "organization")
+    ]
+    joined = token.join(client, token.c.client_id == client.c.client_id).outerjoin(
+        account, token.c.account_id == account.c.account_id
+    )
+    statement = select(token, account.c.disabled, account.c.fhir_user, *both).select_from(joined)
+    rows = await db.fetch(statement.where(token.c.token_hash == token_hash))
+    return rows[0] if rows else None
+
+
+async def consume_refresh(db: Transaction, token_hash: str, now: float) -> Row | None:
+    """Use a refresh token up; None when it is unknown, expired, revoked or was used before."""
+    statement = update(token).where(
+        token.c.token_hash == token_hash,
+        token.c.kind == "refresh",
+        token.c.used_at.is_(None),
+        token.c.revoked_at.is_(None),
+        token.c.expires_at > now,
+    )
+    rows = await db.fetch(statement.values(used_at=now).returning(*token.c))
+    return rows[0] if rows else None
+
+
+async def revoke_grant(db: Transaction, grant_id: str, now: float) -> None:
+    """Revoke every token that came of one grant."""
+    statement = update(token).where(token.c.grant_id == grant_id, token.c.revoked_at.is_(None))
+    await db.execute(statement.values(revoked_at=now))
+
+
+async def revoke_token(db: Transaction, token_hash: str, now: float) -> None:
+    """Revoke one token."""
+    await db.execute(update(token).where(token.c.token_hash == token_hash).values(revoked_at=now))
+
+
+async def first_use(db: Transaction, assertion_hash: str, expires_at: float, now: float) -> bool:
+    """Note that a JWT was seen; False when it was seen before."""
+    dialect = postgresql if db.dialect == "postgresql" else sqlite
+    await db.execute(delete(assertion).where(assertion.c.expires_at < now))
+    statement = dialect.insert(assertion).values(assertion_hash=assertion_hash, expires_at=expires_at)
+    return bool(await db.fetch(statement.on_conflict_do_nothing().returning(assertion.c.assertion_hash)))
