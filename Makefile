@@ -6,7 +6,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help python-is-new-enough setup setup-tests demo demo-reset test test-full lint fmt bench lock
+.PHONY: help python-is-new-enough setup setup-tests demo demo-reset test test-full lint fmt docs bench lock
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ lint: setup ## formatting, lint, types, layers
 fmt: setup ## format, and repair what ruff can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: setup ## write docs/settings.md from the settings classes
+	@$(BIN)/python -m deploy.settings_page
 
 bench: setup ## measurements; see tests/bench
 	@if [ -d tests/bench ]; then $(BIN)/python -m tests.bench; else echo "no measurements yet"; fi
