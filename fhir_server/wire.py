@@ -1,0 +1,107 @@
+"""JSON as FHIR wants it: decimals keep their digits, no property twice, nothing too deep.  https://hl7.org/fhir/R4/json.html"""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from fhir_server.errors import Invalid
+
+MAX_DEPTH = 100
+
+
+class WrittenDecimal(Decimal):
+    """A decimal that remembers how it was written: 1.50 is not 1.5.  https://hl7.org/fhir/R4/datatypes.html#decimal"""
+
+    text: str
+
+    def __new__(cls, text: str) -> "WrittenDecimal":
+        """Keep the text beside the value."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.text,)
+
+    def __deepcopy__(self, memo: Any) -> "WrittenDecimal":
+        return self
+
+
+def loads(body: bytes | str, max_depth: int = MAX_DEPTH) -> Any:
+    """Parse JSON.
+
+    Raises Invalid for bad syntax, bytes that are not UTF-8, a repeated property, NaN and infinities, or nesting deeper
+    than `max_depth`.
+    """
+    try:
+        text = body.decode("utf-8-sig") if isinstance(body, bytes) else body
+        value = json.loads(
+            text, parse_float=WrittenDecimal, parse_constant=_no_constant, object_pairs_hook=_object_without_repeats
+        )
+    except RecursionError:
+        raise Invalid(f"The JSON is nested deeper than {max_depth} levels.") from None
+    except UnicodeDecodeError:
+        raise Invalid("The body is not UTF-8.") from None
+    except json.JSONDecodeError as error:
+        raise Invalid(f"The body is not JSON: {error.msg} at line {error.lineno} column {error.colno}.") from None
+    if _deeper_than(value, max_depth):
+        raise Invalid(f"The JSON is nested deeper than {max_depth} levels.")
+    return value
+
+
+def dumps(value: Any) -> bytes:
+    """Write JSON, compact, UTF-8, decimals as they were written."""
+    return orjson.dumps(value, default=_written)
+
+
+def dumps_pretty(value: Any) -> bytes:
+    """Write JSON for a person (`_pretty=true`)."""
+    return orjson.dumps(value, default=_written, option=orjson.OPT_INDENT_2)
+
+
+def canonical(resource: dict[str, Any]) -> bytes:
+    """The bytes that a signature covers: without `meta`, keys sorted, numbers as written."""
+    bare = {key: value for key, value in resource.items() if key != "meta"}
+    return orjson.dumps(bare, default=_written, option=orjson.OPT_SORT_KEYS)
+
+
+def fragment(body: bytes) -> orjson.Fragment:
+    """Bytes that are JSON already, to be put into a larger document as they are."""
+    return orjson.Fragment(body)
+
+
+def _written(value: Any) -> orjson.Fragment:
+    if isinstance(value, Decimal):
+        return orjson.Fragment(str(value).encode())
+    raise TypeError(type(value).__name__)
+
+
+def _no_constant(name: str) -> Any:
+    raise Invalid(f"{name} is not a JSON number.")
+
+
+def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise Invalid(f"The property '{next(name for name in names if names.count(name) > 1)}' is repeated.")
+    return value
+
+
+def _deeper_than(value: Any, depth: int) -> bool:
+    """Whether containers nest deeper, level by level."""
+    level = [value]
+    while level and depth >= 0:
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                below.extend(child for child in item.values() if isinstance(child, dict | list))
+            elif isinstance(item, list):
+                below.extend(child for child in item if isinstance(child, dict | list))
+        level, depth = below, depth - 1
+    return bool(level)
