@@ -41,6 +41,7 @@ def configure_logging(program: str, level: int = logging.INFO) -> None:
     handler.setFormatter(_JsonFormatter(program))
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(level)
+    logging.captureWarnings(True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from deploy.setup.run import SetupError, key_of, run
+from deploy.setup.run import SetupError, cache_folder, key_of, run
 
 _FOLDERS = ("smart_app/frontend", "dicom_gateway/viewer")
 _HINT = "Node.js 18 or newer with npm is needed, and the npm registry must be reachable."
@@ -32,12 +32,18 @@ def has_viewer(root: Path) -> bool:
     return (root / "dicom_gateway" / "viewer" / "ohif.lock.json").exists()
 
 
+def viewer() -> Path:
+    """Where the viewer is installed: once for all trees, as its pin says which one it must be."""
+    return cache_folder() / "viewer"
+
+
 def viewer_key(root: Path) -> str:
-    """Changes with the viewer's pin and its installer."""
+    """Changes with the viewer's pin, its installer, and when the viewer is gone."""
     folder = root / "dicom_gateway" / "viewer"
-    return key_of([folder / "ohif.lock.json", folder / "install.py"])
+    return key_of([folder / "ohif.lock.json", folder / "install.py", viewer() / "index.html"])
 
 
 def install_viewer(root: Path) -> None:
-    """Let the gateway fetch its viewer."""
-    run([root / ".venv" / "bin" / "python", "-m", "konsil", "dicom", "viewer", "install"], root, _HINT)
+    """Let the gateway fetch its viewer, check it and unpack it."""
+    code = "import sys, pathlib; from dicom_gateway.viewer.install import install; install(pathlib.Path(sys.argv[1]))"
+    run([root / ".venv" / "bin" / "python", "-c", code, viewer()], root, _HINT)

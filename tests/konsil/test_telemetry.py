@@ -19,6 +19,7 @@ from konsil.telemetry import RequestMetrics, configure_logging, logger, metrics_
 def root_logger() -> Iterator[None]:
     handlers, level = logging.root.handlers[:], logging.root.level
     yield
+    logging.captureWarnings(False)
     logging.root.handlers[:] = handlers
     logging.root.setLevel(level)
 
