@@ -28,8 +28,6 @@ TASK_STATUS = {
     "completed",
     "entered-in-error",
 }
-    ["draft", "requested", "received", "accepted", "rejected", "ready", "cancelled", "in-progress", "on-hold", "failed", "completed", "entered-in-error"]
-)
 
 
 def of_type(resource_type: str) -> Iterator[dict[str, Any]]:
@@ -85,7 +83,8 @@ def objects(value: Any) -> Iterator[dict[str, Any]]:
 
 def canonicals(value: Any) -> set[str]:
     """Every string of ours inside a value."""
-    flat = [item for part in objects(value) for entry in part.values() for item in (entry if isinstance(entry, list) else [entry])]
+    entries = [entry for part in objects(value) for entry in part.values()]
+    flat = [item for entry in entries for item in (entry if isinstance(entry, list) else [entry])]
     return {item for item in flat if isinstance(item, str) and item.startswith(CANONICAL)}
 
 
