@@ -13,47 +13,61 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="KONSIL_DICOM_", frozen=True, extra="ignore")
 
     mode: Literal["gateway", "archive"] = Field(
-        "gateway",
+        default="gateway",
         description="gateway: what arrives waits in quarantine until HIM staff decide; archive: a plain PACS",
     )
-    data_dir: Path = Field(Path("data/dicom"), description="folder of the journal and the archive")
-    database_url: str = Field("sqlite:///data/dicom/index.db", description="index, retrieval state, outbox")
-    broker_url: str = Field("filesystem://", description="Celery broker: filesystem:// or redis://host/0")
-    broker_dir: Path | None = Field(None, description="folder of the filesystem broker")
-    sweep_seconds: float = Field(1.0, description="how often a worker looks for due work by itself")
-    host: str = Field("127.0.0.1", description="address that the web application binds")
-    port: int = Field(8403, description="port of the web application")
-    base_url: str = Field("http://127.0.0.1:8403", description="address of the web application as others see it")
-    ae_title: str = Field("KONSIL", description="our application entity title", max_length=16)
-    dimse_host: str = Field("127.0.0.1", description="address that the DIMSE listener binds")
-    dimse_port: int = Field(11403, description="port of the DIMSE listener; 0 takes a free one")
+    data_dir: Path = Field(default=Path("data/dicom"), description="folder of the journal and the archive")
+    database_url: str = Field(default="sqlite:///data/dicom/index.db", description="index, retrieval state, outbox")
+    broker_url: str = Field(default="filesystem://", description="Celery broker: filesystem:// or redis://host/0")
+    broker_dir: Path | None = Field(default=None, description="folder of the filesystem broker")
+    sweep_seconds: float = Field(default=1.0, description="how often a worker looks for due work by itself")
+    host: str = Field(default="127.0.0.1", description="address that the web application binds")
+    port: int = Field(default=8403, description="port of the web application")
+    base_url: str = Field(
+        default="http://127.0.0.1:8403", description="address of the web application as others see it"
+    )
+    ae_title: str = Field(default="KONSIL", description="our application entity title", max_length=16)
+    dimse_host: str = Field(default="127.0.0.1", description="address that the DIMSE listener binds")
+    dimse_port: int = Field(default=11403, description="port of the DIMSE listener; 0 takes a free one")
     query_retrieve: bool | None = Field(
-        None, description="answer C-FIND, C-MOVE and C-GET of peers; by default only in archive mode"
+        default=None, description="answer C-FIND, C-MOVE and C-GET of peers; by default only in archive mode"
     )
-    maximum_associations: int = Field(50, description="associations accepted at once")
-    maximum_pdu_bytes: int = Field(262_144, description="largest PDU that we receive (0: no limit)")
-    move_watchdog_seconds: float = Field(900, description="a C-GET or C-MOVE without any sign of life ends after this")
-    late_arrival_seconds: float = Field(600, description="objects that come this long after a retrieval still count")
-    settle_seconds: float = Field(5, description="how long objects may still be on their way after a C-MOVE ended")
-    retrieval_attempts: int = Field(6, description="attempts at a peer that is down before a retrieval is failed")
-    retrieval_backoff_seconds: float = Field(5, description="first wait between such attempts; doubles each time")
+    maximum_associations: int = Field(default=50, description="associations accepted at once")
+    maximum_pdu_bytes: int = Field(default=262_144, description="largest PDU that we receive (0: no limit)")
+    move_watchdog_seconds: float = Field(
+        default=900, description="a C-GET or C-MOVE without any sign of life ends after this"
+    )
+    late_arrival_seconds: float = Field(
+        default=600, description="objects that come this long after a retrieval still count"
+    )
+    settle_seconds: float = Field(
+        default=5, description="how long objects may still be on their way after a C-MOVE ended"
+    )
+    retrieval_attempts: int = Field(
+        default=6, description="attempts at a peer that is down before a retrieval is failed"
+    )
+    retrieval_backoff_seconds: float = Field(
+        default=5, description="first wait between such attempts; doubles each time"
+    )
     web_token: SecretStr | None = Field(
-        None, description="archive mode: the one token that opens DICOMweb; without it the door is closed"
+        default=None, description="archive mode: the one token that opens DICOMweb; without it the door is closed"
     )
-    fhir_base_url: str | None = Field(None, description="FHIR server that says who sees what; required in gateway mode")
+    fhir_base_url: str | None = Field(
+        default=None, description="FHIR server that says who sees what; required in gateway mode"
+    )
     fhir_token_url: str | None = Field(
-        None, description="its token endpoint; found in its SMART configuration if not set"
+        default=None, description="its token endpoint; found in its SMART configuration if not set"
     )
-    fhir_client_id: str = Field("konsil-gateway", description="our backend-services client there")
-    fhir_key_file: Path | None = Field(None, description="file with the private JWK of that client")
-    poll_seconds: float = Field(2.0, description="how often the FHIR server is asked for changed Tasks")
+    fhir_client_id: str = Field(default="konsil-gateway", description="our backend-services client there")
+    fhir_key_file: Path | None = Field(default=None, description="file with the private JWK of that client")
+    poll_seconds: float = Field(default=2.0, description="how often the FHIR server is asked for changed Tasks")
     id_domains: dict[str, str] = Field(
         default_factory=dict,
         description="identifier system of local patients -> issuer of patient id in DICOM, as JSON",
     )
-    time_zone: str = Field("UTC", description="zone of the site: study times without offset are read in it")
-    viewer_dir: Path = Field(Path("data/viewer"), description="folder of the installed OHIF viewer")
-    viewer_banner: bool = Field(True, description="show OHIF's banner on investigational use")
+    time_zone: str = Field(default="UTC", description="zone of the site: study times without offset are read in it")
+    viewer_dir: Path = Field(default=Path("data/viewer"), description="folder of the installed OHIF viewer")
+    viewer_banner: bool = Field(default=True, description="show OHIF's banner on investigational use")
     frame_ancestors: list[str] = Field(
         default_factory=list,
         description="origins (app and EHRs) that may frame the viewer and post codes to it, as JSON",

@@ -1,0 +1,129 @@
+"""`konsil dicom ...`: the commands of the gateway."""
+
+import json
+import signal
+import threading
+from pathlib import Path
+
+import click
+import uvicorn
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dicom_gateway.dimse.echo import probe
+from dicom_gateway.errors import NotFound
+from dicom_gateway.gateway import Gateway, open_gateway
+from dicom_gateway.jobs import GatewayRunner, create_worker
+from dicom_gateway.peers import PeerEntry, by_name, provision
+from dicom_gateway.scp import Listener
+from dicom_gateway.settings import Settings
+from konsil.celery_app import run_worker
+from konsil.database import reader
+from konsil.sweep import Sweep
+from konsil.telemetry import configure_logging
+
+PROGRAM = "dicom_gateway"
+
+
+class ProvisionFile(BaseModel):
+    """What `provision` reads."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    peers: list[PeerEntry]
+
+
+def _open() -> Gateway:
+    configure_logging(PROGRAM)
+    return open_gateway(Settings())
+
+
+def _until_stopped() -> None:
+    """Wait for SIGTERM or Ctrl-C."""
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    stopped.wait()
+
+
+def _web(gateway: Gateway) -> uvicorn.Server:
+    """Make the web server, which runs until SIGTERM or Ctrl-C; imported here because only two commands need it."""
+    from dicom_gateway.app import create_app
+
+    host, port = gateway.settings.host, gateway.settings.port
+    return uvicorn.Server(uvicorn.Config(create_app(gateway), host=host, port=port, log_config=None, access_log=False))
+
+
+@click.group()
+def dicom() -> None:
+    """The DICOM gateway: prior imaging, archive, viewer."""
+
+
+@dicom.command()
+def scp() -> None:
+    """Listen for DIMSE associations."""
+    gateway = _open()
+    listener = Listener(gateway)
+    listener.start()
+    _until_stopped()
+    listener.stop()
+    gateway.ingest.close()
+
+
+@dicom.command()
+def serve() -> None:
+    """Serve DICOMweb, the viewer and our own API over HTTP."""
+    gateway = _open()
+    _web(gateway).run()
+    gateway.ingest.close()
+
+
+@dicom.command()
+def worker() -> None:
+    """Retrieve, publish, forward: run the outbox."""
+    configure_logging(PROGRAM)
+    settings = Settings()
+    run_worker(create_worker(settings, lambda: open_gateway(settings)))
+
+
+@dicom.command(name="all")
+def everything() -> None:
+    """Listener, web and outbox in one process."""
+    gateway = _open()
+    listener, sweep = Listener(gateway), Sweep(GatewayRunner(gateway), gateway.settings.sweep_seconds)
+    listener.start()
+    sweep.start()
+    _web(gateway).run()
+    sweep.stop()
+    listener.stop()
+    sweep.join()
+    gateway.ingest.close()
+
+
+@dicom.command(name="provision")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def provision_file(file: Path) -> None:
+    """Add or change the peers that FILE (JSON) lists."""
+    gateway = _open()
+    try:
+        entries = ProvisionFile.model_validate(json.loads(file.read_text(encoding="utf-8"))).peers
+    except (ValidationError, ValueError) as error:
+        raise click.ClickException(f"{file}: {error}") from error
+    with gateway.engine.begin() as connection:
+        count = provision(connection, entries, gateway.settings.ae_title)
+    click.echo(f"{count} peers")
+
+
+@dicom.command()
+@click.argument("peer")
+def echo(peer: str) -> None:
+    """Ask the peer named PEER whether it is there."""
+    gateway = _open()
+    try:
+        with reader(gateway.engine).connect() as connection:
+            found = by_name(connection, peer)
+    except NotFound as error:
+        raise click.ClickException(str(error)) from error
+    failure = probe(gateway.engine, found)
+    if failure is not None:
+        raise click.ClickException(f"{found.title} at {found.host}:{found.port}: {failure.cause}")
+    click.echo(f"{found.title} answers")

@@ -1,0 +1,123 @@
+"""Associations that we open: contexts, TCP_NODELAY, and a named cause for every way they fail.  PS3.8 chapter 7"""
+
+import logging
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, _config, evt
+from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
+from pynetdicom.presentation import build_context
+
+from dicom_gateway.errors import PeerError
+from dicom_gateway.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicom_gateway.peers import Peer
+from dicom_gateway.status import Cause
+
+# Identifiers hold patient data: they are not logged.  Stored objects are sent as they lie in the archive.
+_config.LOG_HANDLER_LEVEL = "none"
+_config.LOG_REQUEST_IDENTIFIERS = False
+_config.LOG_RESPONSE_IDENTIFIERS = False
+_config.UNRESTRICTED_STORAGE_SERVICE = True
+_config.STORE_SEND_CHUNKED_DATASET = True
+logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+
+UNCOMPRESSED = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+CONNECT_SECONDS = 10.0
+NEGOTIATE_SECONDS = 30.0
+MAXIMUM_CONTEXTS = 128
+
+Handlers = Sequence[tuple[Any, Callable[..., Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What an association is opened for: (abstract syntax, transfer syntaxes) pairs, at most 128.
+
+    `as_scp`: the SOP classes for which we play the SCP (C-GET).  `silence_seconds`: how long to wait for a message.
+    """
+
+    contexts: Sequence[tuple[str, Sequence[str]]]
+    as_scp: Sequence[str] = ()
+    handlers: Handlers = ()
+    silence_seconds: float | None = 120
+    maximum_pdu_bytes: int = 262_144
+
+
+@dataclass
+class _Trace:
+    """How far an association got."""
+
+    connected: bool = False
+    events: list[str] = field(default_factory=list)
+
+    def on_open(self, event: evt.Event) -> None:
+        """Note that TCP connected; without TCP_NODELAY every answer waits for the peer's delayed acknowledgement."""
+        self.connected = True
+        transport = event.assoc.dul.socket
+        if transport is not None and transport.socket is not None:
+            transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+@contextmanager
+def associate(peer: Peer, proposal: Proposal) -> Iterator[Association]:
+    """Open an association with a peer, release it at the end and abort it on any error.  PS3.8 7.1
+
+    Raises PeerError: peer-down, association-rejected, contexts-refused, association-aborted.
+    """
+    trace = _Trace()
+    ae = AE(ae_title=peer.our_ae_title)
+    ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
+    ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    ae.connection_timeout = CONNECT_SECONDS
+    ae.acse_timeout = NEGOTIATE_SECONDS
+    ae.dimse_timeout = proposal.silence_seconds
+    ae.network_timeout = None
+    assoc = ae.associate(
+        peer.host,
+        peer.port,
+        contexts=[build_context(abstract, list(syntaxes)) for abstract, syntaxes in proposal.contexts],
+        ae_title=peer.ae_title,
+        max_pdu=proposal.maximum_pdu_bytes,
+        ext_neg=[_role(uid) for uid in proposal.as_scp],
+        evt_handlers=[(evt.EVT_CONN_OPEN, trace.on_open), *proposal.handlers],
+    )
+    if not assoc.is_established:
+        raise _failure(assoc, trace)
+    try:
+        yield assoc
+    except BaseException:
+        if assoc.is_established:
+            assoc.abort()
+        raise
+    if assoc.is_established:
+        assoc.release()
+
+
+def _role(sop_class_uid: str) -> SCP_SCU_RoleSelectionNegotiation:
+    role = SCP_SCU_RoleSelectionNegotiation()
+    role.sop_class_uid = UID(sop_class_uid)
+    role.scu_role = False
+    role.scp_role = True
+    return role
+
+
+def _failure(assoc: Association, trace: _Trace) -> PeerError:
+    if not trace.connected:
+        return PeerError(Cause.PEER_DOWN)
+    if assoc.is_rejected:
+        primitive = assoc.acceptor.primitive
+        reason = getattr(primitive, "reason_str", "") if primitive is not None else ""
+        return PeerError(Cause.ASSOCIATION_REJECTED, str(reason))
+    if assoc.rejected_contexts and not assoc.accepted_contexts:
+        return PeerError(Cause.CONTEXTS_REFUSED)
+    return PeerError(Cause.ASSOCIATION_ABORTED)
+
+
+def accepts(assoc: Association, abstract_syntax: str) -> bool:
+    """Whether the peer accepted a context for this abstract syntax."""
+    return any(context.abstract_syntax == abstract_syntax for context in assoc.accepted_contexts)

@@ -1,0 +1,118 @@
+"""C-FIND as SCP, patient root and study root, out of the index.  PS3.4 C.4.1, C.6.1, C.6.2
+
+Relational queries are answered without negotiation: a key above the level may be left out.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from pydicom.charset import convert_encodings
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataset import Dataset
+from pynetdicom import evt
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    PatientRootQueryRetrieveInformationModelFind,
+    PatientRootQueryRetrieveInformationModelGet,
+    PatientRootQueryRetrieveInformationModelMove,
+)
+
+from dicom_gateway.attributes import UNREADABLE, Attributes, tag_of, text
+from dicom_gateway.errors import QueryRefused
+from dicom_gateway.gateway import Gateway
+from dicom_gateway.index.matching import LEVELS
+from dicom_gateway.index.query import Query, find, unsupported
+from dicom_gateway.status import CANCEL, IDENTIFIER_MISMATCH, PENDING, PENDING_OPTIONAL_KEYS_UNSUPPORTED
+from konsil.database import reader
+
+PATIENT_ROOT: Final = frozenset(
+    {
+        str(PatientRootQueryRetrieveInformationModelFind),
+        str(PatientRootQueryRetrieveInformationModelGet),
+        str(PatientRootQueryRetrieveInformationModelMove),
+    }
+)
+NOT_KEYS: Final = frozenset(
+    {"QueryRetrieveLevel", "SpecificCharacterSet", "TimezoneOffsetFromUTC", "QueryRetrieveView"}
+)
+OURS: Final = frozenset({"RetrieveAETitle", "InstanceAvailability"})
+
+
+def level_of(identifier: Dataset, model: str) -> str:
+    """Read the level of a query; raises QueryRefused when the information model does not have it.  PS3.4 C.6"""
+    level = text(identifier, "QueryRetrieveLevel").upper()
+    levels = LEVELS if model in PATIENT_ROOT else LEVELS[1:]
+    if level not in levels:
+        raise QueryRefused(f"Query/Retrieve Level must be one of {', '.join(levels)}"[:64])
+    return level
+
+
+def keys_of(identifier: Dataset) -> dict[str, str]:
+    """Read the keys of an identifier as matching text; sequences are return keys only."""
+    found = {}
+    for element in identifier:
+        if element.keyword and element.keyword not in NOT_KEYS:
+            found[element.keyword] = "" if element.VR == "SQ" else text(identifier, element.keyword)
+    return found
+
+
+def failure(status: int, comment: str) -> Dataset:
+    """Make a status with an Error Comment.  PS3.7 C.4"""
+    ds = Dataset()
+    ds.Status = status
+    ds.ErrorComment = comment[:64]
+    return ds
+
+
+def on_c_find(event: evt.Event, gateway: Gateway) -> Iterator[tuple[int | Dataset, Dataset | None]]:
+    """Answer a query from what is released.  PS3.4 C.4.1.3
+
+    Yields FF00 with each match, FF01 when keys were passed over; FE00 cancelled; A900 no such level.
+    """
+    try:
+        identifier = event.identifier
+        level = level_of(identifier, str(event.request.AffectedSOPClassUID))
+    except QueryRefused as error:
+        yield failure(IDENTIFIER_MISMATCH, str(error)), None
+        return
+    keys = keys_of(identifier)
+    query = Query(level, {keyword: value for keyword, value in keys.items() if value and keyword not in OURS})
+    pending = PENDING_OPTIONAL_KEYS_UNSUPPORTED if unsupported(query) else PENDING
+    with reader(gateway.engine).connect() as connection:
+        hits = find(connection, query)
+    for hit in hits:
+        if event.is_cancelled:
+            yield CANCEL, None
+            return
+        yield pending, _answer(hit, keys, identifier, gateway.settings.ae_title)
+
+
+def _answer(hit: Attributes, keys: Iterable[str], identifier: Dataset, ae_title: str) -> Dataset:
+    """Give back the attributes that were asked for, empty where there is no value.  PS3.4 C.4.1.1.3.2"""
+    wanted = {tag_of(keyword): hit[tag_of(keyword)] for keyword in keys if tag_of(keyword) in hit}
+    ds = Dataset.from_json(wanted)
+    for keyword in keys:
+        if keyword not in ds:
+            setattr(ds, keyword, [] if dictionary_VR(tag_for_keyword(keyword) or 0) == "SQ" else None)
+    ds.QueryRetrieveLevel = identifier.QueryRetrieveLevel
+    ds.RetrieveAETitle = ae_title
+    if "InstanceAvailability" in keys:
+        ds.InstanceAvailability = "ONLINE"
+    charset = _charset(wanted, identifier)
+    if charset is not None:
+        ds.SpecificCharacterSet = charset
+    return ds
+
+
+def _charset(wanted: Attributes, identifier: Dataset) -> str | list[str] | None:
+    """The asker's own character set where the answer fits into it, else UTF-8; none for plain ASCII."""
+    written = repr(wanted)
+    if written.isascii():
+        return None
+    asked = identifier.get("SpecificCharacterSet")
+    if isinstance(asked, str) and asked:
+        try:
+            "".join(character for character in written if not character.isascii()).encode(convert_encodings(asked)[0])
+        except UNREADABLE:
+            return "ISO_IR 192"
+        return asked
+    return "ISO_IR 192"

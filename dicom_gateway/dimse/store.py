@@ -1,0 +1,92 @@
+"""C-STORE as SCU: objects go out as they lie in the archive, in their own transfer syntax.  PS3.4 Annex B"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from pynetdicom.association import Association
+
+from dicom_gateway.archive import Archive
+from dicom_gateway.dimse.association import MAXIMUM_CONTEXTS, Proposal, associate
+from dicom_gateway.index.query import Located
+from dicom_gateway.peers import Peer
+from dicom_gateway.status import name
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of one instance: the peer's status, None when it gave none; `refused`: no context for it."""
+
+    sop_instance_uid: str
+    status: int | None
+    refused: bool = False
+
+    @property
+    def stored(self) -> bool:
+        """Whether the peer has it now; a warning means that it stored it too (PS3.4 Table B.2-1)."""
+        return self.status is not None and (self.status == 0 or self.status & 0xF000 == 0xB000)
+
+    @property
+    def reason(self) -> str:
+        """What went wrong, in words for an administrator; empty when nothing did."""
+        if self.stored:
+            return ""
+        if self.refused:
+            return "the peer accepts no presentation context for this SOP class and transfer syntax"
+        return "no answer" if self.status is None else name(self.status)
+
+
+@dataclass(frozen=True, slots=True)
+class Originator:
+    """The C-MOVE that a sending belongs to.  PS3.7 9.1.1.1"""
+
+    ae_title: str
+    message_id: int
+
+
+def send_instances(archive: Archive, peer: Peer, instances: Sequence[Located]) -> list[Sent]:
+    """Send instances to a peer; says for each what became of it.  Raises PeerError when no association comes about."""
+    return list(sending(archive, peer, instances, None))
+
+
+def sending(
+    archive: Archive, peer: Peer, instances: Sequence[Located], originator: Originator | None
+) -> Iterator[Sent]:
+    """Send instances one by one, one context for each SOP class and transfer syntax.  Raises PeerError."""
+    for batch in _batches(instances):
+        kinds = dict.fromkeys((item.sop_class_uid, item.transfer_syntax_uid) for item in batch)
+        proposal = Proposal([(sop_class, (syntax,)) for sop_class, syntax in kinds], silence_seconds=300)
+        with associate(peer, proposal) as assoc:
+            for number, item in enumerate(batch):
+                yield send_one(assoc, archive, item, number % 65535 + 1, originator)
+
+
+def send_one(
+    assoc: Association, archive: Archive, item: Located, message_id: int, originator: Originator | None
+) -> Sent:
+    """Send one instance on an open association."""
+    try:
+        answer = assoc.send_c_store(
+            archive.path(item.object_key),
+            msg_id=message_id,
+            originator_aet=originator.ae_title if originator else None,
+            originator_id=originator.message_id if originator else None,
+        )
+    except ValueError:
+        return Sent(item.sop_instance_uid, None, refused=True)
+    except RuntimeError:
+        return Sent(item.sop_instance_uid, None)
+    return Sent(item.sop_instance_uid, answer.get("Status"))
+
+
+def _batches(instances: Sequence[Located]) -> Iterator[list[Located]]:
+    """Cut a sequence so that no part needs more contexts than an association has."""
+    kinds: set[tuple[str, str]] = set()
+    start = 0
+    for end, item in enumerate(instances):
+        kinds.add((item.sop_class_uid, item.transfer_syntax_uid))
+        if len(kinds) > MAXIMUM_CONTEXTS:
+            yield list(islice(instances, start, end))
+            start, kinds = end, {(item.sop_class_uid, item.transfer_syntax_uid)}
+    if start < len(instances):
+        yield list(islice(instances, start, None))

@@ -1,0 +1,116 @@
+"""What C-GET and C-MOVE have in common as SCU: counted sub-operations, cancelling, and a watchdog.  PS3.4 C.4.2, C.4.3
+
+No `dimse_timeout` ends them: archives may need minutes to load a tape.  They end when nothing has moved for a while.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pynetdicom.association import Association
+
+from dicom_gateway.status import is_pending
+
+MESSAGE_ID = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a C-GET or C-MOVE ended: `status` None when the peer gave none; the counters are the peer's own."""
+
+    status: int | None
+    completed: int | None = None
+    failed: int | None = None
+    warning: int | None = None
+    failed_uids: tuple[str, ...] = ()
+    comment: str = ""
+    cancelled: bool = False
+
+
+class Watch:
+    """Aborts an association in which nothing moves.  `count`: anything that grows while instances arrive elsewhere."""
+
+    def __init__(self, assoc: Association, seconds: float, count: Callable[[], int] | None = None) -> None:
+        self._assoc = assoc
+        self._seconds = seconds
+        self._count = count or (lambda: 0)
+        self._moved = threading.Event()
+        self._ended = threading.Event()
+        self.fired = False
+
+    def touch(self) -> None:
+        """Say that something moved."""
+        self._moved.set()
+
+    @contextmanager
+    def running(self) -> Iterator["Watch"]:
+        """Watch while the block runs."""
+        thread = threading.Thread(target=self._run, daemon=True, name="watchdog")
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._ended.set()
+            thread.join()
+
+    def _run(self) -> None:
+        step = max(0.05, min(5.0, self._seconds / 4))
+        silent, seen = 0.0, self._count()
+        while not self._ended.wait(step):
+            now = self._count()
+            moved = self._moved.is_set() or now != seen
+            self._moved.clear()
+            silent, seen = (0.0 if moved else silent + step), now
+            if silent >= self._seconds:
+                self.fired = True
+                self._assoc.abort()
+                self._assoc.dimse.msg_queue.put((None, None))  # wakes whoever waits for an answer
+                return
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """What to do while sub-operations run: `stop` is asked again and again, `progress` is told."""
+
+    stop: Callable[[], bool]
+    progress: Callable[[], None]
+
+
+def follow(
+    assoc: Association, model: str, answers: Iterable[tuple[Dataset, Any]], watch: Watch, hooks: Follow
+) -> Outcome:
+    """Read answers to the end; sends C-CANCEL once when `stop` says so.  PS3.4 C.4.2.3.1"""
+    cancelled = False
+    with watch.running():
+        for answer, identifier in answers:
+            watch.touch()
+            hooks.progress()
+            status = answer.get("Status")
+            if status is None:
+                return Outcome(None, cancelled=cancelled)
+            if not is_pending(status):
+                return _outcome(answer, identifier, cancelled)
+            if not cancelled and hooks.stop():
+                cancelled = True
+                assoc.send_c_cancel(MESSAGE_ID, query_model=model)
+    return Outcome(None, cancelled=cancelled)
+
+
+def _outcome(answer: Dataset, identifier: Dataset | None, cancelled: bool) -> Outcome:
+    uids = identifier.get("FailedSOPInstanceUIDList") if identifier is not None else None
+    if uids is None:
+        failed_uids: tuple[str, ...] = ()
+    else:
+        failed_uids = (uids,) if isinstance(uids, str) else tuple(map(str, uids))
+    return Outcome(
+        status=int(answer.Status),
+        completed=answer.get("NumberOfCompletedSuboperations"),
+        failed=answer.get("NumberOfFailedSuboperations"),
+        warning=answer.get("NumberOfWarningSuboperations"),
+        failed_uids=tuple(uid for uid in failed_uids if uid),
+        comment=str(answer.get("ErrorComment", "")),
+        cancelled=cancelled,
+    )

@@ -1,0 +1,42 @@
+"""What the gateway's workers do: the outbox's handlers by kind, and taking the journal in before each look."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from celery import Celery
+
+from dicom_gateway import retrieve
+from dicom_gateway.gateway import Gateway
+from dicom_gateway.index.models import outbox
+from dicom_gateway.settings import Settings
+from konsil.celery_app import BrokerSettings, create_celery
+from konsil.outbox import Job, Runner
+
+PROGRAM = "dicom"
+
+
+def handlers(gateway: Gateway) -> dict[str, Callable[[Job], Any]]:
+    """Say who does what."""
+    return {retrieve.KIND: partial(retrieve.step, gateway)}
+
+
+class GatewayRunner(Runner):
+    """Runs due rows; each look begins with what the journal holds, whoever left it there."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        super().__init__(gateway.engine, outbox, handlers(gateway))
+        self._gateway = gateway
+
+    def run_due(self, limit: int = 20) -> int:
+        """Take the journal in, then run what is due.  Raises OSError, SQLAlchemyError."""
+        self._gateway.ingest.replay()
+        return super().run_due(limit)
+
+
+def create_worker(settings: Settings, gateway: Callable[[], Gateway]) -> Celery:
+    """Make the Celery application of a gateway; `gateway` is called once, in the worker."""
+    broker = BrokerSettings(
+        settings.broker_url, settings.broker_dir or settings.data_dir / "broker", settings.sweep_seconds
+    )
+    return create_celery(PROGRAM, broker, lambda: GatewayRunner(gateway()))

@@ -1,0 +1,139 @@
+"""The DICOM peers of this gateway, as data: outside PACS that we ask, systems that send to us, destinations we serve.
+
+DIMSE has no authentication, so a peer is an AE title together with the addresses it may come from.
+"""
+
+import json
+import socket
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import RowMapping
+
+from dicom_gateway.errors import NotFound
+from dicom_gateway.index import models
+
+Ability = Literal["find", "move", "get", "store"]
+ANYWHERE = "*"
+LISTS = ("can", "calling_ae_titles", "addresses")
+
+
+class PeerEntry(BaseModel):
+    """One peer in a provisioning file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, description="short name used in tasks and logs")
+    title: str = Field(default="", description="name that people see")
+    ae_title: str = Field(min_length=1, max_length=16)
+    host: str = "127.0.0.1"
+    port: int = Field(default=104, gt=0, lt=65536)
+    our_ae_title: str = Field(default="", description="how this peer knows us; by default our AE title")
+    issuer: str = Field(default="", description="issuer of its patient ids, when its data sets name none")
+    issuer_oid: str = ""
+    charset: str = Field(default="ISO_IR 192", description="character set in which it is asked")
+    can: list[Ability] = Field(default_factory=list, description="what it offers")
+    forward: bool = Field(default=False, description="released studies are sent there")
+    id_domain: str = Field(default="", description="issuer of the patient ids that this destination expects")
+    calling_ae_titles: list[str] = Field(default_factory=list, description="further AE titles it sends under")
+    addresses: list[str] = Field(
+        default_factory=list, description="addresses it may come from; by default its host; * for any"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One peer, with what was learned about it: `capabilities`, and whether it answered when last checked."""
+
+    name: str
+    title: str
+    ae_title: str
+    host: str
+    port: int
+    our_ae_title: str
+    issuer: str
+    issuer_oid: str
+    charset: str
+    can: tuple[str, ...]
+    forward: bool
+    id_domain: str
+    calling_ae_titles: tuple[str, ...]
+    addresses: tuple[str, ...]
+    capabilities: dict[str, Any]
+    reachable: bool | None
+    checked_at: float | None
+
+    @property
+    def ae_titles(self) -> frozenset[str]:
+        """Every AE title under which this peer may call us."""
+        return frozenset((self.ae_title, *self.calling_ae_titles))
+
+    def comes_from(self, address: str) -> bool:
+        """Whether an association from this address may be this peer's."""
+        if ANYWHERE in self.addresses or address in self.addresses:
+            return True
+        return not self.addresses and address in _resolve(self.host)
+
+
+def _resolve(host: str) -> set[str]:
+    try:
+        return {str(found[4][0]) for found in socket.getaddrinfo(host, None)}
+    except OSError:
+        return set()
+
+
+def all_peers(connection: Connection) -> list[Peer]:
+    """List the peers by name."""
+    rows = connection.execute(select(models.peer).order_by(models.peer.c.name)).mappings()
+    return [_peer(row) for row in rows]
+
+
+def by_name(connection: Connection, name: str) -> Peer:
+    """Find one peer; raises NotFound."""
+    row = connection.execute(select(models.peer).where(models.peer.c.name == name)).mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"no peer is named {name}")
+    return _peer(row)
+
+
+def by_calling(connection: Connection, ae_title: str, address: str) -> Peer | None:
+    """Find the peer that calls under this AE title from this address."""
+    candidates = (peer for peer in all_peers(connection) if ae_title in peer.ae_titles)
+    return next((peer for peer in candidates if peer.comes_from(address)), None)
+
+
+def provision(connection: Connection, entries: Iterable[PeerEntry], our_ae_title: str) -> int:
+    """Add or change peers; what was learned about them is kept.  Returns how many."""
+    insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(models.peer)
+    count = 0
+    for entry in entries:
+        row = entry.model_dump()
+        row |= {name: json.dumps(row[name]) for name in LISTS}
+        row["title"] = row["title"] or entry.name
+        row["our_ae_title"] = row["our_ae_title"] or our_ae_title
+        statement = insert.values(row | {"capabilities": "{}"})
+        connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=row))
+        count += 1
+    return count
+
+
+def note(engine: Engine, name: str, reachable: bool, **capabilities: Any) -> None:
+    """Keep what was learned about a peer: whether it answers, and which capabilities it showed."""
+    peer = models.peer
+    with engine.begin() as connection:
+        held = connection.execute(select(peer.c.capabilities).where(peer.c.name == name)).scalar()
+        known = json.loads(held or "{}") | capabilities
+        changed = {"reachable": reachable, "checked_at": time.time(), "capabilities": json.dumps(known)}
+        connection.execute(update(peer).where(peer.c.name == name).values(changed))
+
+
+def _peer(row: RowMapping) -> Peer:
+    values = {field.name: row[field.name] for field in fields(Peer)}
+    values |= {name: tuple(json.loads(values[name])) for name in LISTS}
+    values["capabilities"] = json.loads(values["capabilities"])
+    return Peer(**values)

@@ -1,0 +1,1 @@
+"""One retrieval, in steps that a kill cannot hurt: list, fetch, list again, judge."""

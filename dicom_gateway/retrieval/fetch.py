@@ -1,0 +1,236 @@
+"""Fetching the series of a study: C-GET where the peer can, else C-MOVE; what fails is narrowed down to instances.
+
+Whatever a call brings is in the journal before the peer hears success; so any call may be killed and made again.
+"""
+
+import logging
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from dicom_gateway.dimse.find import identifier
+from dicom_gateway.dimse.get import GetRequest, Message, get
+from dicom_gateway.dimse.move import MoveRequest, move
+from dicom_gateway.dimse.suboperations import Follow, Outcome
+from dicom_gateway.errors import IngestError, OutOfResources, PeerError
+from dicom_gateway.gateway import Gateway
+from dicom_gateway.ingest import Incoming, Source
+from dicom_gateway.peers import Peer, note
+from dicom_gateway.retrieval import judge, state
+from dicom_gateway.retrieval.state import Expected, Retrieval
+from dicom_gateway.status import SUCCESS, WARNING_SUBOPERATIONS, Cause
+from konsil.database import reader
+from konsil.outbox import LeaseLost
+
+logger = logging.getLogger(__name__)
+
+LIST_AT_MOST = 100
+TICK_SECONDS = 1.0
+ANY_IMAGE = (  # SOP classes proposed when the peer does not list any
+    "1.2.840.10008.5.1.4.1.1.2",
+    "1.2.840.10008.5.1.4.1.1.4",
+    "1.2.840.10008.5.1.4.1.1.6.1",
+    "1.2.840.10008.5.1.4.1.1.3.1",
+    "1.2.840.10008.5.1.4.1.1.7",
+)
+
+
+class Stopped(Exception):
+    """The retrieval was cancelled while it ran."""
+
+
+@dataclass
+class Ticker:
+    """Tells the world once a second how far a retrieval is, keeps its lease, and notices when it is to stop."""
+
+    gateway: Gateway
+    row: Retrieval
+    renew: Callable[[], None]
+    cancelled: bool = False
+    lost: LeaseLost | None = None
+    _last: float = field(default_factory=time.monotonic)
+
+    def progress(self) -> None:
+        """Called with every sign of life; never raises, for it runs inside the peer's association."""
+        if time.monotonic() - self._last < TICK_SECONDS or self.lost is not None:
+            return
+        try:
+            self.renew()
+            self.update()
+        except LeaseLost as error:
+            self.lost = error
+        except (OSError, SQLAlchemyError):
+            logger.exception("progress of a retrieval could not be written")
+        self._last = time.monotonic()
+
+    def update(self) -> None:
+        """Take in what came, and write how much that makes."""
+        self.gateway.ingest.replay()
+        with self.gateway.engine.begin() as connection:
+            row = state.load(connection, self.row.task_id)
+            received = state.count_received(connection, row)
+            if received != row.received:
+                state.change(connection, row.task_id, received=received)
+        self.cancelled = row.cancel_requested
+
+    def stop(self) -> bool:
+        """Whether the peer should be told to stop."""
+        return self.cancelled or self.lost is not None
+
+    def check(self) -> None:
+        """Raise what stopped us: LeaseLost, Stopped."""
+        if self.lost is not None:
+            raise self.lost
+        if self.cancelled:
+            raise Stopped
+
+
+@dataclass
+class Fetch:
+    """The fetching of one retrieval from one peer."""
+
+    gateway: Gateway
+    peer: Peer
+    row: Retrieval
+    ticker: Ticker
+    cause: Cause | None = None
+    counters: bool | None = None
+    storage_full: bool = False
+
+    @property
+    def method(self) -> str:
+        """C-GET where the peer offers it and has not refused it, else C-MOVE.  Raises PeerError."""
+        if "get" in self.peer.can and not self.peer.capabilities.get("get_refused"):
+            return "get"
+        if "move" in self.peer.can:
+            return "move"
+        raise PeerError(Cause.CONTEXTS_REFUSED, "neither C-GET nor C-MOVE")
+
+    def series(self, uid: str) -> None:
+        """Bring one series: what is not here yet, whole at first.  Raises PeerError, LeaseLost, Stopped."""
+        wanted = self._missing(uid)
+        announced = self.row.listing == "instances"
+        if announced and not wanted:
+            return
+        partly = announced and self._held_of(uid) > 0
+        if partly:
+            self._lists(uid, wanted)
+            return
+        self._call("SERIES", {"SeriesInstanceUID": uid}, wanted)
+        if announced and (left := self._missing(uid)):
+            self._lists(uid, left)
+
+    def _lists(self, series_uid: str, wanted: Sequence[Expected]) -> None:
+        for start in range(0, len(wanted), LIST_AT_MOST):
+            self._narrow(series_uid, wanted[start : start + LIST_AT_MOST])
+
+    def _narrow(self, series_uid: str, wanted: Sequence[Expected]) -> None:
+        """Ask for instances by UID; as long as some fail and none come, ask for each half on its own."""
+        uids = "\\".join(item.sop_instance_uid for item in wanted)
+        self._call("IMAGE", {"SeriesInstanceUID": series_uid, "SOPInstanceUID": uids}, wanted)
+        asked = {item.sop_instance_uid for item in wanted}
+        left = [item for item in self._missing(series_uid) if item.sop_instance_uid in asked]
+        if not left or len(wanted) == 1:
+            return
+        if len(left) < len(wanted):
+            self._narrow(series_uid, left)
+            return
+        half = len(left) // 2
+        self._narrow(series_uid, left[:half])
+        self._narrow(series_uid, left[half:])
+
+    def _call(self, level: str, keys: dict[str, str], wanted: Sequence[Expected]) -> None:
+        """Make one C-GET or C-MOVE and take in what it brought."""
+        self.ticker.renew()
+        keys = {"StudyInstanceUID": self.row.study_instance_uid, **keys}
+        query = identifier(level, keys, self.peer.charset)
+        hooks = Follow(self.ticker.stop, self.ticker.progress)
+        outcome = self._get(query, wanted, hooks) if self.method == "get" else self._move(query, wanted, hooks)
+        self.ticker.update()
+        self.ticker.check()
+        if self.storage_full:
+            raise PeerError(Cause.STORAGE_FULL)
+        proven = outcome.status in {SUCCESS, WARNING_SUBOPERATIONS} and outcome.completed is not None
+        self.counters = proven and not outcome.failed and self.counters is not False
+
+    def _get(self, query: object, wanted: Sequence[Expected], hooks: Follow) -> Outcome:
+        classes = sorted({item.sop_class_uid for item in wanted if item.sop_class_uid}) or list(ANY_IMAGE)
+        request = GetRequest(query, classes, self._keep, self._silence)  # type: ignore[arg-type]
+        try:
+            outcome = get(self.peer, request, hooks)
+        except PeerError as error:
+            if error.cause != Cause.CONTEXTS_REFUSED or "move" not in self.peer.can:
+                raise
+            note(self.gateway.engine, self.peer.name, True, get_refused=True)
+            self.peer.capabilities["get_refused"] = True
+            return self._move(query, wanted, hooks)
+        if outcome.status != SUCCESS:
+            self.cause = judge.cause_of_get(outcome)
+        return outcome
+
+    def _move(self, query: object, wanted: Sequence[Expected], hooks: Follow) -> Outcome:
+        before, moment = self._arrived(), time.time()
+        request = MoveRequest(query, self._arrived, self._silence)  # type: ignore[arg-type]
+        outcome = move(self.peer, request, hooks)
+        if not outcome.cancelled:
+            self._settle(wanted, outcome, before)
+        if self._arrived() == before:
+            self.cause = judge.cause_of_move(outcome, self._associations(moment))
+            if self.cause in {Cause.UNKNOWN_DESTINATION, Cause.WE_REJECTED}:
+                raise PeerError(self.cause, outcome.comment)
+        elif outcome.status != SUCCESS:
+            self.cause = Cause.INSTANCES_FAILED
+        return outcome
+
+    def _settle(self, wanted: Sequence[Expected], outcome: Outcome, before: int) -> None:
+        """Wait for what the peer says it has sent, but may still be on its way on other associations."""
+        end = time.monotonic() + self.gateway.settings.settle_seconds
+        target = min(len(wanted) or (outcome.completed or 0), outcome.completed or 0)
+        while self._arrived() - before < target and time.monotonic() < end:
+            time.sleep(0.1)
+
+    def _keep(self, message: Message) -> int:
+        """Keep what a C-GET brings.  PS3.4 B.2.2"""
+        uids = (message.sop_class_uid, message.sop_instance_uid, message.transfer_syntax_uid)
+        source = Source(self.peer.name, self.peer.ae_title, self.peer.host, self.row.task_id)
+        try:
+            self.gateway.ingest.accept(Incoming.from_message(uids, message.data_set, source))
+        except OutOfResources as error:
+            self.storage_full = True
+            return error.status
+        except IngestError as error:
+            logger.warning("C-GET brought what cannot be kept: %s", error, extra={"peer": self.peer.name})
+            return error.status
+        return SUCCESS
+
+    @property
+    def _silence(self) -> float:
+        return self.gateway.settings.move_watchdog_seconds
+
+    def _arrived(self) -> int:
+        self.gateway.ingest.replay()
+        with self._read() as connection:
+            return state.count_received(connection, self.row)
+
+    def _missing(self, series_uid: str) -> list[Expected]:
+        with self._read() as connection:
+            return state.missing(connection, self.row.task_id, series_uid)
+
+    def _held_of(self, series_uid: str) -> int:
+        with self._read() as connection:
+            return state.count_series(connection, self.row.study_instance_uid).get(series_uid, 0)
+
+    def _associations(self, moment: float) -> set[str]:
+        try:
+            addresses = {str(found[4][0]) for found in socket.getaddrinfo(self.peer.host, None)}
+        except OSError:
+            addresses = set()
+        with self._read() as connection:
+            return state.associations_since(connection, (addresses, self.peer.name), moment)
+
+    def _read(self) -> Connection:
+        return reader(self.gateway.engine).connect()

@@ -1,1 +1,0 @@
-"""Set-up and the sandbox."""
