@@ -16,14 +16,15 @@ def sync_engine(url: str) -> Engine:
 
     SQLite: WAL, synchronous=FULL, foreign keys, 10 s busy timeout, and every transaction begins IMMEDIATE, because a
     deferred one fails as locked when it turns from reading to writing; the parent folder is made.  PostgreSQL: psycopg,
-    connections checked before use.  Raises ValueError for any other kind of database.
+    connections checked before use.  No error's text holds a statement's values: they may be somebody's name.
+    Raises ValueError for any other kind of database.
     """
     parsed = make_url(url)
     backend = parsed.get_backend_name()
     if backend == "sqlite":
         return _sqlite_engine(parsed)
     if backend == "postgresql":
-        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, hide_parameters=True)
     raise ValueError(f"no support for the database kind {backend!r}: use sqlite or postgresql")
 
 
@@ -45,7 +46,8 @@ def lock_transaction(connection: Connection, name: str) -> None:
 def _sqlite_engine(url: URL) -> Engine:
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url.set(drivername="sqlite+pysqlite"), connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+    timeout = {"timeout": BUSY_TIMEOUT_SECONDS}
+    engine = create_engine(url.set(drivername="sqlite+pysqlite"), connect_args=timeout, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite_connection)
     event.listen(engine, "begin", _begin_sqlite_transaction)
     return engine

@@ -22,6 +22,7 @@ def environment(settings: Settings) -> Environment:
     clock = words.Clock(settings.time_zone)
     made.filters.update(
         day=clock.day,
+        dicom_day=lambda value: clock.day(words.dicom_date(value)),
         moment=clock.moment,
         ago=clock.ago,
         age=words.age,

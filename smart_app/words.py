@@ -73,6 +73,12 @@ class Clock:
         return self.day(value)
 
 
+def dicom_date(value: str | None) -> str:
+    """A DICOM DA (`20260103`) as FHIR writes dates; what is no such date stays as it is.  PS3.5 6.2"""
+    plain = (value or "").replace("-", "")
+    return f"{plain[:4]}-{plain[4:6]}-{plain[6:8]}" if len(plain) == 8 and plain.isdigit() else ""
+
+
 def counted(number: int, noun: str) -> str:
     """`1 image`, `212 images`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

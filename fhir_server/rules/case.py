@@ -103,7 +103,7 @@ def _check_content(view: View, change: Change) -> None:
     if old is None:
         return
     changed = {name for name in {*old, *new} - {"meta"} if old.get(name) != new.get(name)}
-    fixed = changed & {"subject", "requester", "identifier", "intent", "authoredOn"}
+    fixed = changed & {"subject", "requester", "intent", "authoredOn"}
     unless(not fixed, 1, f"ServiceRequest.{min(fixed, default='')} does not change")
     theirs = bool(view.caller.roles & {"requester", "interface-engine"})
     unless(theirs or changed <= {"status"}, 1, "the content of a request is for the requester to change")

@@ -45,3 +45,7 @@ for (const file of readdirSync(join(modules, fonts))) {
   if (file.endsWith("-wght-normal.woff2")) copy(join(fonts, file), join("inter", "files", file));
 }
 writeFileSync(join(vendor, "icons.svg"), sprite());
+for (const [family, name] of [["noto-sans", "NotoSans"], ["noto-sans-sc", "NotoSansSC"], ["noto-sans-arabic", "NotoSansArabic"]]) {  // the PDF's
+  for (const weight of ["400Regular", "600SemiBold"]) copy(`@expo-google-fonts/${family}/${weight}/${name}_${weight}.ttf`, `fonts/${name}_${weight}.ttf`);
+  copy(`@expo-google-fonts/${family}/LICENSE_FONT`, `licences/${family}.txt`);
+}

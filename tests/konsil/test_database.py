@@ -5,7 +5,7 @@ from threading import Thread
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from konsil.database import lock_transaction, reader, sync_engine
 
@@ -54,6 +54,14 @@ def test_a_reader_waits_for_no_writer(tmp_path: Path) -> None:
         writer.exec_driver_sql("INSERT INTO word VALUES ('unseen')")
         with reader(engine).connect() as connection:
             assert connection.exec_driver_sql("SELECT count(*) FROM word").scalar() == 0
+    engine.dispose()
+
+
+def test_an_error_never_quotes_values(database_url: str) -> None:
+    engine = sync_engine(database_url)
+    with pytest.raises(DBAPIError) as raised, engine.begin() as connection:
+        connection.execute(text("INSERT INTO nowhere VALUES (:name)"), {"name": "Jane Doe"})
+    assert "Jane" not in str(raised.value)
     engine.dispose()
 
 

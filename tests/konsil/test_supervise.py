@@ -152,7 +152,9 @@ def test_a_busy_port_is_named_before_anything_starts(up: Up, free_port: Callable
         up.start(script("worker", SLEEP), server("app", port))
         assert up.process is not None
         assert up.process.wait(10) == 1
-        assert f"port {port}, which app needs, is in use by another program" in up.said()
+        assert (
+            f"port {port}, which app needs, is in use by another program (python, process {neighbour.pid})" in up.said()
+        )
         assert not (up.folder / "log").exists()
     finally:
         neighbour.kill()
