@@ -23,10 +23,10 @@ def main(url: str, log: Path, seconds: float) -> None:
         time.sleep(seconds)
         note(f"end {job.id} {job.payload.get('group')}")
 
-    policy = Policy(lease_seconds=1.5)
+    policy = Policy(lease_seconds=1)
     runner = Runner(sync_engine(url), outbox_table(MetaData()), {"work": work}, policy=policy)
     idle_since = time.monotonic()
-    while time.monotonic() - idle_since < 3:
+    while time.monotonic() - idle_since < 1.5:
         if runner.run_due():
             idle_since = time.monotonic()
         time.sleep(0.05)

@@ -42,7 +42,7 @@ class Handler(BaseHTTPRequestHandler):
 def servers() -> Iterator[tuple[Server, Server]]:
     ours, theirs = Server(), Server()
     ours.elsewhere = theirs.url
-    threads = [Thread(target=server.serve_forever) for server in (ours, theirs)]
+    threads = [Thread(target=server.serve_forever, args=(0.02,)) for server in (ours, theirs)]
     for thread in threads:
         thread.start()
     yield ours, theirs
