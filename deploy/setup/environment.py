@@ -21,8 +21,10 @@ def install(root: Path) -> None:
     """Make or complete the environment.
 
     Byte code is written here: with PYTHONDONTWRITEBYTECODE set no program would ever write it, and each start would
-    compile everything again.
+    compile everything again.  A `.venv` that is a link belongs to another tree and is left as it is.
     """
+    if (root / ".venv").is_symlink():
+        return
     if importlib.util.find_spec("ensurepip") is None:
         debian.install_packages(["python3-venv"])
     python = root / ".venv" / "bin" / "python"
