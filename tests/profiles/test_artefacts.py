@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import profiles
+from profiles import diagram
 
 CANONICAL = "https://konsil.example/fhir"
 ARTEFACTS = list(profiles.artefacts())
@@ -144,3 +145,8 @@ def test_children_and_concordance_use_codes_that_exist() -> None:
         for step in child["steps"]:
             assert set(step["from"]) | set(step["to"]) <= TASK_STATUS
             assert set(step["by"]) <= ROLES
+
+
+def test_the_page_about_the_case_is_made_from_the_table() -> None:
+    page = Path(profiles.__file__).parent.parent / "docs" / "case.md"
+    assert diagram.section() in page.read_text(encoding="utf-8"), "run `python -m profiles.diagram`"
