@@ -1,0 +1,80 @@
+"""`demo.json`: every address, user, client and key of the demo, for people and scripts."""
+
+from typing import Any
+
+from deploy.sandbox import people
+from deploy.sandbox.hospitals import HOSPITALS, OUR_AE_TITLE, OUTSIDE_AE_TITLE
+from deploy.sandbox.keys import Keys
+from deploy.sandbox.plan import Plan
+from deploy.sandbox.programs import programs
+
+TRY = {
+    "requester": "Open a patient's chart, choose “Second opinion”, ask a question, attach the outside images, send.",
+    "him": "Open the inbox, compare the outside study with the patient, accept it.",
+    "coordinator": "Open the board, offer the case to a consultant.",
+    "consultant": "Accept the case, read the images, write the report and sign it.",
+}
+
+
+def demo(plan: Plan, keys: Keys) -> dict[str, Any]:
+    """The whole content; `programs` and `open` are what `konsil up` reads."""
+    return {
+        "open": {"url": f"{plan.ehr_url}/", "people": who(plan)},
+        "fhir": {
+            "konsil": server(f"{plan.fhir_url}", "interface-engine-demo", keys["interface-engine"]),
+            **{
+                each.key: server(f"{plan.ehr_url}/{each.key}", "demo-script", keys[f"{each.key}-script"])
+                for each in HOSPITALS
+            },
+        },
+        "app": {"url": plan.app_url, "launch_url": f"{plan.app_url}/launch", "client_id": "konsil"},
+        "dicom": {
+            "gateway": {
+                "ae_title": OUR_AE_TITLE,
+                "host": "127.0.0.1",
+                "port": plan.ports.scp,
+                "dicomweb": f"{plan.gateway_url}/dicom-web",
+                "viewer": plan.gateway_url,
+            },
+            "outside": {
+                "ae_title": plan.outside.ae_title if plan.outside else OUTSIDE_AE_TITLE,
+                "host": "127.0.0.1",
+                "port": plan.outside.port if plan.outside else plan.ports.outside_scp,
+            },
+        },
+        "programs": programs(plan, keys["master"]),
+    }
+
+
+def server(base: str, client_id: str, key: dict[str, Any]) -> dict[str, Any]:
+    """A FHIR server with one backend-services client for scripts."""
+    return {
+        "base": f"{base}/fhir",
+        "issuer": base,
+        "token_url": f"{base}/oauth/token",
+        "backend_client": {"client_id": client_id, "private_key": key},
+    }
+
+
+def who(plan: Plan) -> list[dict[str, str]]:
+    """Who one can be: name, role, user, password, where, what to try."""
+    physicians = [
+        person(people.PHYSICIANS[each.key], f"requester at {each.title}", f"{plan.ehr_url}/{each.key}/", "requester")
+        for each in HOSPITALS
+    ]
+    staff = [
+        person(each, each.specialty or each.roles[0], f"{plan.app_url}/sign-in", each.roles[0]) for each in people.STAFF
+    ]
+    return [*physicians, *staff]
+
+
+def person(each: people.Person, role: str, where: str, does: str) -> dict[str, str]:
+    """One door."""
+    return {
+        "name": each.name,
+        "role": role,
+        "user": each.username,
+        "password": people.PASSWORD,
+        "where": where,
+        "try": TRY[does],
+    }

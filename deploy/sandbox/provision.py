@@ -1,0 +1,171 @@
+"""What each program is told before it starts: clients, accounts, tenants, peers, as provisioning files."""
+
+from typing import Any
+
+from deploy.sandbox import directory, people
+from deploy.sandbox.hospitals import (
+    HOSPITALS,
+    OUR_AE_TITLE,
+    OUTSIDE_AE_TITLE,
+    OUTSIDE_ISSUER,
+    OUTSIDE_TITLE,
+    PROGRAMME,
+    Hospital,
+)
+from deploy.sandbox.keys import Jwk, Keys, public_set
+from deploy.sandbox.plan import OutsidePeer, Plan
+
+Document = dict[str, Any]
+
+PERSON_SCOPES = "openid fhirUser profile online_access offline_access user/*.cruds"
+GATEWAY_SCOPES = " ".join(
+    [
+        "system/Task.rsu system/Task.c system/ImagingStudy.cruds system/Endpoint.cruds system/Patient.cruds",
+        "system/Provenance.crs system/Device.crus system/ServiceRequest.rs system/Practitioner.rs system/Organization.rs",
+    ]
+)
+READER_SCOPES = "system/*.rs"
+ENGINE_SCOPES = "system/*.cruds"
+EHR_SCOPES = " ".join(
+    [
+        "launch openid fhirUser profile online_access offline_access",
+        "patient/*.rs patient/*.read user/*.rs user/*.read",
+        "patient/DocumentReference.cruds",
+    ]
+)
+
+
+def our_server(plan: Plan, keys: Keys) -> Document:
+    """Clients, staff accounts, allow-listed EHRs and directory of our own fhir_server."""
+    return {
+        "resources": directory.resources(),
+        "clients": [
+            {
+                "client_id": "konsil-app",
+                "name": "konsil",
+                "redirect_uris": [f"{plan.app_url}/callback"],
+                "jwks": public_set(keys["app"]),
+                "scopes": PERSON_SCOPES,
+                "trusted": True,
+                "may_exchange": True,
+            },
+            system_client("konsil-app-system", keys["app-system"], READER_SCOPES),
+            system_client("konsil-gateway", keys["gateway"], GATEWAY_SCOPES),
+            {
+                **system_client("interface-engine-demo", keys["interface-engine"], ENGINE_SCOPES),
+                "role": "interface-engine",
+                "organization": HOSPITALS[0].organization,
+            },
+        ],
+        "tenants": [
+            {
+                "name": hospital.key,
+                "issuer": f"{plan.ehr_url}/{hospital.key}",
+                "jwks_url": f"{plan.ehr_url}/{hospital.key}/oauth/jwks",
+                "client_id": "konsil",
+                "organization": hospital.organization,
+            }
+            for hospital in HOSPITALS
+        ],
+        "accounts": [person.account() for person in people.STAFF],
+        "organization": PROGRAMME,
+    }
+
+
+def system_client(client_id: str, key: Jwk, scopes: str) -> Document:
+    """A backend-services client."""
+    return {
+        "client_id": client_id,
+        "name": client_id,
+        "jwks": public_set(key),
+        "scopes": scopes,
+        "role": "system",
+    }
+
+
+def tenant(plan: Plan, hospital: Hospital, keys: Keys) -> Document:
+    """What an EHR tenant knows of us, and its physicians; its charts come from `deploy.sandbox.charts`."""
+    return {
+        "clients": [
+            {
+                "client_id": "konsil",
+                "name": "Second opinion",
+                "redirect_uris": [f"{plan.app_url}/callback"],
+                "jwks_url": f"{plan.app_url}/.well-known/jwks.json",
+                "scopes": EHR_SCOPES,
+                "launch_url": f"{plan.app_url}/launch",
+                "trusted": True,
+            },
+            system_client(
+                "konsil-backend", keys[f"{hospital.key}-backend"], "system/DocumentReference.cruds system/Patient.rs"
+            ),
+            system_client("demo-script", keys[f"{hospital.key}-script"], "system/*.rs"),
+        ],
+        "accounts": [people.PHYSICIANS[hospital.key].account()],
+    }
+
+
+def app(plan: Plan, keys: Keys) -> Document:
+    """The app's keys and the hospitals that may launch it."""
+    return {
+        "client": {"client_id": "konsil-app", "key": keys["app"]},
+        "system": {"client_id": "konsil-app-system", "key": keys["app-system"]},
+        "tenants": [app_tenant(plan, hospital, keys) for hospital in HOSPITALS],
+    }
+
+
+def app_tenant(plan: Plan, hospital: Hospital, keys: Keys) -> Document:
+    """One hospital as the app knows it."""
+    issuer = f"{plan.ehr_url}/{hospital.key}"
+    return {
+        "name": hospital.key,
+        "title": hospital.title,
+        "fhir_base": f"{issuer}/fhir",
+        "issuer": issuer,
+        "jwks_url": f"{issuer}/oauth/jwks",
+        "client_id": "konsil",
+        "backend": {
+            "client_id": "konsil-backend",
+            "token_url": f"{issuer}/oauth/token",
+            "scope": "system/DocumentReference.cruds system/Patient.rs",
+            "key": keys[f"{hospital.key}-backend"],
+        },
+        "frame_origins": [plan.ehr_url],
+        "patient_identifier_system": hospital.mrn_system,
+        "organization": hospital.organization,
+        "style": hospital.key,
+    }
+
+
+def gateway(plan: Plan) -> Document:
+    """The outside PACS as our gateway knows it, and the radiologists' PACS it sends to."""
+    outside = plan.outside or OutsidePeer(OUTSIDE_AE_TITLE, plan.ports.outside_scp)
+    pacs = {
+        "name": "st-anna",
+        "title": OUTSIDE_TITLE,
+        "ae_title": outside.ae_title,
+        "host": outside.host,
+        "port": outside.port,
+        "issuer": OUTSIDE_ISSUER,
+        "can": list(outside.can),
+    }
+    destinations = [
+        {
+            "name": each.name,
+            "ae_title": each.ae_title,
+            "host": each.host,
+            "port": each.port,
+            "can": ["store"],
+            "forward": True,
+            "id_domain": HOSPITALS[0].issuer,
+        }
+        for each in plan.destinations
+    ]
+    return {"peers": [pacs, *destinations]}
+
+
+def outside_pacs(plan: Plan) -> Document:
+    """Our gateway as the outside PACS knows it, and the modality that fills its archive."""
+    ours = {"name": "konsil", "title": "konsil", "ae_title": OUR_AE_TITLE, "port": plan.ports.scp, "can": ["store"]}
+    modality = {"name": "modality", "title": "Modalities", "ae_title": "MODALITY", "can": []}
+    return {"peers": [ours, modality]}
