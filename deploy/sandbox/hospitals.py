@@ -12,7 +12,7 @@ PROGRAMME = "Organization/konsil-university"
 
 @dataclass(frozen=True)
 class Hospital:
-    """An EHR tenant.  `key` names it in addresses; `mrn_system` and `issuer` say the same thing in FHIR and in DICOM."""
+    """An EHR tenant.  `mrn_system` and `issuer` say the same thing in FHIR and in DICOM."""
 
     key: Literal["epic", "oracle"]
     title: str

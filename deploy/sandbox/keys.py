@@ -23,7 +23,7 @@ CLIENTS = (
 
 
 def load_or_make(path: Path) -> dict[str, Any]:
-    """The master key (base64) under `master`, and a private JWK for each client.  The file is readable by its owner only."""
+    """The master key (base64) under `master`, and a private JWK for each client; only its owner may read the file."""
     if path.exists():
         kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return kept

@@ -20,8 +20,9 @@ Document = dict[str, Any]
 PERSON_SCOPES = "openid fhirUser profile online_access offline_access user/*.cruds"
 GATEWAY_SCOPES = " ".join(
     [
-        "system/Task.rsu system/Task.c system/ImagingStudy.cruds system/Endpoint.cruds system/Patient.cruds",
-        "system/Provenance.crs system/Device.crus system/ServiceRequest.rs system/Practitioner.rs system/Organization.rs",
+        "system/Task.crus system/ImagingStudy.cruds system/Endpoint.cruds system/Patient.cruds",
+        "system/Provenance.crs system/Device.crus system/ServiceRequest.rs",
+        "system/Practitioner.rs system/Organization.rs",
     ]
 )
 READER_SCOPES = "system/*.rs"
