@@ -74,13 +74,19 @@ def _frames(error: BaseException) -> list[str]:
     return lines + _frames(cause) if cause is not None else lines
 
 
-async def metrics_app(scope: Scope, receive: Receive, send: Send) -> None:
-    """The ASGI application for GET /metrics, in Prometheus' text format."""
-    if scope["type"] != "http":
-        return
-    headers = [(b"content-type", CONTENT_TYPE_LATEST.encode()), (b"cache-control", b"no-store")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": generate_latest()})
+class Metrics:
+    """The ASGI application for GET /metrics, in Prometheus' text format: `Route("/metrics", metrics_app)`."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer every HTTP request with all metrics of this process."""
+        if scope["type"] != "http":
+            return
+        headers = [(b"content-type", CONTENT_TYPE_LATEST.encode()), (b"cache-control", b"no-store")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": generate_latest()})
+
+
+metrics_app = Metrics()
 
 
 class RequestMetrics:

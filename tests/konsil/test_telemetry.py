@@ -10,7 +10,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
 from konsil.telemetry import RequestMetrics, configure_logging, logger, metrics_app
 
@@ -64,7 +64,7 @@ async def patient(request: Request) -> PlainTextResponse:
 
 def test_requests_are_counted_and_logged_without_their_query(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("fhir_server")
-    app = Starlette(routes=[Route("/Patient", patient), Mount("/metrics", metrics_app)])
+    app = Starlette(routes=[Route("/Patient", patient), Route("/metrics", metrics_app)])
     observed = RequestMetrics(app, program="fhir_server_test")
 
     async def go() -> str:
@@ -72,7 +72,7 @@ def test_requests_are_counted_and_logged_without_their_query(capsys: pytest.Capt
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             await client.get("/Patient?name=Doe")
             await client.get("/nowhere")
-            return (await client.get("/metrics/")).text
+            return (await client.get("/metrics")).text
 
     text = anyio.run(go)
     assert 'konsil_http_requests_total{method="GET",program="fhir_server_test",status="200"} 1.0' in text
