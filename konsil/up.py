@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from konsil.supervise import Program, StartError, Supervisor
 
@@ -34,6 +34,7 @@ class Person(BaseModel):
     user: str | None = None
     password: str | None = None
     where: str | None = None
+    what: str | None = Field(None, alias="try")
 
 
 class Door(BaseModel):
@@ -95,11 +96,15 @@ def _welcome(door: Door | None) -> None:
         return
     click.echo(f"\n  Open  {click.style(door.url, bold=True)}\n")
     for person in door.people:
-        login = f"{person.user} / {person.password}" if person.user else ""
-        click.echo(
-            "  " + "  ".join([f"{person.name:<28}", f"{person.role:<18}", f"{login:<32}", person.where or ""]).rstrip()
-        )
-    click.echo("")
+        click.echo("\n".join(_lines(person)) + "\n")
+
+
+def _lines(person: Person) -> Iterator[str]:
+    yield f"  {click.style(person.name, bold=True)}, {person.role}"
+    if person.user:
+        yield f"      user {person.user}   password {person.password or ''}   {person.where or ''}".rstrip()
+    if person.what:
+        yield f"      {person.what}"
 
 
 @contextmanager

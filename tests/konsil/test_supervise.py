@@ -89,12 +89,13 @@ def up(tmp_path: Path) -> Iterator[Up]:
 
 def test_everything_starts_in_order_says_so_and_ends_with_ctrl_c(up: Up, free_port: Callable[[], int]) -> None:
     first, second = free_port(), free_port()
-    person = {"name": "Dr. Ada Byron", "role": "consultant", "user": "ada", "password": "word"}
+    person = {"name": "Dr. Ada Byron", "role": "consultant", "user": "ada", "password": "word", "try": "Sign."}
     door = {"url": f"http://127.0.0.1:{first}/", "people": [person]}
     programs = [server("second", second, depends=["first"]), server("first", first), script("worker", SLEEP)]
     up.start(*programs, open=door)
-    up.wait_for("ada / word")
+    up.wait_for("user ada   password word")
     assert up.said().index("first is ready") < up.said().index("second is ready") < up.said().index(door["url"])
+    assert "      Sign.\n" in up.said()
     children = up.children()
     assert len(children) == 3
     assert up.end() < 5
