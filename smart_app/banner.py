@@ -26,7 +26,7 @@ class Banner:
 
 def banner_of(patient: Resource, allergies: Sequence[str] | None = None, issuer: str = "") -> Banner:
     """The banner of a Patient; each patient has a colour edge of its own, always the same."""
-    number = next(iter(patient.get("identifier", [])), {})
+    number: Resource = next(iter(patient.get("identifier", [])), {})
     return Banner(
         name=person_name(patient),
         birth_date=patient.get("birthDate", ""),

@@ -39,7 +39,7 @@ def with_results(chart: Chart, references: list[str]) -> list[Resource]:
 def copy_of(original: Resource, fhir_base: str, patient: str, urls: dict[str, str]) -> Resource:
     """One copy: about our Patient, identified by the hospital's id, references kept where `urls` has the target."""
     kept = {name: copy.deepcopy(value) for name, value in original.items() if name not in DROPPED}
-    made = _relinked(kept, urls)
+    made: Resource = _relinked(kept, urls)
     for name in PATIENT_ELEMENTS:
         if name in original:
             made[name] = {"reference": patient}
