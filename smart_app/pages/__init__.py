@@ -11,6 +11,7 @@ SCREENS = (
     "requests",
     "request",
     "case",
+    "report",
     "triage",
     "worklist",
     "inbox",

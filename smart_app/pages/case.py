@@ -41,7 +41,7 @@ def primary_action(visit: Visit, case: Case) -> Action | None:
     here = f"cases/{case.id}"
     choices = {
         "accept": Action("Accept the case", "user-check", f"{here}/accept", posts=True),
-        "read": Action("Start reading", "book", f"{here}/read-start", posts=True),
+        "read": Action("Start reading", "book", f"{here}/read", posts=True),
         "sign": Action("Continue reading", "book", f"{here}/read"),
         "acknowledge": Action("Acknowledge the report", "circle-check", f"{here}/acknowledge", posts=True),
         "offer": Action("Offer to a consultant", "user-question", f"{here}/offer"),
@@ -169,12 +169,6 @@ async def decline(visit: Visit) -> Response:
     return visit.go("worklist")
 
 
-async def start_reading(visit: Visit) -> Response:
-    """POST: the owner begins; on to the reading room."""
-    await take_step(visit, "in-review")
-    return visit.go(f"cases/{visit.request.path_params['case']}/read")
-
-
 async def acknowledge(visit: Visit) -> Response:
     """POST: the requester has read the report; the loop is closed."""
     case = await load_case(visit.fhir, visit.request.path_params["case"])
@@ -213,7 +207,6 @@ routes = [
     page("cases/{case}/events", events),
     page("cases/{case}/accept", accept, ("POST",)),
     page("cases/{case}/decline", decline, ("POST",)),
-    page("cases/{case}/read-start", start_reading, ("POST",)),
     page("cases/{case}/acknowledge", acknowledge, ("POST",)),
     page("cases/{case}/withdraw", withdraw, ("POST",)),
     page("cases/{case}/reject", reject, ("POST",)),
