@@ -6,20 +6,7 @@ from starlette.routing import Route
 
 from smart_app.visit import NavItem
 
-SCREENS = (
-    "home",
-    "requests",
-    "request",
-    "case",
-    "report",
-    "triage",
-    "worklist",
-    "inbox",
-    "reconcile",
-    "reading",
-    "record",
-    "opinion",
-)
+SCREENS = ("home", "requests", "inbox", "reconcile", "reading", "record", "opinion")
 
 
 def routes() -> list[Route]:
