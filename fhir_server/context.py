@@ -1,10 +1,20 @@
 """What every interaction is given: the node, who asks, and when."""
 
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fhir_server.caller import Caller
+from fhir_server.definitions import Definitions
+from fhir_server.search.extract import Extractor
+from fhir_server.search.parse import QueryParser
+from fhir_server.search.registry import Registry
 from fhir_server.settings import Settings
-from fhir_server.store.database import Database
+from fhir_server.store.database import Database, Transaction
+from fhir_server.store.grants import Grants
+from fhir_server.store.parameters import Numbers
+from fhir_server.store.repository import Repository
+from fhir_server.store.writer import Writer
 
 __all__ = ["Caller", "Context", "Node"]
 
@@ -15,12 +25,42 @@ class Node:
 
     settings: Settings
     database: Database
+    registry: Registry
+    numbers: Numbers
+    extractor: Extractor
+    parser: QueryParser
+    cursor_key: bytes
+    client_keys: Callable[[str], Awaitable[Sequence[Mapping[str, Any]]]]
+
+    @property
+    def definitions(self) -> Definitions:
+        """R4 as data."""
+        return self.registry.definitions
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One request. `now` is microseconds since the epoch."""
+    """One request. `now` is microseconds since the epoch; `grants` what this caller may do."""
 
     node: Node
     caller: Caller
     now: int
+    grants: Grants
+
+    @classmethod
+    def of(cls, node: Node, caller: Caller, now: int) -> "Context":
+        """The context of a caller."""
+        return cls(node, caller, now, Grants(caller, node.numbers))
+
+    @property
+    def store(self) -> Repository:
+        """Reading, bound to the caller."""
+        return self.store_in(self.node.database)
+
+    def store_in(self, source: Database | Transaction, grants: Grants | None = None) -> Repository:
+        """Reading inside a transaction, or with other grants (the server's own rules look at everything)."""
+        return Repository(source, grants or self.grants, self.node.registry, self.node.numbers)
+
+    def writer(self, transaction: Transaction) -> Writer:
+        """Writing inside a transaction, bound to the caller."""
+        return Writer(transaction, self.grants, self.node.extractor, self.node.numbers)

@@ -1,7 +1,7 @@
 """SQLAlchemy statement to SQL text and positional parameters, compiled once for each shape of statement."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Executable
 from sqlalchemy.engine.interfaces import Dialect
@@ -42,7 +42,7 @@ class Compiler:
     def _compile(self, statement: Executable, names: list[str]) -> tuple[SQLCompiler, Any]:
         if len(self.cache) > CACHED_SHAPES:
             self.cache.clear()
-        compiled, extracted, _, _ = statement._compile_w_cache(  # type: ignore[attr-defined]
+        compiled, extracted, _, _ = statement._compile_w_cache(
             self.dialect, compiled_cache=self.cache, column_keys=names
         )
-        return compiled, extracted
+        return cast(SQLCompiler, compiled), extracted

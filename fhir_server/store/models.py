@@ -6,6 +6,8 @@ resource's patient as a 64-bit key, so that every parameter can be read value fi
 rows; the full text beside them decides, so a collision cannot leak.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -28,7 +30,7 @@ BYTEWISE: TypeEngine[str] = Text().with_variant(Text(collation="C"), "postgresql
 ROW_ID: TypeEngine[int] = BigInteger().with_variant(Integer, "sqlite")
 
 
-def _state_columns() -> list[Column[object]]:
+def _state_columns() -> list[Column[Any]]:
     """What a version of a resource carries, the same in `resource` and `history`."""
     return [
         Column("resource_type", Text, nullable=False),
@@ -88,9 +90,7 @@ search_parameter = Table(
 database_value = Table("database_value", metadata, Column("name", Text, primary_key=True), Column("value", LargeBinary))
 
 
-def _index_table(
-    name: str, *columns: Column[object], value_first: tuple[str, ...], patient_first: bool = True
-) -> Table:
+def _index_table(name: str, *columns: Column[Any], value_first: tuple[str, ...], patient_first: bool = True) -> Table:
     """A typed index table with its two orders: value first, and patient first."""
     orders = [Index(f"{name}_value", "parameter", *value_first, "row_id"), Index(f"{name}_row", "row_id", "parameter")]
     if patient_first:

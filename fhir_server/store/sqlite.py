@@ -62,7 +62,7 @@ class SqliteDatabase:
     dialect: Dialect = "sqlite"
 
     def __init__(self, path: str, readers: int) -> None:
-        self.compiler = Compiler(sqlite_dialect(paramstyle="qmark"))  # type: ignore[no-untyped-call]
+        self.compiler = Compiler(sqlite_dialect(paramstyle="qmark"))
         self._path = path
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []

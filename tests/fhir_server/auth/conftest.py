@@ -19,6 +19,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, Key, RSAKey
 from starlette.applications import Starlette
 
+from fhir_server.app import open_node
 from fhir_server.auth import passwords
 from fhir_server.auth.jose import KeySource, Rejected
 from fhir_server.auth.provision import Document, provision
@@ -26,9 +27,6 @@ from fhir_server.context import Node
 from fhir_server.http import oauth
 from fhir_server.settings import Settings
 from fhir_server.store import auth_models  # noqa: F401 (its tables join the metadata)
-from fhir_server.store.database import connect
-from fhir_server.store.models import metadata
-from konsil.database import sync_engine
 from konsil.secrets import new_master_key
 
 BASE = "https://fhir.test"
@@ -205,16 +203,11 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 async def world(settings: Settings) -> AsyncIterator[World]:
-    engine = sync_engine(settings.database_url)
-    metadata.create_all(engine, tables=[table for name, table in metadata.tables.items() if name.startswith("auth_")])
-    engine.dispose()
-    database = await connect(settings.database_url)
-    node = Node(settings, database)
-    await provision(node, Document.model_validate(DOCUMENT))
-    world = World(httpx.AsyncClient(), node)
-    app = Starlette(routes=oauth.routes(settings, KeySource(world.fetch)))
-    app.state.node = node
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as http:
-        world.http = http
-        yield world
-    await database.close()
+    async with open_node(settings) as node:
+        await provision(node, Document.model_validate(DOCUMENT))
+        world = World(httpx.AsyncClient(), node)
+        app = Starlette(routes=oauth.routes(settings, KeySource(world.fetch)))
+        app.state.node = node
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as http:
+            world.http = http
+            yield world

@@ -1,0 +1,119 @@
+"""Wiring: one FHIR server as an ASGI application, made from its settings, without globals."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+
+from fhir_server.auth import tokens
+from fhir_server.context import Node
+from fhir_server.definitions import load
+from fhir_server.errors import FhirError, NotAllowed, NotFound
+from fhir_server.http import oauth
+from fhir_server.http.endpoint import Authenticate
+from fhir_server.http.metadata import healthz
+from fhir_server.http.responses import failure
+from fhir_server.http.routes import routes
+from fhir_server.search.extract import Extractor
+from fhir_server.search.parse import QueryParser
+from fhir_server.search.registry import Registry
+from fhir_server.settings import Settings
+from fhir_server.store import auth_registry
+from fhir_server.store.database import connect
+from fhir_server.store.parameters import load_cursor_key, load_numbers
+from konsil.migrate import behind, upgrade
+from konsil.telemetry import RequestMetrics, logger, metrics_app
+
+PROGRAM = "fhir_server"
+VERSION_TABLE = "alembic_version_fhir"
+
+
+class SchemaBehind(RuntimeError):
+    """The database lacks migrations: run `konsil fhir migrate`."""
+
+
+def create_app(settings: Settings, authenticate: Authenticate | None = None) -> Starlette:
+    """Make a server. `authenticate` turns a bearer token into its caller.
+
+    It answers below its own root whatever it is mounted under; links are made from `settings.base_url`. A host that
+    mounts it runs `app.router.lifespan_context(app)`. Several may live in one process.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with open_node(settings) as node:
+            app.state.node = node
+            yield
+
+    return Starlette(
+        routes=[
+            Route("/healthz", healthz),
+            Mount("/metrics", metrics_app),
+            *oauth.routes(settings),
+            *routes(authenticate or tokens.resolve),
+        ],
+        middleware=[Middleware(RequestMetrics, program=PROGRAM)],
+        exception_handlers={HTTPException: _not_routed, FhirError: _refused, Exception: _failed},
+        lifespan=lifespan,
+    )
+
+
+@asynccontextmanager
+async def open_node(settings: Settings) -> AsyncIterator[Node]:
+    """Everything a server shares between requests: schema up to date, database open, definitions loaded."""
+    await run_in_threadpool(_prepare_schema, settings)
+    registry = Registry(await run_in_threadpool(load, settings.definitions, settings.profiles))
+    database = await connect(settings.database_url, settings.database_connections)
+    try:
+        yield Node(
+            settings=settings,
+            database=database,
+            registry=registry,
+            numbers=await load_numbers(database, registry),
+            extractor=Extractor(registry, settings.fhir_url),
+            parser=QueryParser(registry, settings.fhir_url, settings.page_size, settings.max_page_size),
+            cursor_key=await load_cursor_key(database),
+            client_keys=partial(auth_registry.client_keys, database),
+        )
+    finally:
+        await database.close()
+
+
+def _prepare_schema(settings: Settings) -> None:
+    """Embedded: migrate under a lock. Otherwise refuse to start when the schema is behind."""
+    if settings.migrate_at_start:
+        migrate(settings)
+    elif behind(settings.database_url, PROGRAM, VERSION_TABLE):
+        raise SchemaBehind("The database schema is behind: run `konsil fhir migrate`.")
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the schema up to date."""
+    upgrade(settings.database_url, PROGRAM, VERSION_TABLE)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, FhirError)  # noqa: S101 - Starlette's table of handlers says so
+    return failure(error)
+
+
+async def _not_routed(request: Request, error: Exception) -> Response:
+    """404 and 405 of the router as OperationOutcomes."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - Starlette's table of handlers says so
+    headers = dict(error.headers or {})
+    if error.status_code == NotAllowed.status:
+        return failure(NotAllowed(f"{request.method} is not offered here.", headers=headers))
+    return failure(NotFound("There is nothing at this address.", headers=headers))
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """What nobody foresaw: 500, without a word of what was in it."""
+    logger(PROGRAM).error("request failed", exc_info=error)
+    return failure(FhirError("The server failed; the request was not done."))

@@ -1,0 +1,119 @@
+"""The way of every FHIR request: format, token, body, handler, answer; errors become OperationOutcomes here."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from fhir_server import wire
+from fhir_server.caller import Caller
+from fhir_server.context import Context, Node
+from fhir_server.errors import FhirError, Invalid, NotAllowed, NotFound, TooLarge, Unauthorized
+from fhir_server.http.negotiation import Preference, check_acceptable, preference
+from fhir_server.http.responses import PREFLIGHT, failure
+from fhir_server.store.database import Database
+
+Authenticate = Callable[[Database, str], Awaitable[Caller]]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One authenticated request."""
+
+    request: Request
+    ctx: Context
+    preference: Preference
+
+    def path(self, name: str) -> str:
+        """A part of the address."""
+        return str(self.request.path_params[name])
+
+    @property
+    def resource_type(self) -> str:
+        """The type in the address. Raises NotFound for one that R4 does not have."""
+        name = self.path("type")
+        if name not in self.ctx.node.definitions.resource_types:
+            raise NotFound(f"'{name[:40]}' is no resource type of R4.")
+        return name
+
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        """The parameters of the address, in order."""
+        return self.request.query_params.multi_items()
+
+    @property
+    def condition(self) -> str | None:
+        """The address's query as a condition."""
+        return self.request.url.query or None
+
+    async def body(self) -> Any:
+        """The JSON body. Raises Invalid, TooLarge."""
+        settings = self.ctx.node.settings
+        raw = await read_body(self.request, settings.max_body_bytes)
+        if not raw:
+            raise Invalid("The body is empty.")
+        return wire.loads(raw, settings.max_json_depth)
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The body, as far as the limit goes. Raises TooLarge."""
+    announced = request.headers.get("content-length", "0")
+    chunks: list[bytes] = []
+    size = int(announced) if announced.isdigit() else 0
+    if size <= limit:
+        size = 0
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                break
+            chunks.append(chunk)
+    if size > limit:
+        raise TooLarge(f"A body may have {limit} bytes here.", headers={"Connection": "close"})
+    return b"".join(chunks)
+
+
+Handler = Callable[[Call], Awaitable[Response]]
+
+
+class Endpoint:
+    """An address with its handlers by method, as an ASGI application."""
+
+    def __init__(self, authenticate: Authenticate, handlers: Mapping[str, Handler]) -> None:
+        self.authenticate = authenticate
+        self.handlers = dict(handlers)
+        if "GET" in self.handlers:
+            self.handlers.setdefault("HEAD", self.handlers["GET"])
+        self.allow = ", ".join(sorted([*self.handlers, "OPTIONS"]))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = Request(scope, receive)
+        try:
+            response = await self._respond(request)
+        except FhirError as error:
+            response = failure(error)
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers={**PREFLIGHT, "Allow": self.allow})
+        caller = await authenticated(request, self.authenticate)
+        check_acceptable(request)
+        handler = self.handlers.get(request.method)
+        if handler is None:
+            raise NotAllowed(f"{request.method} is not offered here.", headers={"Allow": self.allow})
+        node: Node = request.app.state.node
+        ctx = Context.of(node, caller, time.time_ns() // 1000)
+        return await handler(Call(request, ctx, preference(request)))
+
+
+async def authenticated(request: Request, authenticate: Authenticate) -> Caller:
+    """Who asks, by the bearer token.  RFC 6750. Raises Unauthorized."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthorized("A bearer token is needed.")
+    return await authenticate(request.app.state.node.database, token.strip())

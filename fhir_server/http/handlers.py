@@ -1,0 +1,137 @@
+"""From HTTP to the interactions and back, one handler for each.  https://hl7.org/fhir/R4/http.html"""
+
+from urllib.parse import parse_qsl
+
+from starlette.responses import Response
+
+from fhir_server.errors import Invalid, NotFound
+from fhir_server.http.endpoint import Call, read_body
+from fhir_server.http.negotiation import FORM_TYPE, PATCH_TYPE, check_content_type
+from fhir_server.http.responses import document, not_modified, version, written
+from fhir_server.interactions.create import create
+from fhir_server.interactions.delete import delete
+from fhir_server.interactions.etag import version_of_etag
+from fhir_server.interactions.history import history
+from fhir_server.interactions.operation import Outcome
+from fhir_server.interactions.patch import patch
+from fhir_server.interactions.read import read
+from fhir_server.interactions.search import search_type
+from fhir_server.interactions.transaction import process_bundle
+from fhir_server.interactions.update import Target, update
+from fhir_server.interactions.vread import vread
+from fhir_server.store.repository import HistoryScope
+
+
+async def on_read(call: Call) -> Response:
+    """GET [base]/[type]/[id]"""
+    found = await read(call.ctx, call.resource_type, call.path("id"))
+    return not_modified(call.request, found) or version(call.request, found)
+
+
+async def on_vread(call: Call) -> Response:
+    """GET [base]/[type]/[id]/_history/[vid]"""
+    found = await vread(call.ctx, (call.resource_type, call.path("id")), call.path("vid"))
+    return not_modified(call.request, found) or version(call.request, found)
+
+
+async def on_create(call: Call) -> Response:
+    """POST [base]/[type]"""
+    check_content_type(call.request)
+    condition = call.request.headers.get("if-none-exist")
+    return _written(call, await create(call.ctx, call.resource_type, await call.body(), condition))
+
+
+async def on_update(call: Call) -> Response:
+    """PUT [base]/[type]/[id]"""
+    check_content_type(call.request)
+    return _written(call, await update(call.ctx, _target(call), await call.body()))
+
+
+async def on_conditional_update(call: Call) -> Response:
+    """PUT [base]/[type]?[search parameters]"""
+    check_content_type(call.request)
+    return _written(call, await update(call.ctx, _condition(call), await call.body()))
+
+
+async def on_patch(call: Call) -> Response:
+    """PATCH [base]/[type]/[id]"""
+    check_content_type(call.request, PATCH_TYPE)
+    return _written(call, await patch(call.ctx, _target(call), await call.body()))
+
+
+async def on_conditional_patch(call: Call) -> Response:
+    """PATCH [base]/[type]?[search parameters]"""
+    check_content_type(call.request, PATCH_TYPE)
+    return _written(call, await patch(call.ctx, _condition(call), await call.body()))
+
+
+async def on_delete(call: Call) -> Response:
+    """DELETE [base]/[type]/[id]"""
+    return _written(call, await delete(call.ctx, _target(call)))
+
+
+async def on_conditional_delete(call: Call) -> Response:
+    """DELETE [base]/[type]?[search parameters]"""
+    return _written(call, await delete(call.ctx, _condition(call)))
+
+
+async def on_search(call: Call) -> Response:
+    """GET [base]/[type]?[search parameters]"""
+    found = await search_type(call.ctx, call.resource_type, call.query, lenient=call.preference.lenient)
+    return document(call.request, found)
+
+
+async def on_post_search(call: Call) -> Response:
+    """POST [base]/[type]/_search: parameters of the body after those of the address"""
+    check_content_type(call.request, FORM_TYPE)
+    raw = await read_body(call.request, call.ctx.node.settings.max_body_bytes)
+    try:
+        pairs = [*call.query, *parse_qsl(raw.decode(), keep_blank_values=True)]
+    except UnicodeDecodeError:
+        raise Invalid("The form is not UTF-8.") from None
+    found = await search_type(call.ctx, call.resource_type, pairs, lenient=call.preference.lenient)
+    return document(call.request, found)
+
+
+async def on_history_instance(call: Call) -> Response:
+    """GET [base]/[type]/[id]/_history"""
+    scope = HistoryScope(call.resource_type, call.path("id"))
+    return document(call.request, await history(call.ctx, scope, call.query))
+
+
+async def on_history_type(call: Call) -> Response:
+    """GET [base]/[type]/_history"""
+    return document(call.request, await history(call.ctx, HistoryScope(call.resource_type), call.query))
+
+
+async def on_history_system(call: Call) -> Response:
+    """GET [base]/_history"""
+    return document(call.request, await history(call.ctx, HistoryScope(), call.query))
+
+
+async def on_bundle(call: Call) -> Response:
+    """POST [base]"""
+    check_content_type(call.request)
+    representation = call.preference.returns == "representation"
+    return document(call.request, await process_bundle(call.ctx, await call.body(), representation=representation))
+
+
+async def on_unknown(call: Call) -> Response:
+    """Any other address."""
+    raise NotFound("There is nothing at this address.")
+
+
+def _written(call: Call, done: Outcome) -> Response:
+    return written(call.request, done, call.preference, call.ctx.node.settings.fhir_url)
+
+
+def _target(call: Call) -> Target:
+    if_match = version_of_etag(call.request.headers.get("if-match"))
+    return Target(call.resource_type, call.path("id"), if_match=if_match)
+
+
+def _condition(call: Call) -> Target:
+    if_match = version_of_etag(call.request.headers.get("if-match"))
+    if call.condition is None:
+        raise Invalid("This needs an id in the address or a condition.")
+    return Target(call.resource_type, condition=call.condition, if_match=if_match)

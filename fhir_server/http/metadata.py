@@ -1,0 +1,33 @@
+"""What answers without a token: the CapabilityStatement, and whether the server can work."""
+
+from sqlalchemy import literal, select
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from fhir_server import wire
+from fhir_server.context import Node
+from fhir_server.errors import FhirError
+from fhir_server.http.negotiation import check_acceptable
+from fhir_server.http.responses import CORS, MEDIA_TYPE, PREFLIGHT, failure
+from fhir_server.interactions.capabilities import capabilities
+
+
+async def metadata(request: Request) -> Response:
+    """GET [base]/metadata.  https://hl7.org/fhir/R4/http.html#capabilities"""
+    if request.method == "OPTIONS":
+        return Response(status_code=204, headers=PREFLIGHT)
+    try:
+        check_acceptable(request)
+    except FhirError as error:
+        return failure(error)
+    state = request.app.state
+    if not hasattr(state, "capabilities"):
+        state.capabilities = wire.dumps(capabilities(state.node))
+    return Response(state.capabilities, headers={**CORS, "Cache-Control": "max-age=60"}, media_type=MEDIA_TYPE)
+
+
+async def healthz(request: Request) -> Response:
+    """GET /healthz: 200 when the database answers."""
+    node: Node = request.app.state.node
+    await node.database.fetch(select(literal(1).label("one")))
+    return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})

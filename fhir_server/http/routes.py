@@ -1,0 +1,41 @@
+"""Addresses of the RESTful API as a table.  https://hl7.org/fhir/R4/http.html#summary"""
+
+from starlette.routing import BaseRoute, Route
+
+from fhir_server.http import handlers
+from fhir_server.http.endpoint import Authenticate, Endpoint
+from fhir_server.http.metadata import metadata
+
+TYPE = {
+    "GET": handlers.on_search,
+    "POST": handlers.on_create,
+    "PUT": handlers.on_conditional_update,
+    "PATCH": handlers.on_conditional_patch,
+    "DELETE": handlers.on_conditional_delete,
+}
+INSTANCE = {
+    "GET": handlers.on_read,
+    "PUT": handlers.on_update,
+    "PATCH": handlers.on_patch,
+    "DELETE": handlers.on_delete,
+}
+TABLE = {
+    "/fhir": {"POST": handlers.on_bundle},
+    "/fhir/": {"POST": handlers.on_bundle},
+    "/fhir/_history": {"GET": handlers.on_history_system},
+    "/fhir/{type}": TYPE,
+    "/fhir/{type}/_search": {"POST": handlers.on_post_search},
+    "/fhir/{type}/_history": {"GET": handlers.on_history_type},
+    "/fhir/{type}/{id}": INSTANCE,
+    "/fhir/{type}/{id}/_history": {"GET": handlers.on_history_instance},
+    "/fhir/{type}/{id}/_history/{vid}": {"GET": handlers.on_vread},
+    "/fhir/{rest:path}": {"GET": handlers.on_unknown, "POST": handlers.on_unknown},
+}
+
+
+def routes(authenticate: Authenticate) -> list[BaseRoute]:
+    """All routes below /fhir; those of the authorization server come before them."""
+    return [
+        Route("/fhir/metadata", metadata, methods=["GET", "OPTIONS"]),
+        *(Route(path, Endpoint(authenticate, methods)) for path, methods in TABLE.items()),
+    ]

@@ -1,0 +1,231 @@
+"""One transaction of writes, whatever asked for it.  https://hl7.org/fhir/R4/http.html#transaction
+
+Order: lock the criteria, answer every condition, name the new resources, rewrite references, lock what is changed,
+write in bulk, look at what is left behind, ask the rules of the case, commit. When another transaction was in the
+way the whole is run again.
+"""
+
+import asyncio
+import random
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from fhir_server import wire
+from fhir_server.context import Context
+from fhir_server.errors import (
+    Forbidden,
+    Invalid,
+    MultipleMatches,
+    NotFound,
+    Unavailable,
+    VersionMismatch,
+)
+from fhir_server.interactions import references
+from fhir_server.interactions.json_patch import apply_patch
+from fhir_server.interactions.matching import match, normal
+from fhir_server.interactions.operation import Operation, Outcome
+from fhir_server.interactions.rules import enforce_rules
+from fhir_server.store.database import Contention, Transaction
+from fhir_server.store.repository import Repository
+from fhir_server.store.rows import Write
+from fhir_server.store.writer import Existing, Identity, Writer
+from fhir_server.validation.structure import check_structure
+
+ATTEMPTS = 8
+Result = TypeVar("Result")
+Finish = Callable[[Repository, list[Outcome]], Awaitable[Result]]
+
+
+async def commit(ctx: Context, operations: Sequence[Operation]) -> list[Outcome]:
+    """Do all writes or none, and say what came of each. Raises every FhirError."""
+
+    async def finish(store: Repository, outcomes: list[Outcome]) -> list[Outcome]:
+        return outcomes
+
+    return await commit_then(ctx, operations, finish)
+
+
+async def commit_then(ctx: Context, operations: Sequence[Operation], finish: Finish[Result]) -> Result:
+    """Do all writes, then `finish` inside the same transaction (the reads of a transaction Bundle)."""
+    for attempt in range(ATTEMPTS):
+        try:
+            async with ctx.node.database.transaction() as transaction:
+                unit = _Unit(ctx, transaction, operations)
+                outcomes = await unit.run()
+                return await finish(unit.store, outcomes)
+        except Contention:
+            await asyncio.sleep(random.uniform(0, 0.02) * 2**attempt)  # noqa: S311
+    raise Unavailable("Others kept changing the same resources; try again.", headers={"Retry-After": "1"})
+
+
+class _Unit:
+    """One attempt at a transaction."""
+
+    def __init__(self, ctx: Context, transaction: Transaction, operations: Sequence[Operation]) -> None:
+        self.ctx = ctx
+        self.operations = operations
+        self.store = ctx.store_in(transaction)
+        self.writer: Writer = ctx.writer(transaction)
+        self.transaction = transaction
+        self.outcomes: dict[int, Outcome] = {}
+        self.targets: dict[int, Identity] = {}
+        self.new_ids: set[Identity] = set()
+        self.addresses: dict[str, str] = {}
+
+    async def run(self) -> list[Outcome]:
+        await self._answer_conditions()
+        await self._name_entries()
+        existing = await self._lock_targets()
+        writes: dict[int, Write] = {}
+        for n, operation in enumerate(self.operations):
+            if n not in self.outcomes:
+                write = self._write_of(operation, self.targets[n], existing)
+                if write is not None:
+                    writes[n] = write
+                else:
+                    self.outcomes[n] = Outcome(204, None)
+        await self._store(writes)
+        return [self.outcomes[n] for n in range(len(self.operations))]
+
+    async def _answer_conditions(self) -> None:
+        """Find what every condition means now, and give each write its target."""
+        conditions = {
+            n: normal(operation.resource_type, operation.condition)
+            for n, operation in enumerate(self.operations)
+            if operation.condition is not None
+        }
+        await self.writer.lock(conditions.values())
+        answered: dict[str, Identity] = {}
+        for n, operation in enumerate(self.operations):
+            if n not in conditions:
+                self.targets[n] = operation.resource_type, operation.resource_id or self._new_id(operation)
+            elif conditions[n] in answered and operation.verb == "create":
+                self.targets[n] = answered[conditions[n]]
+                self.outcomes[n] = Outcome(200, None)
+            elif conditions[n] in answered:
+                raise Invalid("Two entries of the transaction have the same condition.")
+            else:
+                await self._answer(n, operation)
+                answered[conditions[n]] = self.targets[n]
+
+    async def _answer(self, n: int, operation: Operation) -> None:
+        found = await match(self.ctx, self.store, operation.resource_type, operation.condition or "")
+        own = operation.resource_id
+        if found is not None:
+            self.targets[n] = found.resource_type, found.resource_id
+            if operation.verb == "create":
+                self.outcomes[n] = Outcome(200, found)
+            elif own is not None and own != found.resource_id:
+                raise Invalid("The id of the resource is not that of the one that the condition names.")
+        elif operation.verb == "patch":
+            raise NotFound(f"No {operation.resource_type} meets the condition.")
+        elif operation.verb == "delete":
+            self.targets[n] = operation.resource_type, ""
+            self.outcomes[n] = Outcome(204, None)
+        else:
+            self.targets[n] = operation.resource_type, own or self._new_id(operation)
+
+    def _new_id(self, operation: Operation) -> str:
+        new = str(uuid.uuid4())
+        self.new_ids.add((operation.resource_type, new))
+        return new
+
+    async def _name_entries(self) -> None:
+        """Know every entry by its fullUrl, and what every conditional reference means."""
+        for n, operation in enumerate(self.operations):
+            if operation.full_url:
+                self.addresses[operation.full_url] = "/".join(self.targets[n])
+        wanted = {text for operation in self.operations for text in references.conditional(operation.resource)}
+        for text in sorted(wanted):
+            resource_type, _, condition = text.partition("?")
+            found = await match(self.ctx, self.store, resource_type, condition)
+            if found is None:
+                raise MultipleMatches(f"No {resource_type} meets the condition of a reference.")
+            self.addresses[text] = found.reference
+
+    async def _lock_targets(self) -> dict[Identity, Existing]:
+        """Lock what is to be changed; nothing may be changed twice."""
+        wanted: dict[str, list[Identity]] = {"update": [], "delete": []}
+        seen: set[Identity] = set()
+        for n, operation in enumerate(self.operations):
+            target = self.targets[n]
+            if n in self.outcomes:
+                continue
+            if target in seen:
+                raise Invalid(f"{'/'.join(target)} is written twice in one transaction.")
+            seen.add(target)
+            if target not in self.new_ids:
+                wanted["delete" if operation.verb == "delete" else "update"].append(target)
+        existing = await self.writer.existing("update", wanted["update"])
+        return existing | await self.writer.existing("delete", wanted["delete"])
+
+    def _write_of(self, operation: Operation, target: Identity, existing: dict[Identity, Existing]) -> Write | None:
+        found = existing.get(target)
+        if found is not None:
+            _may_write(operation, found)
+        _check_version(operation, found)
+        if operation.verb == "delete":
+            return None if found is None else Write("delete", *target, None, found.version)
+        resource = self._state(operation, target, found)
+        if found is None:
+            self.ctx.grants.restriction("create", operation.resource_type)
+            return Write("create", *target, resource)
+        return Write("update", *target, resource, found.version)
+
+    def _state(self, operation: Operation, target: Identity, found: Existing | None) -> dict[str, Any]:
+        resource = operation.resource or {}
+        if operation.verb == "patch":
+            if found is None:
+                raise NotFound(f"{'/'.join(target)} is not known.")
+            resource = apply_patch(wire.loads(found.version.content or b""), operation.patch)
+            check_structure(resource, self.ctx.node.definitions, operation.resource_type)
+            if resource.get("id") != target[1]:
+                raise Invalid("A patch may not change the id.")
+        if self.addresses:
+            resource = references.rewrite(resource, self.addresses)
+        references.check_resolved(resource)
+        return resource
+
+    async def _store(self, writes: dict[int, Write]) -> None:
+        reborn = [
+            (write.resource_type, write.resource_id)
+            for write in writes.values()
+            if write.interaction == "create" and (write.resource_type, write.resource_id) not in self.new_ids
+        ]
+        last = await self.writer.last_versions(reborn)
+        for write in writes.values():
+            write.last_version = last.get((write.resource_type, write.resource_id), 0)
+        versions = await self.writer.write(list(writes.values()), self.ctx.now)
+        for (n, write), version in zip(writes.items(), versions, strict=True):
+            status = {"create": 201, "update": 200, "delete": 204}[write.interaction]
+            self.outcomes[n] = Outcome(status, version)
+        await self._fill_repeated()
+        if versions:
+            await enforce_rules(
+                self.ctx, self.transaction, self.writer, list(zip(writes.values(), versions, strict=True))
+            )
+
+    async def _fill_repeated(self) -> None:
+        """A second conditional create with the same condition answers with what the first made."""
+        made = {(o.version.resource_type, o.version.resource_id): o for o in self.outcomes.values() if o.version}
+        for n, outcome in self.outcomes.items():
+            if outcome.status == 200 and outcome.version is None:
+                self.outcomes[n] = Outcome(200, made[self.targets[n]].version)
+
+
+def _may_write(operation: Operation, found: Existing) -> None:
+    if not found.readable:
+        raise NotFound(f"{found.version.reference} is not known.")
+    if not found.writable:
+        raise Forbidden(f"This caller may not {operation.verb} this {operation.resource_type}.")
+
+
+def _check_version(operation: Operation, found: Existing | None) -> None:
+    """If-Match.  https://hl7.org/fhir/R4/http.html#concurrency"""
+    if operation.if_match is None:
+        return
+    if found is None:
+        raise VersionMismatch("If-Match names a version of a resource that does not exist.")
+    if found.version.version_id != operation.if_match:
+        raise VersionMismatch(f"The current version is {found.version.version_id}, not {operation.if_match}.")

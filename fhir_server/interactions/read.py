@@ -1,0 +1,9 @@
+"""Read the current version.  https://hl7.org/fhir/R4/http.html#read"""
+
+from fhir_server.context import Context
+from fhir_server.store.repository import Version
+
+
+async def read(ctx: Context, resource_type: str, resource_id: str) -> Version:
+    """Read one resource. Raises NotFound, Gone, Forbidden."""
+    return await ctx.store.read(resource_type, resource_id)

@@ -1,0 +1,110 @@
+"""Search one type.  https://hl7.org/fhir/R4/http.html#search"""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from fhir_server.context import Context
+from fhir_server.errors import Invalid
+from fhir_server.interactions.bundle import Document, bundle, match_entry, outcome_entry
+from fhir_server.interactions.cursor import seal, unseal
+from fhir_server.interactions.subset import subset
+from fhir_server.search.query import Include, Pairs, Query
+from fhir_server.store.repository import Page, Repository, Version
+from fhir_server.store.rows import next_row_id
+
+MAX_ROUNDS = 4
+
+
+async def search_type(
+    ctx: Context, resource_type: str, pairs: Pairs, *, lenient: bool = False, store: Repository | None = None
+) -> Document:
+    """Search one resource type.
+
+    Unknown parameters raise Invalid, unless `lenient`: then they are left out of the `self` link and named in an
+    OperationOutcome entry. At most `_count` matches (default 50, cap 1000) plus includes. `total` counts matches
+    only; it is there when it was asked for or is known without counting. Raises Invalid, Forbidden.
+    """
+    query = ctx.node.parser.parse(resource_type, pairs, lenient=lenient)
+    repository = store or ctx.store
+    if query.summary == "count":
+        return bundle("searchset", _warnings(query), [("self", _url(ctx, query))], await repository.count(query))
+    after, ceiling = _place(ctx, query)
+    page = await repository.search(query, after, ceiling)
+    included = await _included(ctx, repository, query, page.matches)
+    entries = [_entry(ctx, query, version, "match") for version in page.matches]
+    entries += [_entry(ctx, query, version, "include") for version in included]
+    total = await _total(repository, query, page, first=after is None)
+    return bundle("searchset", entries + _warnings(query), _links(ctx, query, page, ceiling), total)
+
+
+def _place(ctx: Context, query: Query) -> tuple[Sequence[Any] | None, int]:
+    """Where this page starts, and the last resource that existed when the first page was read."""
+    if query.cursor is None:
+        return None, next_row_id()
+    *after, ceiling = unseal(ctx.node.cursor_key, _purpose(query), query.cursor)
+    return after, int(ceiling)
+
+
+def _purpose(query: Query) -> str:
+    return f"search {query.resource_type}?{urlencode(query.accepted)}"
+
+
+def _url(ctx: Context, query: Query, *more: tuple[str, str]) -> str:
+    pairs = urlencode([*query.accepted, *more], quote_via=quote, safe=",:|/$")
+    return f"{ctx.node.settings.fhir_url}/{query.resource_type}" + (f"?{pairs}" if pairs else "")
+
+
+def _links(ctx: Context, query: Query, page: Page, ceiling: int) -> list[tuple[str, str]]:
+    more = [("_cursor", query.cursor)] if query.cursor else []
+    links = [("self", _url(ctx, query, *more))]
+    if page.more and page.last is not None:
+        cursor = seal(ctx.node.cursor_key, _purpose(query), [*page.last, ceiling])
+        links.append(("next", _url(ctx, query, ("_cursor", cursor))))
+    return links
+
+
+async def _total(repository: Repository, query: Query, page: Page, *, first: bool) -> int | None:
+    if first and not page.more:
+        return len(page.matches)
+    return None if query.total == "none" else await repository.count(query)
+
+
+def _entry(ctx: Context, query: Query, version: Version, mode: str) -> Document:
+    content = subset(version.content or b"{}", query, ctx.node.definitions)
+    return match_entry(ctx.node.settings.fhir_url, version, mode, content)
+
+
+def _warnings(query: Query) -> list[Document]:
+    if not query.ignored:
+        return []
+    return [outcome_entry(f"Not searched by: {', '.join(sorted(query.ignored))}.")]
+
+
+async def _included(ctx: Context, repository: Repository, query: Query, matches: list[Version]) -> list[Version]:
+    """What `_include` and `_revinclude` add; those with :iterate are repeated on what they added."""
+    limit = ctx.node.settings.max_includes
+    seen = {version.row_id for version in matches}
+    found: list[Version] = []
+    fresh, includes = matches, query.includes
+    for _ in range(MAX_ROUNDS):
+        fresh = await _round(repository, includes, fresh, seen, limit - len(found) + 1)
+        found += fresh
+        includes = [include for include in includes if include.iterate]
+        if not fresh or not includes:
+            break
+    if len(found) > limit:
+        raise Invalid(f"More than {limit} resources would be included; ask for fewer matches by _count.")
+    return found
+
+
+async def _round(
+    repository: Repository, includes: Sequence[Include], sources: Sequence[Version], seen: set[int], limit: int
+) -> list[Version]:
+    fresh: list[Version] = []
+    for include in includes:
+        for version in await repository.included(include, sources, max(limit, 1)):
+            if version.row_id not in seen:
+                seen.add(version.row_id)
+                fresh.append(version)
+    return fresh

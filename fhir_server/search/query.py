@@ -1,0 +1,131 @@
+"""A search as data.  https://hl7.org/fhir/R4/search.html"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from fhir_server.search.registry import Parameter
+
+Comparator = Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenValue:
+    """`system|code`; a system of None means any, "" means none; a code of None means any."""
+
+    system: str | None
+    code: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TextValue:
+    """The text of a string or uri parameter."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RangeValue:
+    """A date or number as a range [low, high) by its precision; `exact` is the number itself."""
+
+    comparator: Comparator
+    low: float
+    high: float
+    exact: float
+
+
+@dataclass(frozen=True, slots=True)
+class QuantityValue:
+    """A number with its unit; a system of None means that `code` may be the code or the unit."""
+
+    range: RangeValue
+    system: str | None
+    code: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceValue:
+    """A target: a type (or None: any) and id, or a URL."""
+
+    type: str | None
+    id: str | None
+    url: str | None
+
+
+Value = TokenValue | TextValue | RangeValue | QuantityValue | ReferenceValue
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One parameter with its ORed values."""
+
+    parameter: Parameter
+    modifier: str | None
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A condition on what a reference points to.  R4 search.html#chaining"""
+
+    parameter: Parameter
+    targets: tuple[tuple[str, "Condition"], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """A condition on what points here, to a resource of `target_type`.  R4 search.html#has"""
+
+    target_type: str
+    parameter: Parameter
+    condition: "Condition"
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """`:missing=true` or false."""
+
+    parameter: Parameter
+    missing: bool
+
+
+Condition = Clause | Chain | Has | Missing
+
+
+@dataclass(frozen=True, slots=True)
+class Include:
+    """`_include` or `_revinclude`; no parameter means every reference of the source type (`*`)."""
+
+    source_type: str
+    parameter: Parameter | None
+    target_type: str | None
+    iterate: bool
+    reverse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """One key of `_sort`."""
+
+    parameter: Parameter
+    descending: bool
+
+
+@dataclass(slots=True)
+class Query:
+    """A parsed search of one resource type. `accepted` are the pairs that went into it, for the links."""
+
+    resource_type: str
+    conditions: list[Condition] = field(default_factory=list)
+    sort: list[Sort] = field(default_factory=list)
+    includes: list[Include] = field(default_factory=list)
+    count: int = 50
+    total: Literal["none", "estimate", "accurate"] = "none"
+    summary: Literal["true", "text", "data", "count", "false"] = "false"
+    elements: tuple[str, ...] = ()
+    cursor: str | None = None
+    accepted: list[tuple[str, str]] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+
+
+Pairs = Sequence[tuple[str, str]]

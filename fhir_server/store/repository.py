@@ -1,0 +1,273 @@
+"""Reading: every SELECT carries what the caller may see.  https://hl7.org/fhir/R4/http.html"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, Select, case, func, literal, select, tuple_, union_all
+
+from fhir_server.errors import Gone, NotFound
+from fhir_server.search.hashing import hash64
+from fhir_server.search.query import Include, Query
+from fhir_server.search.registry import Registry
+from fhir_server.store.conditions import Conditions, Numbering
+from fhir_server.store.database import Database, Row, Transaction
+from fhir_server.store.grants import Grants
+from fhir_server.store.models import history, index_reference, resource
+from fhir_server.store.sorting import beyond, keys_of, ordering
+
+STATE = (
+    "row_id",
+    "resource_type",
+    "resource_id",
+    "version_id",
+    "last_updated",
+    "patient",
+    "organization",
+    "quarantined",
+    "content",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a resource as stored. A deletion has no content."""
+
+    row_id: int
+    resource_type: str
+    resource_id: str
+    version_id: int
+    last_updated: int
+    patient: str | None
+    organization: str | None
+    quarantined: bool
+    content: bytes | None
+    interaction: str = "update"
+
+    @property
+    def reference(self) -> str:
+        """`Type/id`."""
+        return f"{self.resource_type}/{self.resource_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Matches of a search and the sort values of the last one; `more` when others follow."""
+
+    matches: list[Version]
+    last: tuple[Any, ...] | None
+    more: bool
+
+
+def version_of(row: Row) -> Version:
+    """A row as a value."""
+    return _version(row, "create" if row["version_id"] == 1 else "update")
+
+
+def _version(row: Row, interaction: str) -> Version:
+    return Version(
+        row["row_id"],
+        row["resource_type"],
+        row["resource_id"],
+        row["version_id"],
+        row["last_updated"],
+        row["patient"],
+        row["organization"],
+        bool(row["quarantined"]),
+        row["content"],
+        interaction,
+    )
+
+
+class Repository:
+    """Reads for one caller, from the database or inside a transaction."""
+
+    def __init__(self, source: Database | Transaction, grants: Grants, registry: Registry, number: Numbering) -> None:
+        self.source = source
+        self.grants = grants
+        self.registry = registry
+        self.number = number
+        self.conditions = Conditions(registry, number, grants.visible)
+
+    async def read(self, resource_type: str, resource_id: str) -> Version:
+        """The current version. Raises NotFound, Gone, Forbidden."""
+        allowed = self.grants.condition("read", resource_type, resource)
+        found = await self.source.fetch(
+            select(*_state(resource)).where(*_identity(resource, resource_type, resource_id), allowed)
+        )
+        if found:
+            return version_of(found[0])
+        if await self._deleted(resource_type, resource_id):
+            raise Gone(f"{resource_type}/{resource_id} has been deleted.")
+        raise NotFound(f"{resource_type}/{resource_id} is not known.")
+
+    async def vread(self, resource_type: str, resource_id: str, version_id: int) -> Version:
+        """One version, current or superseded. Raises NotFound, Gone, Forbidden."""
+        for table in (resource, history):
+            found = await self.source.fetch(
+                select(*_state(table)).where(
+                    *_identity(table, resource_type, resource_id),
+                    table.c.version_id == version_id,
+                    self.grants.condition("history", resource_type, table),
+                )
+            )
+            if found and found[0]["content"] is None:
+                raise Gone(f"Version {version_id} of {resource_type}/{resource_id} is its deletion.")
+            if found:
+                return version_of(found[0])
+        raise NotFound(f"Version {version_id} of {resource_type}/{resource_id} is not known.")
+
+    async def _deleted(self, resource_type: str, resource_id: str) -> bool:
+        """Whether the caller may know that it was deleted."""
+        living = select(resource.c.row_id).where(*_identity(resource, resource_type, resource_id))
+        found = await self.source.fetch(
+            select(history.c.row_id)
+            .where(
+                *_identity(history, resource_type, resource_id),
+                history.c.content.is_(None),
+                self.grants.possible("read", resource_type, history),
+                ~living.exists(),
+            )
+            .limit(1)
+        )
+        return bool(found)
+
+    async def search(self, query: Query, after: Sequence[Any] | None = None, ceiling: int | None = None) -> Page:
+        """One page of matches after these sort values; nothing created after `ceiling`. Raises Forbidden."""
+        keys = keys_of(query, self.number)
+        statement = select(*_state(resource), *(key.expression.label(f"key_{n}") for n, key in enumerate(keys)))
+        statement = statement.where(*self._matching(query)).order_by(*ordering(keys)).limit(query.count + 1)
+        if after is not None:
+            statement = statement.where(beyond(keys, after))
+        if ceiling is not None:
+            statement = statement.where(resource.c.row_id <= ceiling)
+        rows = await self.source.fetch(statement)
+        shown = rows[: query.count]
+        last = tuple(shown[-1][f"key_{n}"] for n in range(len(keys))) if shown else None
+        return Page([version_of(row) for row in shown], last, len(rows) > query.count)
+
+    async def count(self, query: Query) -> int:
+        """How many resources match. Raises Forbidden."""
+        statement = select(func.count().label("total")).select_from(resource).where(*self._matching(query))
+        rows = await self.source.fetch(statement)
+        return int(rows[0]["total"])
+
+    def _matching(self, query: Query) -> list[ColumnElement[bool]]:
+        return [
+            resource.c.resource_type == query.resource_type,
+            self.grants.condition("search", query.resource_type, resource),
+            *self.conditions.of(query, resource),
+        ]
+
+    async def included(self, include: Include, versions: Sequence[Version], limit: int) -> list[Version]:
+        """What `_include` or `_revinclude` adds to these versions."""
+        if include.reverse:
+            return await self._pointing(include, versions, limit)
+        sources = [version.row_id for version in versions if version.resource_type == include.source_type]
+        if not sources:
+            return []
+        statement = select(index_reference.c.target_type, index_reference.c.target_id).distinct()
+        statement = statement.where(index_reference.c.row_id.in_(sources), index_reference.c.target_type != "")
+        if include.parameter:
+            number = self.number(include.source_type, include.parameter.code)
+            statement = statement.where(index_reference.c.parameter == number)
+        if include.target_type:
+            statement = statement.where(index_reference.c.target_type == include.target_type)
+        rows = await self.source.fetch(statement.limit(limit))
+        return await self.many([(row["target_type"], row["target_id"]) for row in rows])
+
+    async def many(self, identities: Iterable[tuple[str, str]]) -> list[Version]:
+        """The current versions of these that the caller may see."""
+        by_type: dict[str, list[str]] = {}
+        for resource_type, resource_id in identities:
+            by_type.setdefault(resource_type, []).append(resource_id)
+        found: list[Version] = []
+        for resource_type, ids in sorted(by_type.items()):
+            visible = self.grants.visible(resource_type, resource)
+            statement = select(*_state(resource)).where(
+                resource.c.resource_type == resource_type, resource.c.resource_id.in_(sorted(ids)), visible
+            )
+            found.extend(version_of(row) for row in await self.source.fetch(statement))
+        return found
+
+    async def _pointing(self, include: Include, versions: Sequence[Version], limit: int) -> list[Version]:
+        """What of one type points to these versions."""
+        targets = [v for v in versions if include.target_type in {None, v.resource_type}]
+        if not targets:
+            return []
+        hashes = [hash64(version.resource_type, version.resource_id) for version in targets]
+        wanted = [(version.resource_type, version.resource_id) for version in targets]
+        links = select(index_reference.c.row_id).where(
+            index_reference.c.target_hash.in_(hashes),
+            tuple_(index_reference.c.target_type, index_reference.c.target_id).in_(wanted),
+            self._numbered(include),
+        )
+        statement = select(*_state(resource)).where(
+            resource.c.resource_type == include.source_type,
+            resource.c.row_id.in_(links),
+            self.grants.visible(include.source_type, resource),
+        )
+        rows = await self.source.fetch(statement.order_by(resource.c.row_id).limit(limit))
+        return [version_of(row) for row in rows]
+
+    def _numbered(self, include: Include) -> ColumnElement[bool]:
+        codes = [include.parameter.code] if include.parameter else _reference_codes(self.registry, include.source_type)
+        return index_reference.c.parameter.in_([self.number(include.source_type, code) for code in codes])
+
+    async def history(self, scope: "HistoryScope", limit: int) -> list[Version]:
+        """Versions, newest first, deletions among them. Raises Forbidden."""
+        parts = [self._history_part(table, scope, limit) for table in (resource, history)]
+        both = union_all(*(select(part.subquery()) for part in parts)).subquery()
+        order = both.c.last_updated.desc(), both.c.row_id.desc(), both.c.version_id.desc()
+        rows = await self.source.fetch(select(both).order_by(*order).limit(limit))
+        return [_version(row, row["interaction"]) for row in rows]
+
+    def _history_part(self, table: FromClause, scope: "HistoryScope", limit: int) -> Select[Any]:
+        first = case((table.c.version_id == 1, "create"), else_="update")
+        interaction = history.c.interaction if table is history else first
+        statement = select(*_state(table), interaction.label("interaction")).where(*self._in_scope(table, scope))
+        order = table.c.last_updated.desc(), table.c.row_id.desc(), table.c.version_id.desc()
+        return statement.order_by(*order).limit(limit)
+
+    def _in_scope(self, table: FromClause, scope: "HistoryScope") -> list[ColumnElement[bool]]:
+        if scope.resource_type is None:
+            types = self.registry.definitions.resource_types
+            tests = [self.grants.of_any_type("history", sorted(types), table)]
+        else:
+            tests = [
+                table.c.resource_type == scope.resource_type,
+                self.grants.condition("history", scope.resource_type, table),
+            ]
+        if scope.resource_id is not None:
+            tests.append(table.c.resource_id == scope.resource_id)
+        if scope.since is not None:
+            tests.append(table.c.last_updated >= scope.since)
+        if scope.until is not None:
+            tests.append(table.c.last_updated < scope.until)
+        if scope.after is not None:
+            place = tuple_(table.c.last_updated, table.c.row_id, table.c.version_id)
+            tests.append(place < tuple_(*(literal(value) for value in scope.after)))
+        return tests
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryScope:
+    """Which history: of one resource, of a type, or of everything; from `since` on, before `until`, after a cursor."""
+
+    resource_type: str | None = None
+    resource_id: str | None = None
+    since: int | None = None
+    until: int | None = None
+    after: tuple[int, int, int] | None = None
+
+
+def _state(table: FromClause) -> list[ColumnElement[Any]]:
+    return [table.c[name] for name in STATE]
+
+
+def _identity(table: FromClause, resource_type: str, resource_id: str) -> tuple[ColumnElement[bool], ...]:
+    return table.c.resource_type == resource_type, table.c.resource_id == resource_id
+
+
+def _reference_codes(registry: Registry, resource_type: str) -> list[str]:
+    return [code for code, parameter in registry.of(resource_type).items() if parameter.type == "reference"]

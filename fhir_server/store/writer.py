@@ -1,0 +1,220 @@
+"""Writing inside one transaction: locks in sorted order, one bulk statement a table, a last look at what is left
+behind.
+
+https://hl7.org/fhir/R4/http.html#transaction
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, case, delete, func, insert, select, text, update
+
+from fhir_server.caller import Caller
+from fhir_server.errors import Forbidden
+from fhir_server.search.extract import Extracted, Extractor
+from fhir_server.search.hashing import hash64
+from fhir_server.store.conditions import Numbering
+from fhir_server.store.database import Transaction
+from fhir_server.store.grants import Grants
+from fhir_server.store.models import INDEX_TABLES, history, resource
+from fhir_server.store.repository import STATE, Version, version_of
+from fhir_server.store.rows import Batch, Interaction, Placement, Write, add_deletion, add_write, is_quarantined
+
+Identity = tuple[str, str]
+
+CHANGED = [column.name for column in resource.columns if column.name != "row_id"]
+UPDATE = (
+    update(resource)
+    .where(resource.c.row_id == bindparam("at_row_id"))
+    .values({name: bindparam(f"new_{name}") for name in CHANGED})
+)
+KEPT = [column.name for column in history.columns if column.name != "interaction"]
+ADVISORY_LOCK = text("SELECT pg_advisory_xact_lock(:key)").bindparams(bindparam("key", type_=resource.c.row_id.type))
+# What a resource of these types is about is what it points to by this parameter.
+ABOUT_ITS_TARGET = {"Provenance": "target", "AuditEvent": "entity"}
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """The locked current version of something to be written. `readable` and `writable`: by this caller."""
+
+    version: Version
+    readable: bool
+    writable: bool
+
+
+class Writer:
+    """Writes for one caller inside one transaction."""
+
+    def __init__(self, transaction: Transaction, grants: Grants, extractor: Extractor, number: Numbering) -> None:
+        self.transaction = transaction
+        self.grants = grants
+        self.extractor = extractor
+        self.number = number
+
+    @property
+    def caller(self) -> Caller:
+        """Who writes."""
+        return self.grants.caller
+
+    async def lock(self, criteria: Iterable[str]) -> None:
+        """Keep others from answering the same conditions until this transaction ends; SQLite has one writer anyway."""
+        if self.transaction.dialect == "postgresql":
+            for key in sorted({hash64("criteria", text) for text in criteria}):
+                await self.transaction.fetch(ADVISORY_LOCK, {"key": key})
+
+    async def existing(self, interaction: Interaction, identities: Iterable[Identity]) -> dict[Identity, Existing]:
+        """Lock the current versions, type by type and id by id, whether or not the caller may see them."""
+        found: dict[Identity, Existing] = {}
+        for resource_type, ids in _by_type(identities).items():
+            readable = self.grants.possible("read", resource_type, resource)
+            writable = self.grants.possible(interaction, resource_type, resource)
+            statement = (
+                select(
+                    *(resource.c[name] for name in STATE),
+                    case((readable, 1), else_=0).label("readable"),
+                    case((writable, 1), else_=0).label("writable"),
+                )
+                .where(resource.c.resource_type == resource_type, resource.c.resource_id.in_(ids))
+                .order_by(resource.c.resource_id)
+                .with_for_update()
+            )
+            for row in await self.transaction.fetch(statement):
+                state = Existing(version_of(row), bool(row["readable"]), bool(row["writable"]))
+                found[resource_type, row["resource_id"]] = state
+        return found
+
+    async def last_versions(self, identities: Iterable[Identity]) -> dict[Identity, int]:
+        """The last version number of what has been deleted."""
+        found: dict[Identity, int] = {}
+        for resource_type, ids in _by_type(identities).items():
+            statement = (
+                select(history.c.resource_id, func.max(history.c.version_id).label("last"))
+                .where(history.c.resource_type == resource_type, history.c.resource_id.in_(ids))
+                .group_by(history.c.resource_id)
+            )
+            for row in await self.transaction.fetch(statement):
+                found[resource_type, row["resource_id"]] = row["last"]
+        return found
+
+    async def write(self, writes: Sequence[Write], now: int) -> list[Version]:
+        """Store all changes. Raises Forbidden when the caller may not leave one of them behind."""
+        batch = Batch()
+        kept = [write for write in writes if write.interaction != "delete"]
+        extracted = [self.extractor.extract({**(write.resource or {}), "id": write.resource_id}) for write in kept]
+        placements = await self._placements(kept, extracted)
+        for write, placement, rows in zip(kept, placements, extracted, strict=True):
+            add_write(batch, write, placement, rows, (self.caller, now, self.number))
+        for write in writes:
+            if write.interaction == "delete":
+                add_deletion(batch, write, self.caller, now)
+        await self._store(batch)
+        await self._check(kept)
+        by_identity = {(version.resource_type, version.resource_id): version for version in batch.versions}
+        return [by_identity[write.resource_type, write.resource_id] for write in writes]
+
+    async def _store(self, batch: Batch) -> None:
+        replaced = sorted(batch.replaced)
+        if replaced:
+            first = case((resource.c.version_id == 1, "create"), else_="update")
+            kept = (resource.c[name] for name in KEPT)
+            old = select(*kept, first).where(resource.c.row_id.in_(replaced))
+            await self.transaction.execute(insert(history).from_select([*KEPT, "interaction"], old))
+            for table in INDEX_TABLES.values():
+                await self.transaction.execute(delete(table).where(table.c.row_id.in_(replaced)))
+        await self.transaction.execute_many(history.insert(), batch.deletions)
+        if batch.deleted:
+            await self.transaction.execute(delete(resource).where(resource.c.row_id.in_(batch.deleted)))
+        await self.transaction.execute_many(UPDATE, batch.updated)
+        await self.transaction.execute_many(resource.insert(), batch.inserted)
+        for name, rows in batch.index.items():
+            await self.transaction.execute_many(INDEX_TABLES[name].insert(), rows)
+
+    async def _check(self, writes: Sequence[Write]) -> None:
+        """Every new state must be one that the caller may leave behind."""
+        groups: dict[tuple[Interaction, str], set[str]] = {}
+        for write in writes:
+            groups.setdefault((write.interaction, write.resource_type), set()).add(write.resource_id)
+        for (interaction, resource_type), ids in sorted(groups.items()):
+            allowed = self.grants.written(interaction, resource_type, resource)
+            statement = select(func.count().label("count")).where(
+                resource.c.resource_type == resource_type, resource.c.resource_id.in_(sorted(ids)), allowed
+            )
+            rows = await self.transaction.fetch(statement.select_from(resource))
+            if rows[0]["count"] != len(ids):
+                raise Forbidden(f"This caller may not {interaction} this {resource_type}.")
+
+    async def _placements(self, writes: Sequence[Write], extracted: Sequence[Extracted]) -> list[Placement]:
+        """Patient and organization of every write: the patient's organization, else the one it had, else the
+        caller's.
+        """
+        about = await self._patients(writes, extracted)
+        own = {
+            write.resource_id: self._first_organization(write) for write in writes if write.resource_type == "Patient"
+        }
+        organizations = await self._organizations({patient for patient in about if patient} - own.keys()) | own
+        return [
+            Placement(patient, organizations.get(patient) if patient else self._first_organization(write))
+            for write, patient in zip(writes, about, strict=True)
+        ]
+
+    def _first_organization(self, write: Write) -> str | None:
+        if write.old is not None:
+            return write.old.organization
+        if write.resource_type == "Patient" and is_quarantined(write.resource or {}):
+            return None
+        return (self.caller.organization or "").partition("/")[2] or None
+
+    async def _organizations(self, patients: set[str]) -> dict[str, str | None]:
+        if not patients:
+            return {}
+        statement = select(resource.c.resource_id, resource.c.organization).where(
+            resource.c.resource_type == "Patient", resource.c.resource_id.in_(sorted(patients))
+        )
+        return {row["resource_id"]: row["organization"] for row in await self.transaction.fetch(statement)}
+
+    async def _patients(self, writes: Sequence[Write], extracted: Sequence[Extracted]) -> list[str | None]:
+        known = {
+            (write.resource_type, write.resource_id): rows.patient
+            for write, rows in zip(writes, extracted, strict=True)
+        }
+        indirect = [
+            () if rows.patient else tuple(_targets(write, rows)) for write, rows in zip(writes, extracted, strict=True)
+        ]
+        missing = {target for targets in indirect for target in targets if target not in known}
+        known |= await self._patients_of(missing)
+        return [
+            rows.patient or next((known[target] for target in targets if known.get(target)), None)
+            for rows, targets in zip(extracted, indirect, strict=True)
+        ]
+
+    async def _patients_of(self, identities: Iterable[Identity]) -> dict[Identity, str | None]:
+        found: dict[Identity, str | None] = {}
+        for resource_type, ids in _by_type(identities).items():
+            statement = select(resource.c.resource_id, resource.c.patient).where(
+                resource.c.resource_type == resource_type, resource.c.resource_id.in_(ids)
+            )
+            for row in await self.transaction.fetch(statement):
+                found[resource_type, row["resource_id"]] = row["patient"]
+        return found
+
+
+def _targets(write: Write, extracted: Extracted) -> Iterable[Identity]:
+    """What a resource is about when it names no patient itself."""
+    code = ABOUT_ITS_TARGET.get(write.resource_type)
+    references: Sequence[Mapping[str, Any]] = extracted.rows.get("reference", ()) if code else ()
+    for row in references:
+        if row["parameter"] == code and row["target_type"]:
+            yield row["target_type"], row["target_id"]
+    context = (write.resource or {}).get("securityContext", {}).get("reference", "")
+    if write.resource_type == "Binary" and context.count("/") == 1:
+        resource_type, _, resource_id = context.partition("/")
+        yield resource_type, resource_id
+
+
+def _by_type(identities: Iterable[Identity]) -> dict[str, list[str]]:
+    grouped: dict[str, set[str]] = {}
+    for resource_type, resource_id in identities:
+        grouped.setdefault(resource_type, set()).add(resource_id)
+    return {resource_type: sorted(grouped[resource_type]) for resource_type in sorted(grouped)}

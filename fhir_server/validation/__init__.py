@@ -1,0 +1,1 @@
+"""Checks on what is to be stored.  https://hl7.org/fhir/R4/validation.html"""
