@@ -3,6 +3,7 @@
 https://hl7.org/fhir/R4/http.html
 """
 
+import base64
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -101,7 +102,11 @@ class FhirClient:
     async def binary(self, url: str) -> tuple[bytes, str]:
         """Fetch the bytes of an attachment; only from this server's origin, since the token goes along."""
         answer = await self._send("GET", url, headers={"Accept": "*/*"})
-        return answer.content, answer.headers.get("content-type", "application/octet-stream")
+        content_type = answer.headers.get("content-type", "application/octet-stream")
+        if "fhir+json" not in content_type:
+            return answer.content, content_type
+        wrapped = orjson.loads(answer.content)  # a server that gives Binary only as a resource.  binary.html#rest
+        return base64.b64decode(wrapped.get("data", "")), wrapped.get("contentType", content_type)
 
     def _next(self, bundle: Resource) -> str | None:
         return next((link["url"] for link in bundle.get("link", []) if link.get("relation") == "next"), None)

@@ -8,7 +8,7 @@ from celery import Celery
 from jinja2 import Environment
 from sqlalchemy import Engine
 
-from konsil.celery_app import BrokerSettings, create_celery
+from konsil.celery_app import BrokerSettings, create_celery, notify
 from konsil.database import sync_engine
 from konsil.http_client import guarded_async_client
 from konsil.outbox import Runner
@@ -82,6 +82,10 @@ class Services:
         if origins not in self._oauth:
             self._oauth[origins] = OAuthClient(self.clients.for_origins(origins))
         return self._oauth[origins]
+
+    def ring(self) -> None:
+        """Tell the workers that the outbox has work."""
+        notify(self.celery)
 
     async def close(self) -> None:
         """Let go of connections."""

@@ -82,10 +82,13 @@ class Visit:
 
     def render(self, template: str, status_code: int = 200, /, **values: Any) -> HTMLResponse:
         """A template with the launch's own values beside the page's."""
-        body = self.services.templates.get_template(template).render(
-            visit=self, launch=self.launch, tenant=self.tenant, url=self.url, settings=self.services.settings, **values
-        )
-        return HTMLResponse(body, status_code)
+        return HTMLResponse(self.text(template, **values), status_code)
+
+    def text(self, template: str, /, **values: Any) -> str:
+        """A template as text: for fragments that travel inside something else."""
+        found = self.services.templates.get_template(template)
+        own = {"visit": self, "launch": self.launch, "tenant": self.tenant, "url": self.url}
+        return found.render(**own, settings=self.services.settings, **values)
 
     def go(self, path: str) -> Response:
         """See other, within the launch.  An HTMX request is told to load the whole page."""

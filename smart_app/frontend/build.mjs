@@ -44,6 +44,15 @@ const fonts = join("@fontsource-variable/inter", "files");
 for (const file of readdirSync(join(modules, fonts))) {
   if (file.endsWith("-wght-normal.woff2")) copy(join(fonts, file), join("inter", "files", file));
 }
+// Noto Sans in two weights: for the PDF of a report, and for names in scripts that Inter lacks.
+for (const family of ["noto-sans", "noto-sans-sc", "noto-sans-arabic"]) {
+  const folder = join("@expo-google-fonts", family);
+  for (const weight of ["400Regular", "600SemiBold"]) {
+    const file = readdirSync(join(modules, folder, weight)).find((name) => name.endsWith(".ttf"));
+    copy(join(folder, weight, file), join("fonts", file));
+  }
+  copy(join(folder, "LICENSE_FONT"), `licences/${family}.txt`);
+}
 writeFileSync(join(vendor, "icons.svg"), sprite());
 for (const [family, name] of [["noto-sans", "NotoSans"], ["noto-sans-sc", "NotoSansSC"], ["noto-sans-arabic", "NotoSansArabic"]]) {  // the PDF's
   for (const weight of ["400Regular", "600SemiBold"]) copy(`@expo-google-fonts/${family}/${weight}/${name}_${weight}.ttf`, `fonts/${name}_${weight}.ttf`);

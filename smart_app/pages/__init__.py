@@ -6,7 +6,20 @@ from starlette.routing import Route
 
 from smart_app.visit import NavItem
 
-SCREENS = ("home", "requests", "inbox", "reconcile", "reading", "record", "opinion")
+SCREENS = (
+    "home",
+    "requests",
+    "request",
+    "case",
+    "report",
+    "triage",
+    "worklist",
+    "inbox",
+    "reconcile",
+    "reading",
+    "record",
+    "opinion",
+)
 
 
 def routes() -> list[Route]:

@@ -10,8 +10,8 @@ from starlette.responses import Response
 from typst import TypstError
 
 from smart_app.case import material
-from smart_app.case.loaded import Case, load
 from smart_app.case.material import Record
+from smart_app.case.view import Case, load_case
 from smart_app.errors import AppError, Changed, Invalid, Unavailable
 from smart_app.gateway import gateway_of
 from smart_app.pages.reading import draft_of
@@ -29,7 +29,7 @@ FONTS = Path(__file__).parent.parent / "static" / "vendor" / "fonts"
 async def save(visit: Visit) -> Response:
     """Keep what was typed; answer with the state of the draft and what is still missing."""
     form = await visit.form()
-    case = await load(visit.fhir, visit.request.path_params["case"])
+    case = await load_case(visit.fhir, visit.request.path_params["case"])
     draft = await draft_of(visit, case)
     content = content_of(form)
     records = await material.of(visit.fhir, case.task, case.request)
@@ -55,7 +55,7 @@ async def keep(visit: Visit, draft: Draft, content: dict[str, Any], version: str
 
 async def sign(visit: Visit) -> Response:
     """Typeset, sign and send in one transaction; a second click finds the draft taken."""
-    case = await load(visit.fhir, visit.request.path_params["case"])
+    case = await load_case(visit.fhir, visit.request.path_params["case"])
     records = await material.of(visit.fhir, case.task, case.request)
     content = content_of(await visit.form())
     opinion = opinion_of(content, records)

@@ -3,30 +3,30 @@
 from anyio.to_thread import run_sync
 from starlette.responses import Response
 
-from smart_app.case import material
-from smart_app.case.loaded import Case, load
+from smart_app.banner import banner_of, known_allergies
+from smart_app.case import acting, material
+from smart_app.case.view import Case, load_case
 from smart_app.errors import Changed, NotFound
-from smart_app.fhir import Resource
 from smart_app.gateway import gateway_of
 from smart_app.report.form import opinion_of
 from smart_app.report.opinion import QUESTIONS, VALUES
 from smart_app.store.drafts import Draft
 from smart_app.visit import Visit, page
-from smart_app.words import human_name
+from smart_app.words import Clock
 
 READABLE = {"in-review", "ancillary-read", "info-requested"}
 
 
 async def read(visit: Visit) -> Response:
     """The room, with the newest imaging open."""
-    case = await load(visit.fhir, visit.request.path_params["case"])
+    case = await load_case(visit.fhir, visit.request.path_params["case"])
     records = await material.of(visit.fhir, case.task, case.request)
     draft = await draft_of(visit, case)
     studies = sorted((each for each in records if each.study_instance_uid), key=lambda each: each.date, reverse=True)
     return visit.render(
         "reading.html",
         case=case,
-        banner=banner(case),
+        banner=banner_of(case.patient, await known_allergies(visit.fhir, f"Patient/{case.patient['id']}")),
         records=sorted(records, key=lambda each: each.date, reverse=True),
         studies=studies,
         documents=[each for each in records if each.is_document],
@@ -41,7 +41,7 @@ async def read(visit: Visit) -> Response:
 
 async def viewer(visit: Visit) -> Response:
     """The frame's first page: a form that carries the single-use code to the gateway by POST, never in an address."""
-    case = await load(visit.fhir, visit.request.path_params["case"])
+    case = await load_case(visit.fhir, visit.request.path_params["case"])
     records = await material.of(visit.fhir, case.task, case.request)
     wanted = set(visit.request.query_params.getlist("study"))
     studies = [each.study_instance_uid for each in records if each.study_instance_uid in wanted]
@@ -60,32 +60,12 @@ async def draft_of(visit: Visit, case: Case) -> Draft:
 
 async def start(visit: Visit) -> Response:
     """Accepted becomes in-progress, and the room opens."""
-    case = await load(visit.fhir, visit.request.path_params["case"])
+    case = await load_case(visit.fhir, visit.request.path_params["case"])
     if case.state == "assigned":
-        await visit.fhir.update(case.task | {"status": "in-progress", "businessStatus": status_concept("in-review")})
+        await acting.step(visit.fhir, case, "in-review", Clock(visit.services.settings.time_zone))
     elif case.state not in READABLE:
         raise Changed("This case cannot be read now.", "Look at the case to see where it stands.")
     return visit.go(f"cases/{case.id}/read")
-
-
-def status_concept(code: str) -> dict[str, object]:
-    """A businessStatus."""
-    return {"coding": [{"system": "https://konsil.example/fhir/CodeSystem/business-status", "code": code}]}
-
-
-def banner(case: Case) -> dict[str, object]:
-    """What the patient banner shows."""
-    identifier: Resource = next(iter(case.patient.get("identifier", [])), {})
-    return {
-        "name": human_name((case.patient.get("name") or [{"text": "Name unknown"}])[0]),
-        "birth_date": case.patient.get("birthDate"),
-        "age": "",
-        "sex": case.patient.get("gender"),
-        "number": identifier.get("value"),
-        "issuer": identifier.get("assigner", {}).get("display"),
-        "allergies": None,
-        "edge": sum(case.patient["id"].encode()) % 8,
-    }
 
 
 routes = [

@@ -5,8 +5,8 @@ from typing import Any
 
 from starlette.responses import Response
 
-from smart_app.case.loaded import load
 from smart_app.case.material import date_of, references, title_of
+from smart_app.case.view import load_case
 from smart_app.errors import NotFound
 from smart_app.fhir import Resource
 from smart_app.visit import Visit, page
@@ -17,7 +17,7 @@ SHOWN_AS_FILE = {"application/pdf", "image/png", "image/jpeg"}
 async def record(visit: Visit) -> Response:
     """Show a record that the case names, and no other."""
     params = visit.request.path_params
-    case = await load(visit.fhir, params["case"])
+    case = await load_case(visit.fhir, params["case"])
     wanted = f"{params['type']}/{params['id']}"
     if wanted not in references(case.task, case.request):
         raise NotFound("This record is not part of the case.")
@@ -34,7 +34,7 @@ async def record(visit: Visit) -> Response:
 async def attachment(visit: Visit) -> Response:
     """One attachment's bytes: PDF and pictures as they are, anything else as a download."""
     params = visit.request.path_params
-    case = await load(visit.fhir, params["case"])
+    case = await load_case(visit.fhir, params["case"])
     wanted = f"{params['type']}/{params['id']}"
     if wanted not in references(case.task, case.request):
         raise NotFound("This record is not part of the case.")

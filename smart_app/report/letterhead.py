@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 
-from smart_app.case.loaded import Case
+from smart_app.case.view import Case
 from smart_app.fhir import Resource
 from smart_app.report.opinion import Letterhead, Person
 from smart_app.visit import Visit

@@ -1,0 +1,214 @@
+"""`/l/{launch}/cases/{case}`: the same page for all roles, each with its own action, and its live progress."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from anyio.to_thread import run_sync
+from starlette.responses import Response, StreamingResponse
+
+from smart_app.banner import banner_of, known_allergies
+from smart_app.case import acting
+from smart_app.case.records import load_records
+from smart_app.case.states import FINISHED, SIGNED, road, steps_from
+from smart_app.case.status import promise_of, status_of
+from smart_app.case.timeline import load_timeline
+from smart_app.case.view import Case, load_case
+from smart_app.errors import AppError, Invalid, SignedOut
+from smart_app.visit import Visit, page
+from smart_app.words import Clock
+
+LIVE_SECONDS = 1.0
+QUIET_SECONDS = 4.0
+LONGEST_STREAM_SECONDS = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """The primary action of a page: a link, or a form that takes a step."""
+
+    title: str
+    icon: str
+    path: str
+    posts: bool = False
+
+
+def primary_action(visit: Visit, case: Case) -> Action | None:
+    """What this person does next here; nothing when it is somebody else's turn."""
+    owns = case.owner == visit.launch.practitioner
+    may = {step.name for step in steps_from(case.state, visit.launch.roles, owns)}
+    here = f"cases/{case.id}"
+    choices = {
+        "accept": Action("Accept the case", "user-check", f"{here}/accept", posts=True),
+        "read": Action("Start reading", "book", f"{here}/read", posts=True),
+        "sign": Action("Continue reading", "book", f"{here}/read"),
+        "acknowledge": Action("Acknowledge the report", "circle-check", f"{here}/acknowledge", posts=True),
+        "offer": Action("Offer to a consultant", "user-question", f"{here}/offer"),
+        "transfer": Action("Give to another consultant", "user-question", f"{here}/offer"),
+    }
+    return next((action for name, action in choices.items() if name in may), None)
+
+
+async def head_values(visit: Visit, case: Case) -> dict[str, Any]:
+    """What the header of every tab shows."""
+    clock = Clock(visit.services.settings.time_zone)
+    return {
+        "case": case,
+        "status": status_of(case, clock),
+        "steps": road(case.state),
+        "promise": promise_of(case, clock),
+        "action": primary_action(visit, case),
+        "now": clock.now(),
+        "owns": case.owner == visit.launch.practitioner,
+        "writebacks": await run_sync(visit.services.writebacks.of_case, case.id),
+        "signed": case.state in SIGNED,
+        "live": case.state not in FINISHED,
+    }
+
+
+async def tab(visit: Visit, name: str, **values: Any) -> Response:
+    """One tab of a case, with the header that all tabs have."""
+    case: Case = values.pop("case", None) or await load_case(visit.fhir, visit.request.path_params["case"])
+    allergies = await known_allergies(visit.fhir, f"Patient/{case.patient['id']}") if case.patient else None
+    banner = banner_of(case.patient, allergies) if case.patient else None
+    head = await head_values(visit, case)
+    return visit.render(f"case_{name}.html", banner=banner, tab=name, **head, **values)
+
+
+async def overview(visit: Visit) -> Response:
+    """Question, story, what is missing, people."""
+    case = await load_case(visit.fhir, visit.request.path_params["case"])
+    records = await load_records(visit.fhir, case, Clock(visit.services.settings.time_zone))
+    return await tab(visit, "overview", case=case, records=records)
+
+
+async def records(visit: Visit) -> Response:
+    """Everything that goes along, by kind."""
+    case = await load_case(visit.fhir, visit.request.path_params["case"])
+    found = await load_records(visit.fhir, case, Clock(visit.services.settings.time_zone))
+    return await tab(visit, "records", case=case, records=found)
+
+
+async def imaging(visit: Visit) -> Response:
+    """Studies on their way, waiting to be compared, and attached."""
+    case = await load_case(visit.fhir, visit.request.path_params["case"])
+    found = await load_records(visit.fhir, case, Clock(visit.services.settings.time_zone))
+    return await tab(visit, "imaging", case=case, records=found)
+
+
+async def activity(visit: Visit) -> Response:
+    """Who did what, newest first."""
+    case = await load_case(visit.fhir, visit.request.path_params["case"])
+    return await tab(visit, "activity", case=case, events=await load_timeline(visit.fhir, case))
+
+
+async def events(visit: Visit) -> Response:
+    """Server-sent events while the page is open: the live parts of the page, whenever they change."""
+    case_id = visit.request.path_params["case"]
+    await load_case(visit.fhir, case_id)
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return StreamingResponse(_stream(visit, case_id), media_type="text/event-stream", headers=headers)
+
+
+async def _stream(visit: Visit, case_id: str) -> AsyncIterator[str]:
+    """Read the case again and again with the viewer's own token; Starlette cancels this when the page goes away."""
+    sent: dict[str, str] = {}
+    ends = asyncio.get_running_loop().time() + LONGEST_STREAM_SECONDS
+    while asyncio.get_running_loop().time() < ends:
+        try:
+            case = await load_case(visit.fhir, case_id)
+        except SignedOut:
+            yield _event("reload", "signed out")
+            return
+        except AppError:
+            await asyncio.sleep(QUIET_SECONDS)
+            continue
+        for name, html in (await _live_parts(visit, case)).items():
+            if sent.get(name) != html:
+                sent[name] = html
+                yield _event(name, html)
+        if case.state in FINISHED:
+            yield _event("end", case.state)
+            return
+        running = any(each.running for each in case.retrievals())
+        yield ": still here\n\n"
+        await asyncio.sleep(LIVE_SECONDS if running else QUIET_SECONDS)
+
+
+async def _live_parts(visit: Visit, case: Case) -> dict[str, str]:
+    values = await head_values(visit, case)
+    return {
+        "case-head": visit.text("case_head.html", **values),
+        "case-retrievals": visit.text("case_retrievals.html", **values),
+    }
+
+
+def _event(name: str, data: str) -> str:
+    """One event in the format of the HTML standard, 9.2.6."""
+    lines = "".join(f"data: {line}\n" for line in data.splitlines() or [""])
+    return f"event: {name}\n{lines}\n"
+
+
+async def take_step(visit: Visit, state: str, **elements: Any) -> Response:
+    """Move the case and show it again."""
+    case = await load_case(visit.fhir, visit.request.path_params["case"])
+    await acting.step(visit.fhir, case, state, Clock(visit.services.settings.time_zone), **elements)
+    return visit.go(f"cases/{case.id}")
+
+
+async def accept(visit: Visit) -> Response:
+    """POST: the owner accepts."""
+    return await take_step(visit, "assigned")
+
+
+async def decline(visit: Visit) -> Response:
+    """POST: the owner gives the case back; it is no longer the owner's to see."""
+    case = await load_case(visit.fhir, visit.request.path_params["case"])
+    await acting.step(visit.fhir, case, "ready-for-triage", Clock(visit.services.settings.time_zone), owner=None)
+    return visit.go("worklist")
+
+
+async def acknowledge(visit: Visit) -> Response:
+    """POST: the requester has read the report; the loop is closed."""
+    case = await load_case(visit.fhir, visit.request.path_params["case"])
+    await acting.acknowledge(visit.fhir, case, Clock(visit.services.settings.time_zone))
+    return visit.go(f"cases/{case.id}/report")
+
+
+async def withdraw(visit: Visit) -> Response:
+    """POST: the requester takes the request back."""
+    case = await load_case(visit.fhir, visit.request.path_params["case"])
+    await acting.withdraw(visit.fhir, case)
+    return visit.go(f"cases/{case.id}")
+
+
+async def reject(visit: Visit) -> Response:
+    """POST: the coordinator declines the request, with a reason that the requester reads."""
+    reason = str((await visit.form()).get("reason", "")).strip()
+    if len(reason) < 5:
+        raise Invalid("The requester needs a reason.", "Write one sentence that says why.")
+    return await take_step(visit, "declined", owner=None, statusReason={"text": reason[:500]})
+
+
+async def send_again(visit: Visit) -> Response:
+    """POST: try a failed write-back again."""
+    case = await load_case(visit.fhir, visit.request.path_params["case"])
+    await run_sync(visit.services.writebacks.send_again, case.id)
+    visit.services.ring()
+    return visit.go(f"cases/{case.id}/report")
+
+
+routes = [
+    page("cases/{case}", overview),
+    page("cases/{case}/records", records),
+    page("cases/{case}/imaging", imaging),
+    page("cases/{case}/activity", activity),
+    page("cases/{case}/events", events),
+    page("cases/{case}/accept", accept, ("POST",)),
+    page("cases/{case}/decline", decline, ("POST",)),
+    page("cases/{case}/acknowledge", acknowledge, ("POST",)),
+    page("cases/{case}/withdraw", withdraw, ("POST",)),
+    page("cases/{case}/reject", reject, ("POST",)),
+    page("cases/{case}/send-again", send_again, ("POST",)),
+]

@@ -1,0 +1,125 @@
+"""A draft request with everything around it: chart copy, priors, service lines; for page, autosave and sending."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import date
+
+import orjson
+from anyio.to_thread import run_sync
+
+from smart_app.case.turnaround import promised_day
+from smart_app.errors import NotFound
+from smart_app.request.chart import Chart, Item, items, read_chart
+from smart_app.request.content import Attachment, Content
+from smart_app.request.letter import Letter, letter_of
+from smart_app.request.priors import Priors, priors_from, search_priors
+from smart_app.request.service_lines import ServiceLine, line_named, service_lines
+from smart_app.settings import origin_of
+from smart_app.store.drafts import Draft
+from smart_app.visit import Visit
+from smart_app.words import Clock
+
+NUMBER_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Everything on the physician's desk for one request."""
+
+    draft: Draft
+    content: Content
+    chart: Chart
+    items: list[Item]
+    priors: Priors
+    lines: list[ServiceLine]
+
+    @property
+    def letter(self) -> Letter:
+        """The letter as it stands."""
+        return letter_of(self.content, self.items, self.priors)
+
+    @property
+    def line(self) -> ServiceLine | None:
+        """The chosen service line."""
+        return line_named(self.lines, self.content.service)
+
+    def promised(self, today: date) -> date:
+        """The day the opinion is promised for."""
+        return promised_day(self.content.product, self.content.urgency, today)
+
+    def group(self, name: str) -> list[Item]:
+        """The chart's items of one group."""
+        return [item for item in self.items if item.group == name]
+
+
+async def open_desk(visit: Visit, draft: Draft) -> Desk:
+    """Put a draft on the desk; the chart is read once from the hospital's record and then kept beside the draft."""
+    kept = await run_sync(visit.services.drafts.part, draft.id, "chart")
+    chart = Chart(**orjson.loads(kept)) if kept else await _read_and_keep(visit, draft)
+    found = await run_sync(visit.services.drafts.part, draft.id, "priors")
+    listed = items(chart, Clock(visit.services.settings.time_zone).now().date())
+    priors = priors_from(orjson.loads(found)) if found else Priors()
+    content = Content.model_validate(draft.content)
+    return Desk(draft, content, chart, listed, priors, await service_lines(visit.fhir))
+
+
+async def current_draft(visit: Visit) -> Draft:
+    """The unsent request for the launch's patient; begun, with its case number, when there is none."""
+    patient = visit.launch.patient or ""
+    return await run_sync(visit.services.drafts.current, visit.launch.practitioner, "request", patient, patient)
+
+
+async def draft_of(visit: Visit, draft_id: str) -> Draft:
+    """A draft of this person for this launch's patient.  Raises NotFound: a draft never crosses patients."""
+    draft = await run_sync(visit.services.drafts.find, draft_id, visit.launch.practitioner)
+    if draft is None or draft.patient != visit.launch.patient:
+        raise NotFound("This draft belongs to another patient or another person.")
+    return draft
+
+
+def prefilled(desk: Desk) -> Content:
+    """The first state of a request: a case number, sensible records ticked, the only service line chosen."""
+    if desk.content.prefilled:
+        return desk.content
+    values = {
+        "prefilled": True,
+        "case_number": new_case_number(),
+        "picks": tuple(item.reference for item in desk.items if item.ticked),
+        "service": desk.lines[0].reference if len(desk.lines) == 1 else "",
+    }
+    return desk.content.model_copy(update=values)
+
+
+def new_case_number() -> str:
+    """A number that people can read out: `K-7QM4-TX2P`, 40 random bits, no letters that look alike."""
+    letters = [secrets.choice(NUMBER_LETTERS) for _ in range(8)]
+    return f"K-{''.join(letters[:4])}-{''.join(letters[4:])}"
+
+
+async def search_outside(visit: Visit, draft: Draft) -> Priors:
+    """Search the outside archives and keep the answer beside the draft."""
+    url = visit.services.settings.gateway_url
+    http = visit.services.clients.for_origins({origin_of(url)})
+    answer = await search_priors(http, url, await visit.own_token(), draft.patient)
+    await run_sync(visit.services.drafts.put_part, draft.id, "priors", orjson.dumps(answer))
+    return priors_from(answer)
+
+
+async def save(visit: Visit, draft: Draft, content: Content) -> bool:
+    """Keep a draft's content; False when another window was faster."""
+    return await run_sync(visit.services.drafts.save, draft, content.model_dump())
+
+
+async def attach(visit: Visit, draft: Draft, name: str, content_type: str, body: bytes) -> Attachment:
+    """Keep a signed consent beside the draft."""
+    await run_sync(visit.services.drafts.put_part, draft.id, "consent", body)
+    digest = hashlib.sha256(body).hexdigest()
+    return Attachment(name=name, content_type=content_type, size=len(body), sha256=digest)
+
+
+async def _read_and_keep(visit: Visit, draft: Draft) -> Chart:
+    chart = await read_chart(visit.ehr, visit.launch.ehr_patient or "")
+    kept = orjson.dumps({"resources": chart.resources, "missing": chart.missing})
+    await run_sync(visit.services.drafts.put_part, draft.id, "chart", kept)
+    return chart

@@ -1,0 +1,104 @@
+"""Prior imaging outside: asked of the gateway with the physician's own token."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from smart_app.errors import AppError, Unavailable
+
+NEVER_TICKED = frozenset({"SR", "PR", "KO", "DOC"})
+TICKED_AT_MOST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study that an outside archive offers; `differences` name what does not equal the local patient."""
+
+    peer: str
+    study_instance_uid: str
+    date: str = ""
+    time: str = ""
+    modalities: tuple[str, ...] = ()
+    description: str = ""
+    series: int | None = None
+    instances: int | None = None
+    patient_name: str = ""
+    patient_id: str = ""
+    issuer: str = ""
+    birth_date: str = ""
+    sex: str = ""
+    match: str = "near"
+    differences: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """How a draft names the study."""
+        return f"{self.peer}|{self.study_instance_uid}"
+
+    @property
+    def day(self) -> str:
+        """The study date as FHIR writes dates; DICOM's `20260103` becomes `2026-01-03`."""
+        plain = self.date.replace("-", "")
+        return f"{plain[:4]}-{plain[4:6]}-{plain[6:8]}" if len(plain) == 8 and plain.isdigit() else self.date
+
+    @property
+    def title(self) -> str:
+        """`CT Thorax with contrast`."""
+        kinds = " ".join(self.modalities)
+        return " ".join(part for part in (kinds, self.description) if part) or "Study without a description"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """An outside archive and whether it answered."""
+
+    name: str
+    title: str
+    state: str
+    cause: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Priors:
+    """The answer of a search."""
+
+    peers: list[Peer] = field(default_factory=list)
+    studies: list[Study] = field(default_factory=list)
+
+    def sensible(self) -> list[str]:
+        """Keys ticked before anybody looked: the newest studies whose patient is the same in every respect."""
+        same = [study for study in self.studies if study.match == "same" and not NEVER_TICKED & set(study.modalities)]
+        return [study.key for study in same[:TICKED_AT_MOST]]
+
+    def peer_title(self, name: str) -> str:
+        """An archive's name for people."""
+        return next((peer.title for peer in self.peers if peer.name == name), name)
+
+
+async def search_priors(http: httpx.AsyncClient, gateway_url: str, token: str, patient: str) -> Any:
+    """Ask all archives; the plain JSON of the answer, to be kept beside the draft.  Raises Unavailable, AppError."""
+    headers = {"Authorization": f"Bearer {token}"}
+    try:
+        answer = await http.post(f"{gateway_url}/api/priors", json={"patient": patient}, headers=headers, timeout=60)
+    except httpx.HTTPError as error:
+        raise Unavailable("The imaging gateway does not answer.", "The request can be sent without images.") from error
+    if answer.status_code != 200:
+        raise AppError(f"The imaging gateway answered {answer.status_code}.", "The request can be sent without images.")
+    return answer.json()
+
+
+def priors_from(content: Any) -> Priors:
+    """Read the gateway's answer; newest studies first, whatever is unknown left out."""
+    peers = [Peer(**_known(each, Peer)) for each in content.get("peers", [])]
+    studies = [Study(**_tupled(_known(each, Study))) for each in content.get("studies", [])]
+    return Priors(peers, sorted(studies, key=lambda study: study.day, reverse=True))
+
+
+def _known(content: dict[str, Any], kind: Any) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if name in kind.__dataclass_fields__ and value is not None}
+
+
+def _tupled(content: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
