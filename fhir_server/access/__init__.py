@@ -5,6 +5,8 @@ Pure: nothing here touches a database.  `restriction` says which rows of a type 
 The whole policy is the table in `policy.py`; everything that it does not name is refused.
 """
 
+from functools import lru_cache
+
 from fhir_server import scopes
 from fhir_server.access.algebra import (
     Coded,
@@ -50,6 +52,7 @@ def sees_quarantine(caller: Caller) -> bool:
     )
 
 
+@lru_cache(maxsize=4000)
 def _granted(caller: Caller, interaction: Interaction, resource_type: str, after: bool) -> Restriction:
     unquarantined = Everything() if sees_quarantine(caller) else released(resource_type)
     if resource_type in OPEN_TYPES and interaction in READING:

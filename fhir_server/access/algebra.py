@@ -158,18 +158,3 @@ def specialise(restriction: Restriction, resource_type: str) -> Restriction:
             return restriction if not target_types or resource_type in target_types else Nothing()
         case _:
             return restriction
-
-
-def bounded(restriction: Restriction) -> bool:
-    """Whether the rows are few by nature, reached from one named resource: then SQL may list them first."""
-    match restriction:
-        case PointsAt() | Nothing():
-            return True
-        case Naming(target=inner) | NamedBy(source=inner):
-            return bounded(inner)
-        case AllOf(parts):
-            return any(bounded(part) for part in parts)
-        case AnyOf(parts):
-            return all(bounded(part) for part in parts)
-        case _:
-            return False
