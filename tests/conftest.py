@@ -107,6 +107,19 @@ def redis_url() -> Iterator[str]:
             process.wait(10)
 
 
+def wait_for_postgresql(url: str, seconds: float = 20) -> None:
+    """Return when the server lets clients in: it listens while it is still starting up."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            psycopg.connect(url).close()
+            return
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
 def wait_for_port(port: int, seconds: float = 20) -> None:
     """Return when something listens on the port of 127.0.0.1; fail after so many seconds."""
     deadline = time.monotonic() + seconds
@@ -165,6 +178,7 @@ def _postgresql(folder: Path, port: int) -> Iterator[str]:
         process = subprocess.Popen(server, stdout=log, stderr=log, cwd=folder)
     try:
         wait_for_port(port)
+        wait_for_postgresql(f"postgresql://konsil@127.0.0.1:{port}/postgres")
         yield f"postgresql://konsil@127.0.0.1:{port}"
     finally:
         _stop_postgresql(process, data)

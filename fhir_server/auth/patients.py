@@ -31,7 +31,8 @@ async def find(node: Node, account: Account, text: str) -> list[Choice]:
 
 async def may_choose(node: Node, account: Account, patient: str) -> bool:
     """Whether this person sees this patient."""
-    return bool(await records.search(node, _caller(account), "Patient", {"_id": patient}))
+    found = await records.search(node, _caller(account), "Patient", {"_id": patient})
+    return [one["id"] for one in found] == [patient]
 
 
 def _caller(account: Account) -> Caller:

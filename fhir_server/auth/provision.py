@@ -109,8 +109,7 @@ class Document(_Entry):
 async def provision(node: Node, document: Document) -> dict[str, int]:
     """Insert or update everything of the document; gives how many of each."""
     caller = records.registrar(document.organization)
-    for resource in document.resources:
-        await records.put(node, caller, resource)
+    await records.put(node, caller, document.resources)
     for client in document.clients:
         await _client(node, client)
     for tenant in document.tenants:
@@ -138,7 +137,7 @@ async def _account(node: Node, entry: AccountEntry) -> None:
     username = accounts.normal(entry.username)
     fhir_user = entry.fhir_user
     if entry.practitioner is not None:
-        await records.put(node, records.registrar(entry.organization), entry.practitioner)
+        await records.put(node, records.registrar(entry.organization), [entry.practitioner])
         fhir_user = f"{entry.practitioner['resourceType']}/{entry.practitioner['id']}"
     known = await auth_registry.find_account_by_username(node.database, username)
     password_hash = await _hash(entry.password, known[1] if known is not None else None)

@@ -8,7 +8,7 @@ from joserfc.jwk import ECKey, Key, RSAKey
 
 from fhir_server.auth import tokens
 from fhir_server.errors import Unauthorized
-from tests.fhir_server.auth.conftest import ASSERTION_TYPE, BASE, EC_KEY, RSA_KEY, World, assertion, proof, public
+from tests.fhir_server.auth.world import ASSERTION_TYPE, BASE, EC_KEY, RSA_KEY, World, assertion, proof
 
 pytestmark = pytest.mark.anyio
 GRANT = {"grant_type": "client_credentials", "scope": "system/Task.rs system/Patient.r"}
@@ -28,11 +28,12 @@ async def test_a_signed_assertion_gives_a_token_that_resolves(world: World, key:
 
 
 async def test_keys_by_address_are_fetched_and_fetched_again_for_a_new_kid(world: World) -> None:
-    url, form = "https://engine.test/jwks", {"grant_type": "client_credentials", "scope": "system/Task.rs"}
-    world.key_sets[url] = public(EC_KEY)
+    form = {"grant_type": "client_credentials", "scope": "system/Task.rs"}
+    assert (await world.signed("engine", EC_KEY, **form)).status_code == 400
+    world.publish("/jwks", EC_KEY)
     assert (await world.signed("engine", EC_KEY, **form)).status_code == 200
     rotated = ECKey.generate_key("P-384", {"kid": "ec-2"})
-    world.key_sets[url] = public(rotated)
+    world.publish("/jwks", rotated)
     assert (await world.signed("engine", rotated, **form)).status_code == 400  # asked again at most every 10 s
     assert (await world.signed("engine", EC_KEY, **form)).status_code == 200
 
@@ -110,7 +111,7 @@ async def test_a_wrong_request_is_refused(world: World, form: dict[str, str], er
 
 
 async def test_scopes_are_narrowed_to_the_registration(world: World) -> None:
-    world.key_sets["https://engine.test/jwks"] = public(EC_KEY)
+    world.publish("/jwks", EC_KEY)
     answer = await world.signed("engine", grant_type="client_credentials", scope="system/*.cruds")
     assert answer.json()["scope"] == "system/Task.rs"
 
