@@ -1,5 +1,7 @@
 """`konsil fhir`: serve and migrate."""
 
+from typing import BinaryIO
+
 import click
 
 
@@ -39,3 +41,23 @@ def migrate() -> None:
     from fhir_server.settings import Settings
 
     run(Settings())
+
+
+@fhir.command()
+@click.argument("file", type=click.File("rb"))
+def provision(file: BinaryIO) -> None:
+    """Insert or update the clients, tenants, accounts and resources of a JSON FILE (docs/provisioning.md)."""
+    import asyncio
+
+    from fhir_server import wire
+    from fhir_server.app import open_node
+    from fhir_server.auth.provision import Document
+    from fhir_server.auth.provision import provision as run
+    from fhir_server.settings import Settings
+
+    async def write() -> dict[str, int]:
+        async with open_node(Settings()) as node:
+            return await run(node, Document.model_validate(wire.loads(file.read())))
+
+    counts = asyncio.run(write())
+    click.echo(f"provisioned: {', '.join(f'{count} {name}' for name, count in counts.items())}")

@@ -37,13 +37,13 @@ class Settings(BaseSettings):
     max_page_size: int = 1000
     max_includes: int = 1000
     max_transaction_entries: int = 5000
-    cookie_name: str = "konsil-fhir"
-    session_seconds: int = 43_200
-    session_idle_seconds: int = 7_200
-    access_token_seconds: int = 3_600
-    exchanged_token_seconds: int = 14_400
-    refresh_token_seconds: int = 7_776_000
-    product_name: str = "konsil"
+    cookie_name: str = Field("konsil-fhir", description="Part of the cookies' names; differs for each server of one host")
+    session_seconds: int = Field(43_200, description="Longest life of a browser session")
+    session_idle_seconds: int = Field(7_200, description="A browser session unused for so long has ended")
+    access_token_seconds: int = Field(3_600, description="Life of an access token of the code flow")
+    exchanged_token_seconds: int = Field(14_400, description="Life of an access token made from a tenant's id_token")
+    refresh_token_seconds: int = Field(7_776_000, description="Life of a refresh token (offline_access)")
+    product_name: str = Field("konsil", description="Name on the sign-in pages")
 
     @property
     def fhir_url(self) -> str:

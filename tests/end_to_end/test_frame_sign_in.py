@@ -10,12 +10,12 @@ from urllib.parse import urlencode
 
 import pytest
 import uvicorn
-from fhir_server.app import create_app
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 
+from fhir_server.app import create_app
 from fhir_server.auth import accounts, launch, sessions
 from fhir_server.auth.launch import LaunchContext
 from fhir_server.auth.provision import Document, provision

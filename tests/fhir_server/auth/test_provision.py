@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from fhir_server.cli import fhir
 from pydantic import ValidationError
 
 from fhir_server.auth import accounts, records, tokens
 from fhir_server.auth.provision import Document, provision
+from fhir_server.cli import fhir
 from fhir_server.store import auth_registry
 from tests.fhir_server.auth.world import DOCUMENT, EC_KEY, PASSWORD, World, public
 

@@ -17,12 +17,12 @@ from uuid import uuid4
 import httpx
 import pytest
 from argon2 import PasswordHasher
-from fhir_server.app import create_app, migrate
 from joserfc import jwt
 from joserfc.jwk import ECKey, Key, RSAKey
 from sqlalchemy import delete
 from starlette.applications import Starlette
 
+from fhir_server.app import create_app, migrate
 from fhir_server.auth import passwords
 from fhir_server.auth.provision import Document, provision
 from fhir_server.context import Node
