@@ -136,6 +136,15 @@ class Supervisor:
         """Let `start` or `watch` end and stop all programs; may be called from a signal handler."""
         self._stopping.set()
 
+    def process(self, name: str) -> int | None:
+        """The process, and process group, of a program; None while it is down."""
+        running = self._children[name].process
+        return None if running is None else running.pid
+
+    def healthy(self, name: str) -> bool:
+        """Whether a program runs and has answered since its last start."""
+        return self._children[name].healthy
+
     def _start_step(self, deadline: float) -> None:
         for child in self._children.values():
             if child.process is None and child.deaths == 0 and self._may_start(child.program):
@@ -167,6 +176,8 @@ class Supervisor:
         if child.process is None and time.monotonic() >= child.next_start:
             child.start()
             self._say(f"{child.program.name} started again")
+        elif child.process is not None and not child.healthy:
+            self._await_health(child)
 
     def _stop_children(self) -> None:
         """SIGTERM to all at once, SIGKILL to whoever is left after STOP_SECONDS; returns when nothing is left."""

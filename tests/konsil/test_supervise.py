@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -113,6 +114,28 @@ def test_a_dead_program_is_started_again_and_said_so(up: Up) -> None:
     up.wait_for("started again")
     assert len(up.children()) == 2
     assert victim not in up.children()
+
+
+def test_a_revived_program_counts_as_healthy_when_it_answers(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    said: list[str] = []
+    supervisor = Supervisor([Program(**server("app", free_port()))], tmp_path, said.append)
+    assert supervisor.process("app") is None
+    assert supervisor.start()
+    watcher = Thread(target=supervisor.watch)
+    watcher.start()
+    try:
+        victim = supervisor.process("app")
+        assert victim is not None
+        os.killpg(victim, signal.SIGKILL)
+        deadline = time.monotonic() + 20
+        while sum("is ready after" in line for line in said) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert supervisor.healthy("app")
+        assert supervisor.process("app") not in (None, victim)
+    finally:
+        supervisor.stop()
+        watcher.join()
+    assert supervisor.process("app") is None
 
 
 def test_sigterm_ends_also_who_is_deaf_and_who_was_left_behind(up: Up) -> None:
