@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from dicom_gateway.dimse.echo import probe
 from dicom_gateway.errors import NotFound
 from dicom_gateway.gateway import Gateway, open_gateway
+from dicom_gateway.import_files import import_folder
 from dicom_gateway.jobs import GatewayRunner, create_worker
 from dicom_gateway.peers import PeerEntry, by_name, provision
 from dicom_gateway.scp import Listener
@@ -111,6 +112,20 @@ def provision_file(file: Path) -> None:
     with gateway.engine.begin() as connection:
         count = provision(connection, entries, gateway.settings.ae_title)
     click.echo(f"{count} peers")
+
+
+@dicom.command(name="import")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def import_command(folder: Path) -> None:
+    """Keep every DICOM file below FOLDER."""
+    gateway = _open()
+    imported = import_folder(gateway.ingest, folder)
+    gateway.ingest.close()
+    for path, reason in imported.refused:
+        click.echo(f"{path}: {reason}", err=True)
+    click.echo(f"{imported.kept} kept, {len(imported.refused)} refused, {imported.passed_over} no DICOM")
+    if imported.refused:
+        raise SystemExit(1)
 
 
 @dicom.command()
