@@ -112,7 +112,7 @@ def app_config(doors: Doors, request: Request) -> Response:
 
 
 def no_service_worker(doors: Doors, request: Request) -> Response:
-    """Instead of OHIF's script that unregisters its former service workers: there were none, and in a frame it fails."""
+    """Instead of OHIF's script that unregisters service workers: there were none, and in a frame it fails."""
     return Response("", media_type="text/javascript", headers={"Cache-Control": "public, max-age=3600"})
 
 
