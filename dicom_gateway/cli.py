@@ -142,3 +142,22 @@ def echo(peer: str) -> None:
     if failure is not None:
         raise click.ClickException(f"{found.title} at {found.host}:{found.port}: {failure.cause}")
     click.echo(f"{found.title} answers")
+
+
+@dicom.group()
+def viewer() -> None:
+    """The OHIF viewer."""
+
+
+@viewer.command(name="install")
+@click.option("--target", type=click.Path(file_okay=False, path_type=Path), help="folder; by default the settings' one")
+def install_viewer(target: Path | None) -> None:
+    """Fetch OHIF by its pinned hash; quick when it is there already."""
+    from dicom_gateway.viewer.install import InstallError, install
+
+    folder = target or Settings().viewer_dir
+    try:
+        fresh = install(folder)
+    except InstallError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"OHIF {'installed in' if fresh else 'stands in'} {folder}")

@@ -32,7 +32,6 @@ from dicom_gateway.reconcile import Identity, written_tag
 
 config.settings.writing_validation_mode = config.IGNORE
 ASCII = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
-CODED_TEXT = ("PatientName", "PatientID", "IssuerOfPatientID")
 NULLED = (
     "AccessionNumber",
     "IssuerOfAccessionNumberSequence",
@@ -120,6 +119,8 @@ def coerced(ds: Dataset, local: Identity, moment: datetime, system: str) -> Data
     UIDs stay. (0400,0561) gets one more item, after those that are there. Text that does not fit the character set of
     the header takes the whole header, sequences included, to ISO_IR 192.
     """
+    ds = deepcopy(ds)
+    fit_character_set(ds, local)
     target = deepcopy(ds)
     before = Dataset()
     for keyword, after in new_values(local, ds).items():
@@ -138,7 +139,6 @@ def coerced(ds: Dataset, local: Identity, moment: datetime, system: str) -> Data
     item.ReasonForTheAttributeModification = "COERCE"
     item.ModifiedAttributesSequence = Sequence([before])
     target.OriginalAttributesSequence = Sequence([*(ds.get("OriginalAttributesSequence") or []), item])
-    fit_character_set(target)
     return target
 
 
@@ -179,12 +179,17 @@ def other_ids(ds: Dataset, local: Identity) -> Sequence:
     return Sequence(found.values())
 
 
-def fit_character_set(ds: Dataset) -> None:
+def fit_character_set(ds: Dataset, local: Identity) -> None:
     """Turn the header to ISO_IR 192 when the local values do not fit its character set.  PS3.3 C.12.1.1.2"""
     declared = ds.get("SpecificCharacterSet") or ""
     names = [str(declared)] if isinstance(declared, str) else [str(name) for name in declared]
     encodings = ["ascii" if name in ASCII else python_encoding.get(name, "ascii") for name in names]
-    values = [group for keyword in CODED_TEXT for group in text(ds, keyword).split("=")]
+    values = [
+        *local.name.split("="),
+        local.patient_id,
+        local.issuer,
+        *(part for pair in local.other_ids for part in pair),
+    ]
     if all(any(encodable(value, encoding) for encoding in encodings) for value in values):
         return
     ds.decode()
