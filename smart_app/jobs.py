@@ -1,6 +1,7 @@
 """The worker: the cursor that finds signed reports, and the jobs that file them in the hospital's record.
 
-The cursor is an outbox row that is never done: one worker at a time holds it, and another takes it over when that one dies.
+The cursor is an outbox row that is never done: one worker at a time holds it, and another takes it over when that one
+dies.
 """
 
 from collections.abc import Callable, Coroutine

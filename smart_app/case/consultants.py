@@ -77,4 +77,6 @@ def _list(role: Mapping[str, object], name: str) -> list[Resource]:
 
 
 def _codes(concepts: Sequence[Resource]) -> set[tuple[str, str]]:
-    return {(each.get("system", ""), each.get("code", "")) for one in concepts for each in one.get("coding", [])}
+    """Specialties to compare: by code, and by their words where a directory has nothing else."""
+    coded = {(each.get("system", ""), each.get("code", "")) for one in concepts for each in one.get("coding", [])}
+    return coded | {("", one["text"].strip().lower()) for one in concepts if one.get("text")}
