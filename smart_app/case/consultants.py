@@ -46,7 +46,7 @@ def _candidate(case: Case, person: Resource, name: str, roles: list[Resource], l
     reasons = [
         "the specialty that is asked" if fits else "another specialty",
         f"{counted(load, 'open case')}" if load else "no open case",
-        *([f"licences: {', '.join(licences)}"] if licences else ["no licence on file"]),
+        *(licences or ["no qualification on file"]),
     ]
     return Candidate(name, person_name(person), specialties, reasons, load, fits, licences)
 

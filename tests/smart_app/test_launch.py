@@ -3,7 +3,7 @@
 import pytest
 
 from deploy.sandbox import charts
-from tests.smart_app.platform import Browser, Platform, launch_id, query_of
+from tests.smart_app.platform import Platform
 
 
 def patients(tenant: str) -> list[str]:
