@@ -101,7 +101,7 @@ CHART = frozenset(
         "Specimen",
     }
 )
-RECORDS = CHART | {"Endpoint", "ImagingStudy"}
+RECORDS = CHART | {"Consent", "Endpoint", "ImagingStudy"}
 """What a case may hand to a consultant."""
 
 

@@ -48,6 +48,7 @@ from fhir_server.store.models import index_reference, index_token, resource
 
 Parameter = Callable[[str, str], int]
 KEPT = 1000
+OF_THE_ROW = (Released, OfOrganization, OfSomePatient, InCompartment)
 LISTED_COLUMNS = ("row_id", "resource_type", "resource_id", "patient", "organization", "quarantined")
 WITHOUT_PATIENT = frozenset({"Binary", "Endpoint", "Provenance"})
 """Types outside any patient's compartment: who names what is tested row by row."""
@@ -82,7 +83,7 @@ class _Compiler:
 
     def condition(self, restriction: Restriction, table: FromClause) -> ColumnElement[bool]:
         if _can_be_listed(restriction):
-            return table.c.row_id.in_(select(self._list(restriction).c.row_id))
+            return self._in_list(restriction, table)
         match restriction:
             case AllOf(parts):
                 return and_(*(self.condition(part, table) for part in parts))
@@ -106,6 +107,12 @@ class _Compiler:
                 return self._naming(restriction, table, target, self.condition(restriction.target, target))
             case NamedBy():
                 return table.c.row_id.in_(self._named(restriction, resource.alias()))
+
+    def _in_list(self, restriction: Restriction, table: FromClause) -> ColumnElement[bool]:
+        """Lists hold current rows; what the row itself says is asked of `table` too, which may be an older version."""
+        parts = restriction.parts if isinstance(restriction, AllOf) else ()
+        of_the_row = (_by_column(part, table) for part in parts if isinstance(part, OF_THE_ROW))
+        return and_(table.c.row_id.in_(select(self._list(restriction).c.row_id)), *of_the_row)
 
     def _list(self, restriction: Restriction) -> CTE:
         return _list(restriction, self._parameter)
@@ -131,14 +138,19 @@ class _Compiler:
                 return _columns(resource).where(false())
 
     def _coded(self, coded: Coded, table: FromClause) -> ColumnElement[bool]:
+        try:
+            parameter = self._parameter(coded.resource_type, coded.parameter)
+        except KeyError:  # a granular scope may name a parameter that this server has not
+            return false()
         token = index_token.alias()
+        codes = [code.casefold() for code in coded.codes]
         return exists(
             select(token.c.row_id)
             .where(
                 token.c.row_id == table.c.row_id,
-                token.c.parameter == self._parameter(coded.resource_type, coded.parameter),
-                token.c.code_hash.in_([hash64(code) for code in coded.codes]),
-                token.c.code.in_(coded.codes),
+                token.c.parameter == parameter,
+                token.c.code_hash.in_([hash64(code) for code in codes]),
+                token.c.code.in_(codes),
                 true() if coded.system is None else token.c.system == coded.system,
             )
             .correlate(table)
