@@ -2,7 +2,6 @@
 
 from functools import partial
 
-import httpx
 from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -12,15 +11,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from dicom_gateway.access import Access
-from dicom_gateway.errors import GatewayError
 from dicom_gateway.gateway import Gateway
-from dicom_gateway.publish.fhir import FhirClient
+from dicom_gateway.publish.exchange import fhir_client
 from dicom_gateway.settings import Settings
-from dicom_gateway.web import pixels, qido, viewer, wado
+from dicom_gateway.web import api, pixels, qido, reconciliations, stow, viewer, wado
 from dicom_gateway.web.doors import Doors
 from dicom_gateway.web.http import HANDLERS
 from konsil.database import reader
-from konsil.http_client import guarded_client
 from konsil.telemetry import RequestMetrics, metrics_app
 
 PROGRAM = "dicom_gateway"
@@ -29,11 +26,12 @@ PROGRAM = "dicom_gateway"
 def create_app(gateway: Gateway) -> Starlette:
     """Put the web application of one gateway together.  Raises GatewayError when gateway mode has no FHIR server."""
     doors = Doors(gateway, access_of(gateway.settings))
-    dicom_web = [*wado.routes(doors), *qido.routes(doors), *pixels.routes(doors)]
+    dicom_web = [*wado.routes(doors), *qido.routes(doors), *pixels.routes(doors), *stow.routes(doors)]
     routes = [
         Route("/healthz", partial(health, gateway), methods=["GET"]),
-        Mount("/metrics", metrics_app),
+        Route("/metrics", metrics_app),
         Mount("/dicom-web", routes=dicom_web),
+        Mount("/api", routes=[*api.routes(doors), *reconciliations.routes(doors)]),
         *(viewer.routes(doors) if doors.access is not None else []),
     ]
     middleware = [Middleware(RequestMetrics, program=PROGRAM)]
@@ -45,15 +43,6 @@ def access_of(settings: Settings) -> Access | None:
     if settings.mode == "archive":
         return None
     return Access(fhir_client(settings))
-
-
-def fhir_client(settings: Settings) -> FhirClient:
-    """The client of the configured FHIR server, which reaches nothing else.  Raises GatewayError."""
-    if settings.fhir_base_url is None:
-        raise GatewayError("KONSIL_DICOM_FHIR_BASE_URL is not set: without a FHIR server nobody may see anything.")
-    base = settings.fhir_base_url.rstrip("/")
-    client: httpx.Client = guarded_client([base, *([settings.fhir_token_url] if settings.fhir_token_url else [])])
-    return FhirClient(client, base)
 
 
 async def health(gateway: Gateway, request: Request) -> Response:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from dicom_gateway.dimse.echo import probe
 from dicom_gateway.errors import NotFound
 from dicom_gateway.gateway import Gateway, open_gateway
+from dicom_gateway.import_files import import_folder
 from dicom_gateway.jobs import GatewayRunner, create_worker
 from dicom_gateway.peers import PeerEntry, by_name, provision
 from dicom_gateway.scp import Listener
@@ -113,6 +114,20 @@ def provision_file(file: Path) -> None:
     click.echo(f"{count} peers")
 
 
+@dicom.command(name="import")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def import_command(folder: Path) -> None:
+    """Keep every DICOM file below FOLDER."""
+    gateway = _open()
+    imported = import_folder(gateway.ingest, folder)
+    gateway.ingest.close()
+    for path, reason in imported.refused:
+        click.echo(f"{path}: {reason}", err=True)
+    click.echo(f"{imported.kept} kept, {len(imported.refused)} refused, {imported.passed_over} no DICOM")
+    if imported.refused:
+        raise SystemExit(1)
+
+
 @dicom.command()
 @click.argument("peer")
 def echo(peer: str) -> None:
@@ -127,3 +142,22 @@ def echo(peer: str) -> None:
     if failure is not None:
         raise click.ClickException(f"{found.title} at {found.host}:{found.port}: {failure.cause}")
     click.echo(f"{found.title} answers")
+
+
+@dicom.group()
+def viewer() -> None:
+    """The OHIF viewer."""
+
+
+@viewer.command(name="install")
+@click.option("--target", type=click.Path(file_okay=False, path_type=Path), help="folder; by default the settings' one")
+def install_viewer(target: Path | None) -> None:
+    """Fetch OHIF by its pinned hash; quick when it is there already."""
+    from dicom_gateway.viewer.install import InstallError, install
+
+    folder = target or Settings().viewer_dir
+    try:
+        fresh = install(folder)
+    except InstallError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"OHIF {'installed in' if fresh else 'stands in'} {folder}")

@@ -9,6 +9,8 @@ from celery import Celery
 from dicom_gateway import retrieve
 from dicom_gateway.gateway import Gateway
 from dicom_gateway.index.models import outbox
+from dicom_gateway.publish.handlers import begin
+from dicom_gateway.publish.handlers import handlers as publish_handlers
 from dicom_gateway.settings import Settings
 from konsil.celery_app import BrokerSettings, create_celery
 from konsil.outbox import Job, Runner
@@ -18,7 +20,7 @@ PROGRAM = "dicom"
 
 def handlers(gateway: Gateway) -> dict[str, Callable[[Job], Any]]:
     """Say who does what."""
-    return {retrieve.KIND: partial(retrieve.step, gateway)}
+    return {retrieve.KIND: partial(retrieve.step, gateway)} | publish_handlers(gateway)
 
 
 class GatewayRunner(Runner):
@@ -26,6 +28,7 @@ class GatewayRunner(Runner):
 
     def __init__(self, gateway: Gateway) -> None:
         super().__init__(gateway.engine, outbox, handlers(gateway))
+        begin(gateway)
         self._gateway = gateway
 
     def run_due(self, limit: int = 20) -> int:

@@ -214,7 +214,8 @@ class _Steps:
                 state.change(connection, self._row.task_id, **changed)
                 return Again()
             stored = state.count_series(connection, self._row.study_instance_uid)
-        evidence = Evidence(after, self._agrees(before, after), len(absent), stored, self._row.detail == "counted")
+        lacking = len(absent) or max(0, (after.expected or 0) - sum(stored.values()))
+        evidence = Evidence(after, self._agrees(before, after), lacking, stored, self._row.detail == "counted")
         self._judge(evidence)
         return None
 

@@ -5,7 +5,6 @@ and every transfer syntax is accepted, unknown ones too: what a peer can send, w
 """
 
 import logging
-import socket
 import socketserver
 import threading
 import time
@@ -33,6 +32,7 @@ from dicom_gateway.dimse.association import UNCOMPRESSED
 from dicom_gateway.dimse.get import message_of
 from dicom_gateway.dimse.query_scp import on_c_find
 from dicom_gateway.dimse.retrieve_scp import serve_get, serve_move
+from dicom_gateway.dimse.transport import adopt
 from dicom_gateway.errors import IngestError
 from dicom_gateway.gateway import Gateway
 from dicom_gateway.index.models import association
@@ -97,11 +97,11 @@ class Serving(Association):
 
 
 class _Handler(RequestHandler):
-    """Makes our kind of association out of a connection, and lets answers go out at once."""
+    """Makes our kind of association out of a connection."""
 
     def _create_association(self) -> Association:
-        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         assoc = super()._create_association()
+        adopt(assoc)
         assoc.__class__ = Serving  # pynetdicom names the class itself; ours only adds behaviour
         serving: Any = assoc
         serving.listener, serving.peer, serving.stored = self.server.listener, None, 0  # type: ignore[attr-defined]

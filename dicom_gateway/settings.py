@@ -1,10 +1,16 @@
 """Settings of the gateway, read once at start from the environment (`KONSIL_DICOM_...`) and passed in."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def default_viewer_dir() -> Path:
+    """Where `make setup` puts the viewer, once for all."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "konsil" / "viewer"
 
 
 class Settings(BaseSettings):
@@ -55,9 +61,7 @@ class Settings(BaseSettings):
     fhir_base_url: str | None = Field(
         default=None, description="FHIR server that says who sees what; required in gateway mode"
     )
-    fhir_token_url: str | None = Field(
-        default=None, description="its token endpoint; found in its SMART configuration if not set"
-    )
+    fhir_token_url: str | None = Field(default=None, description="its token endpoint")
     fhir_client_id: str = Field(default="konsil-gateway", description="our backend-services client there")
     fhir_key_file: Path | None = Field(default=None, description="file with the private JWK of that client")
     poll_seconds: float = Field(default=2.0, description="how often the FHIR server is asked for changed Tasks")

@@ -37,9 +37,7 @@ class Settings(BaseSettings):
     max_page_size: int = 1000
     max_includes: int = 1000
     max_transaction_entries: int = 5000
-    cookie_name: str = Field(
-        "konsil-fhir", description="Part of the cookies' names; differs for each server of one host"
-    )
+    cookie_name: str = Field("konsil-fhir", description="Part of the cookie names: each server of a host its own")
     session_seconds: int = Field(43_200, description="Longest life of a browser session")
     session_idle_seconds: int = Field(7_200, description="A browser session unused for so long has ended")
     access_token_seconds: int = Field(3_600, description="Life of an access token of the code flow")

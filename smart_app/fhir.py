@@ -70,13 +70,20 @@ class FhirClient:
 
     async def history(self, reference: str) -> list[Resource]:
         """All versions of a resource, newest first.  http.html#history"""
-        found = Found()
-        bundle = await self._json("GET", f"{reference}/_history", params=[("_count", "100")])
+        return await self._versions(f"{reference}/_history", {})
+
+    async def type_history(self, resource_type: str, since: str | None) -> list[Resource]:
+        """All versions of all resources of a type, from a moment on.  http.html#history"""
+        return await self._versions(f"{resource_type}/_history", {"_since": since} if since else {})
+
+    async def _versions(self, path: str, parameters: Parameters) -> list[Resource]:
+        versions: list[Resource] = []
+        bundle = await self._json("GET", path, params=_pairs({"_count": "100", **parameters}))
         while True:
-            found.matches.extend(entry["resource"] for entry in bundle.get("entry", []) if "resource" in entry)
+            versions.extend(entry["resource"] for entry in bundle.get("entry", []) if "resource" in entry)
             following = self._next(bundle)
             if following is None:
-                return found.matches
+                return versions
             bundle = await self._json("GET", following)
 
     async def create(self, resource: Resource, if_none_exist: str | None = None) -> Resource:

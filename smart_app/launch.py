@@ -142,6 +142,7 @@ async def _open_ehr_launch(
     patient = await local_patient(ehr, ours, ehr_patient, tenant)
     context = {
         "tenant": tenant.name,
+        "ehr_user": _relative(str(claims.get("fhirUser") or "")),
         "ehr_patient": ehr_patient,
         "patient": patient,
         "need_patient_banner": answer.content.get("need_patient_banner", True) is not False,

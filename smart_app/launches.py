@@ -55,6 +55,7 @@ class Launch(BaseModel):
     name: str = ""
     roles: tuple[str, ...] = ()
     organization: str | None = None
+    ehr_user: str = ""  # Practitioner/x in the EHR, from its id_token
     ehr_patient: str | None = None  # logical id in the EHR
     patient: str | None = None  # Patient/x in our server
     need_patient_banner: bool = True

@@ -66,6 +66,10 @@ STAFF = (
     Person("castillo", "Castillo", "Rosa", "", ("coordinator",), "1999000052"),
 )
 PHYSICIANS = {
-    LAKESIDE.key: Person("nunez", "Núñez", "Ana", "Dr.", ("requester",), "1999000060", "Pulmonology", ""),
-    NORTHFIELD.key: Person("meyer", "Meyer", "Paul", "Dr.", ("requester",), "1999000078", "Cardiology", ""),
+    LAKESIDE.key: Person(
+        "nunez", "Núñez", "Ana", "Dr.", ("requester",), "1999000060", "Pulmonology", LAKESIDE.organization
+    ),
+    NORTHFIELD.key: Person(
+        "meyer", "Meyer", "Paul", "Dr.", ("requester",), "1999000078", "Cardiology", NORTHFIELD.organization
+    ),
 }

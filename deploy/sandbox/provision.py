@@ -103,6 +103,7 @@ def tenant(plan: Plan, hospital: Hospital, keys: Keys) -> Document:
             system_client("demo-script", keys[f"{hospital.key}-script"], "system/*.rs"),
         ],
         "accounts": [people.PHYSICIANS[hospital.key].account()],
+        "organization": hospital.organization,
     }
 
 

@@ -1,18 +1,18 @@
-"""Associations that we open: contexts, TCP_NODELAY, and a named cause for every way they fail.  PS3.8 chapter 7"""
+"""Associations that we open: contexts, and a named cause for every way they fail.  PS3.8 chapter 7"""
 
 import logging
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, _config, evt
+from pynetdicom import _config, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import build_context
 
+from dicom_gateway.dimse.transport import Entity
 from dicom_gateway.errors import PeerError
 from dicom_gateway.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom_gateway.peers import Peer
@@ -53,14 +53,10 @@ class _Trace:
     """How far an association got."""
 
     connected: bool = False
-    events: list[str] = field(default_factory=list)
 
     def on_open(self, event: evt.Event) -> None:
-        """Note that TCP connected; without TCP_NODELAY every answer waits for the peer's delayed acknowledgement."""
+        """Note that TCP connected."""
         self.connected = True
-        transport = event.assoc.dul.socket
-        if transport is not None and transport.socket is not None:
-            transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 @contextmanager
@@ -70,7 +66,7 @@ def associate(peer: Peer, proposal: Proposal) -> Iterator[Association]:
     Raises PeerError: peer-down, association-rejected, contexts-refused, association-aborted.
     """
     trace = _Trace()
-    ae = AE(ae_title=peer.our_ae_title)
+    ae = Entity(ae_title=peer.our_ae_title)
     ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
     ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     ae.connection_timeout = CONNECT_SECONDS

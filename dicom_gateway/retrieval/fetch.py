@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from pydicom.dataset import Dataset
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -157,9 +158,9 @@ class Fetch:
         proven = outcome.status in {SUCCESS, WARNING_SUBOPERATIONS} and outcome.completed is not None
         self.counters = proven and not outcome.failed and self.counters is not False
 
-    def _get(self, query: object, wanted: Sequence[Expected], hooks: Follow) -> Outcome:
+    def _get(self, query: Dataset, wanted: Sequence[Expected], hooks: Follow) -> Outcome:
         classes = sorted({item.sop_class_uid for item in wanted if item.sop_class_uid}) or list(ANY_IMAGE)
-        request = GetRequest(query, classes, self._keep, self._silence)  # type: ignore[arg-type]
+        request = GetRequest(query, classes, self._keep, self._silence)
         try:
             outcome = get(self.peer, request, hooks)
         except PeerError as error:
@@ -172,18 +173,38 @@ class Fetch:
             self.cause = judge.cause_of_get(outcome)
         return outcome
 
-    def _move(self, query: object, wanted: Sequence[Expected], hooks: Follow) -> Outcome:
+    def _move(self, query: Dataset, wanted: Sequence[Expected], hooks: Follow) -> Outcome:
         before, moment = self._arrived(), time.time()
-        request = MoveRequest(query, self._arrived, self._silence)  # type: ignore[arg-type]
-        outcome = move(self.peer, request, hooks)
+        outcome = self._move_once(query, wanted, hooks)
+        if self._arrived() > before:
+            if outcome.status != SUCCESS:
+                self.cause = Cause.INSTANCES_FAILED
+            return outcome
+        self.cause = judge.cause_of_move(outcome, self._associations(moment))
+        if self.cause == Cause.UNKNOWN_DESTINATION and (before or self._one_arrives(wanted, hooks)):
+            self.cause = Cause.INSTANCES_FAILED
+        if self.cause in {Cause.UNKNOWN_DESTINATION, Cause.WE_REJECTED}:
+            raise PeerError(self.cause, outcome.comment)
+        return outcome
+
+    def _one_arrives(self, wanted: Sequence[Expected], hooks: Follow) -> bool:
+        """Try the first and the last instance alone: a peer may stop at one that it cannot read, before it connects."""
+        for item in (wanted[0], wanted[-1]) if len(wanted) > 1 else ():
+            keys = {
+                "StudyInstanceUID": self.row.study_instance_uid,
+                "SeriesInstanceUID": item.series_instance_uid,
+                "SOPInstanceUID": item.sop_instance_uid,
+            }
+            self._move_once(identifier("IMAGE", keys, self.peer.charset), [item], hooks)
+            if self._arrived():
+                return True
+        return False
+
+    def _move_once(self, query: Dataset, wanted: Sequence[Expected], hooks: Follow) -> Outcome:
+        before = self._arrived()
+        outcome = move(self.peer, MoveRequest(query, self._arrived, self._silence), hooks)
         if not outcome.cancelled:
             self._settle(wanted, outcome, before)
-        if self._arrived() == before:
-            self.cause = judge.cause_of_move(outcome, self._associations(moment))
-            if self.cause in {Cause.UNKNOWN_DESTINATION, Cause.WE_REJECTED}:
-                raise PeerError(self.cause, outcome.comment)
-        elif outcome.status != SUCCESS:
-            self.cause = Cause.INSTANCES_FAILED
         return outcome
 
     def _settle(self, wanted: Sequence[Expected], outcome: Outcome, before: int) -> None:

@@ -33,7 +33,8 @@ OF_STATUS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What there is to judge by.  `stored`: instances here by series; `absent`: listed ones that are not here.
+    """What there is to judge by.  `stored`: instances here by series; `absent`: how many are
+    announced, by UID or by number, and not here.
 
     `agrees`: whether the list before equals the list after, None when there was no list.  `counters`: whether the
     counters of the last C-GET or C-MOVE of every series agree with what came, None when unknown.

@@ -84,20 +84,26 @@ def _study(assoc: Association, peer: Peer, study_instance_uid: str) -> Dataset:
 
 
 def _instances(assoc: Association, peer: Peer, study: str, series: str) -> list[Expected] | None:
-    """List one series; None when the peer does not answer at IMAGE level."""
-    keys = {"StudyInstanceUID": study, "SeriesInstanceUID": series, "SOPInstanceUID": "", "SOPClassUID": ""}
-    try:
-        answers = _ask(assoc, peer, "IMAGE", keys)
-    except PeerError as error:
-        if error.cause in {Cause.QUERY_FAILED, Cause.IDENTIFIER_REFUSED}:
-            return None
-        raise
-    found = {
-        uid: Expected(series, uid, text(ds, "SOPClassUID"))
-        for ds in answers
-        if (uid := text(ds, "SOPInstanceUID")) and text(ds, "SeriesInstanceUID") in {"", series}
-    }
-    return list(found.values()) or None
+    """List one series; None when the peer does not answer at IMAGE level.
+
+    A peer may fail over the SOP Class UID, which it reads from a file that it has lost: then without.
+    """
+    for wanted in (("SOPInstanceUID", "SOPClassUID"), ("SOPInstanceUID",)):
+        keys = {"StudyInstanceUID": study, "SeriesInstanceUID": series, **dict.fromkeys(wanted, "")}
+        try:
+            answers = _ask(assoc, peer, "IMAGE", keys)
+        except PeerError as error:
+            if error.cause in {Cause.QUERY_FAILED, Cause.IDENTIFIER_REFUSED}:
+                continue
+            raise
+        found = {
+            uid: Expected(series, uid, text(ds, "SOPClassUID"))
+            for ds in answers
+            if (uid := text(ds, "SOPInstanceUID")) and text(ds, "SeriesInstanceUID") in {"", series}
+        }
+        if found:
+            return list(found.values())
+    return None
 
 
 def _ask(assoc: Association, peer: Peer, level: str, keys: dict[str, str]) -> list[Dataset]:

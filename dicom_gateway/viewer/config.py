@@ -1,6 +1,7 @@
 """OHIF's configuration, made for this gateway: one data source, our own; nothing is loaded from anywhere else."""
 
 import json
+from importlib.resources import files
 from typing import Any
 
 NEVER = {"option": "never"}
@@ -54,9 +55,10 @@ def configuration(banner: bool) -> dict[str, Any]:
 
 
 def script(banner: bool) -> str:
-    """`app-config.js`."""
+    """`app-config.js`, which runs before anything else of OHIF."""
+    storage = files(__package__).joinpath("storage.js").read_text("utf-8")
     return (
-        f"window.config = {json.dumps(configuration(banner), indent=2)};\n"
+        f"{storage}\nwindow.config = {json.dumps(configuration(banner), indent=2)};\n"
         "const root = window.location.origin + '/dicom-web';\n"
         "Object.assign(window.config.dataSources[0].configuration, "
         "{ qidoRoot: root, wadoRoot: root, wadoUriRoot: root });\n"

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 
 PACK_SECONDS = 600
 LEFT_OUT_FOLDERS = frozenset({"ort"})
-LEFT_OUT_FILES = frozenset({"app-config.js", "google.js", "_headers", "_redirects", "sw.js"})
+LEFT_OUT_FILES = frozenset({"app-config.js", "google.js", "_headers", "_redirects", "init-service-worker.js", "sw.js"})
 COMPRESSED_SUFFIXES = frozenset({".js", ".css", ".html", ".json", ".svg", ".wasm", ".xml"})
 COMPRESS_FROM_BYTES = 1024
 MARK = "konsil-viewer.json"

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import Engine
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,6 +21,7 @@ from dicom_gateway.web.sessions import COOKIE, SessionStore, ViewerSession
 
 T = TypeVar("T")
 Endpoint = Callable[["Doors", Request], Response]
+BodyEndpoint = Callable[["Doors", Request, bytes], Response]
 AsyncEndpoint = Callable[["Doors", Request], Awaitable[Response]]
 
 
@@ -42,6 +44,14 @@ class Doors:
     def bind_async(self, endpoint: AsyncEndpoint) -> Callable[[Request], Awaitable[Response]]:
         """The endpoint on the event loop: only for those that must await the body."""
         return partial(endpoint, self)
+
+    def bind_body(self, endpoint: BodyEndpoint) -> Callable[[Request], Awaitable[Response]]:
+        """The endpoint on a thread, with the whole body read before: for small bodies."""
+
+        async def call(request: Request) -> Response:
+            return await run_in_threadpool(endpoint, self, request, await request.body())
+
+        return call
 
     @property
     def settings(self) -> Settings:

@@ -39,12 +39,20 @@ def on_transport_error(request: Request, error: Exception) -> Response:
 
 def problem(status: int, detail: str, headers: dict[str, str]) -> Response:
     """An error in the words of RFC 9457."""
-    content = {"status": status, "detail": detail}
+    content = {"status": status, "detail": detail, "error": detail, "remedy": REMEDIES.get(status, REMEDIES[500])}
     return JSONResponse(
         content, status, headers={"Cache-Control": "no-store", **headers}, media_type="application/problem+json"
     )
 
 
+REMEDIES = {
+    400: "Correct the request.",
+    401: "Sign in again.",
+    404: "Check the address, or ask who may show it to you.",
+    406: "Ask for another format.",
+    503: "Try again in a minute.",
+    500: "Try again; if it persists, tell the administrators of the gateway.",
+}
 HANDLERS = {
     WebError: on_web_error,
     GatewayError: on_gateway_error,

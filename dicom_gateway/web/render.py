@@ -98,7 +98,8 @@ def linear(values: Array, window: tuple[float, float]) -> Array:
 def stretched(values: Array, low_percent: float, high_percent: float) -> Array:
     """Values between two percentiles onto 0..255."""
     low, high = np.percentile(values, [low_percent, high_percent])
-    return np.clip((values - low) / max(float(high - low), 1e-9) * 255, 0, 255).astype(np.uint8)
+    grey: Array = np.clip((values - low) / max(float(high - low), 1e-9) * 255, 0, 255)
+    return grey.astype(np.uint8)
 
 
 def scaled(pixels: Array) -> Array:

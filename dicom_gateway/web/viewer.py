@@ -111,6 +111,11 @@ def app_config(doors: Doors, request: Request) -> Response:
     return Response(content, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
 
+def no_service_worker(doors: Doors, request: Request) -> Response:
+    """Instead of OHIF's script that unregisters service workers: there were none, and in a frame it fails."""
+    return Response("", media_type="text/javascript", headers={"Cache-Control": "public, max-age=3600"})
+
+
 def asset(doors: Doors, request: Request) -> Response:
     """A file of the viewer, compressed when the client takes it; names with a hash are kept for good.  Raises
     NotFound.
@@ -135,5 +140,6 @@ def routes(doors: Doors) -> list[Route]:
         Route("/viewer-session", doors.bind_async(open_session), methods=["POST"]),
         Route("/viewer", doors.bind(page), methods=["GET"]),
         Route("/app-config.js", doors.bind(app_config), methods=["GET"]),
+        Route("/init-service-worker.js", doors.bind(no_service_worker), methods=["GET"]),
         Route("/{path:path}", doors.bind(asset), methods=["GET"]),
     ]

@@ -30,6 +30,9 @@ def _split(value: object) -> object:
     return split(value) if isinstance(value, str) else value
 
 
+Organization = Annotated[str, Field(pattern=r"^Organization/[A-Za-z0-9\-.]{1,64}$")]
+
+
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,7 +52,7 @@ class ClientEntry(_Entry):
     trusted: bool = False
     may_exchange: bool = False
     roles: frozenset[str] = frozenset()
-    organization: str | None = None
+    organization: Organization | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -78,7 +81,7 @@ class AccountEntry(_Entry):
     password: str | None = None
     name: str
     roles: frozenset[str]
-    organization: str | None = None
+    organization: Organization | None = None
     practitioner: Resource | None = None
     fhir_user: str | None = None
     disabled: bool = False
@@ -90,7 +93,7 @@ class TenantEntry(_Entry):
     name: str
     issuer: str
     client_id: str
-    organization: str
+    organization: Organization
     jwks: dict[str, Any] | None = None
     jwks_url: str | None = None
 
@@ -102,7 +105,7 @@ class Document(_Entry):
     accounts: tuple[AccountEntry, ...] = ()
     tenants: tuple[TenantEntry, ...] = ()
     resources: tuple[Resource, ...] = ()
-    organization: str | None = None
+    organization: Organization | None = None
     comment: str = Field(default="", exclude=True)
 
 

@@ -46,7 +46,7 @@ def _candidate(case: Case, person: Resource, name: str, roles: list[Resource], l
     reasons = [
         "the specialty that is asked" if fits else "another specialty",
         f"{counted(load, 'open case')}" if load else "no open case",
-        *([f"licences: {', '.join(licences)}"] if licences else ["no licence on file"]),
+        *(licences or ["no qualification on file"]),
     ]
     return Candidate(name, person_name(person), specialties, reasons, load, fits, licences)
 
@@ -77,4 +77,6 @@ def _list(role: Mapping[str, object], name: str) -> list[Resource]:
 
 
 def _codes(concepts: Sequence[Resource]) -> set[tuple[str, str]]:
-    return {(each.get("system", ""), each.get("code", "")) for one in concepts for each in one.get("coding", [])}
+    """Specialties to compare: by code, and by their words where a directory has nothing else."""
+    coded = {(each.get("system", ""), each.get("code", "")) for one in concepts for each in one.get("coding", [])}
+    return coded | {("", one["text"].strip().lower()) for one in concepts if one.get("text")}

@@ -73,7 +73,7 @@ async def tab(visit: Visit, name: str, **values: Any) -> Response:
     allergies = await known_allergies(visit.fhir, f"Patient/{case.patient['id']}") if case.patient else None
     banner = banner_of(case.patient, allergies) if case.patient else None
     head = await head_values(visit, case)
-    return visit.render(f"case_{name}.html", banner=banner, tab=name, **head, **values)
+    return visit.render(f"case_{name}.html", **{"banner": banner, "tab": name, **head, **values})
 
 
 async def overview(visit: Visit) -> Response:

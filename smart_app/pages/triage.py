@@ -49,7 +49,7 @@ async def offer(visit: Visit) -> Response:
     """Who could answer, ranked with reasons."""
     visit.require("coordinator", "programme-manager", "administrator")
     case = await load_case(visit.fhir, visit.request.path_params["case"])
-    return await tab(visit, "offer", case=case, candidates=await candidates(visit.fhir, case))
+    return await tab(visit, "offer", case=case, action=None, candidates=await candidates(visit.fhir, case))
 
 
 async def make_offer(visit: Visit) -> Response:

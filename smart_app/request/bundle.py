@@ -30,7 +30,7 @@ class Sending:
     """Everything besides the draft that the transaction needs."""
 
     patient: str
-    requester: str
+    requester: Resource  # a Reference, with the identifier at the hospital beside it
     organization: str | None
     fhir_base: str
     service: Resource
@@ -93,7 +93,7 @@ def _service_request(content: Content, sending: Sending, urls: dict[str, str], s
         },
         "subject": {"reference": sending.patient},
         "authoredOn": sending.now,
-        "requester": {"reference": sending.requester},
+        "requester": sending.requester,
         "performerType": next(iter(sending.service.get("specialty", [])), None),
         "reasonCode": [
             {"coding": [codes.SECOND_OPINION], "text": sending.diagnosis},
@@ -121,7 +121,7 @@ def _case(content: Content, sending: Sending, request_url: str) -> Resource:
         "for": {"reference": sending.patient},
         "authoredOn": sending.now,
         "lastModified": sending.now,
-        "requester": {"reference": sending.requester},
+        "requester": sending.requester,
         "performerType": sending.service.get("specialty", []),
         "restriction": {"period": {"start": sending.now, "end": sending.promised}},
     }
@@ -147,7 +147,7 @@ def _retrieval_entry(content: Content, sending: Sending, study: Study, parents: 
         "for": {"reference": sending.patient},
         "authoredOn": sending.now,
         "lastModified": sending.now,
-        "requester": {"reference": sending.requester},
+        "requester": sending.requester,
         "input": [{"type": own_code("task-input", name), "valueString": value} for name, value in inputs.items()],
     }
     return _entry(f"urn:uuid:{uuid4()}", task, _once(content, f"/imaging/{study.study_instance_uid}"))
@@ -188,7 +188,7 @@ def _treatment(request_url: str, sending: Sending) -> Resource:
     """case-model.md: treatment basis, physician to physician: who attests, and the rule it rests on."""
     agent: Resource = {
         "type": _hl7("provenance-participant-type", "attester", "Attester"),
-        "who": {"reference": sending.requester},
+        "who": sending.requester,
     }
     if sending.organization:
         agent["onBehalfOf"] = {"reference": sending.organization}

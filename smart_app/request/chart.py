@@ -11,10 +11,9 @@ from typing import Any
 
 from smart_app.errors import AppError
 from smart_app.fhir import FhirClient, Resource
-from smart_app.words import concept
+from smart_app.words import concept, counted
 
 RECENT_DAYS = 400
-LABS_PER_CODE = 1
 NOTE_WORDS = (
     "consult",
     "discharge",
@@ -99,7 +98,7 @@ def items(chart: Chart, today: date) -> list[Item]:
     for resource_type, group, to_item in READERS:
         entries = [to_item(each, today) for each in chart.of(resource_type) if not _withdrawn(each)]
         made.extend(_newest_first(_within(group, entries)))
-    return _one_lab_of_a_kind(made, chart)
+    return _one_of_a_kind(made)
 
 
 def _condition(resource: Resource, _: date) -> Item:
@@ -147,8 +146,10 @@ def _report(resource: Resource, today: date) -> Item:
     moment = _effective(resource) or resource.get("issued", "")
     recent = _recent(moment, today, RECENT_DAYS)
     kind = ", ".join(filter(None, (concept(each) for each in resource.get("category", []))))
+    values = len(resource.get("result", []))
+    detail = ", ".join(filter(None, (kind, counted(values, "value") if values else "")))
     title = concept(resource.get("code")) or "Report"
-    return Item(_reference(resource), "reports", title, moment, kind, recent, "recent report" if recent else "")
+    return Item(_reference(resource), "reports", title, moment, detail, recent, "recent report" if recent else "")
 
 
 def _document(resource: Resource, today: date) -> Item:
@@ -201,12 +202,12 @@ def value_of(resource: Resource) -> str:
     return str(resource.get("valueString", ""))
 
 
-def _one_lab_of_a_kind(made: Iterable[Item], chart: Chart) -> list[Item]:
-    """Leave only the newest of each laboratory value ticked, and abnormal ones."""
+def _one_of_a_kind(made: Iterable[Item]) -> list[Item]:
+    """Of laboratory values and reports with the same name leave the newest ticked, and abnormal values besides."""
     seen: set[str] = set()
     kept = []
     for item in made:
-        if item.group == "labs" and item.ticked and "range" not in item.why:
+        if item.group in ("labs", "reports") and item.ticked and "range" not in item.why:
             if item.title in seen:
                 item = Item(item.reference, item.group, item.title, item.date, item.detail)
             seen.add(item.title)

@@ -8,6 +8,7 @@ from smart_app.case.codes import CASE_IDENTIFIER
 from smart_app.case.turnaround import end_of
 from smart_app.errors import AppError, Changed, FhirFailure, Invalid
 from smart_app.fhir import Resource
+from smart_app.launches import Launch
 from smart_app.request.bundle import Sending, transaction
 from smart_app.request.content import lacking
 from smart_app.request.copies import attachments, with_results
@@ -53,6 +54,15 @@ def case_in(answer: Resource) -> str:
     return location.split("Task/")[1].partition("/")[0]
 
 
+def requester_of(launch: Launch, fhir_base: str) -> Resource:
+    """The requester as a Reference: our Practitioner, and beside it who that is at the hospital."""
+    reference: Resource = {"reference": launch.practitioner, "display": launch.name}
+    kind, _, identity = launch.ehr_user.partition("/")
+    if identity:
+        reference["identifier"] = {"system": f"{fhir_base}/{kind}", "value": identity}
+    return {name: value for name, value in reference.items() if value}
+
+
 async def _sending(visit: Visit, desk: Desk) -> Sending:
     if visit.tenant is None or desk.line is None:
         raise Invalid("The request names no service line.", "Choose who is asked.")
@@ -64,7 +74,7 @@ async def _sending(visit: Visit, desk: Desk) -> Sending:
     consent = await run_sync(visit.services.drafts.part, desk.draft.id, "consent")
     return Sending(
         patient=desk.draft.patient,
-        requester=visit.launch.practitioner,
+        requester=requester_of(visit.launch, base_url(visit.tenant.fhir_base)),
         organization=visit.launch.organization,
         fhir_base=base_url(visit.tenant.fhir_base),
         service=desk.line.resource,

@@ -37,9 +37,9 @@ class WritebackStore:
         with self.reads.connect() as connection:
             return [_writeback(row) for row in connection.execute(statement)]
 
-    def record(self, case_id: str, report: str, state: str, detail: str, document: str | None = None) -> None:
-        """Note how far one write-back came."""
-        mine = (writeback.c.case_id == case_id, writeback.c.report == report)
+    def record(self, key: tuple[str, str], state: str, detail: str, document: str | None = None) -> None:
+        """Note how far the write-back of (case, report) came."""
+        mine = (writeback.c.case_id == key[0], writeback.c.report == key[1])
         values = {"state": state, "detail": detail, "document": document, "updated_at": time.time()}
         with self.engine.begin() as connection:
             connection.execute(update(writeback).where(*mine).values(values))

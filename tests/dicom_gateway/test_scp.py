@@ -107,8 +107,9 @@ def test_find_at_every_level_with_counts_and_character_sets(filled, tmp_path: Pa
                    folder=tmp_path / "patients")  # fmt: skip
     names = {str(dcmread(path).PatientName) for path in patients}
     assert names == {"Muster^Anna", "Müller^Jörg"}
-    (found,) = ask(listener.port, "QueryRetrieveLevel=STUDY", f"StudyInstanceUID={study}", "ModalitiesInStudy",
-                   "NumberOfStudyRelatedInstances", "NumberOfStudyRelatedSeries", folder=tmp_path / "studies")  # fmt: skip
+    counts = ("ModalitiesInStudy", "NumberOfStudyRelatedInstances", "NumberOfStudyRelatedSeries")
+    wanted = ("QueryRetrieveLevel=STUDY", f"StudyInstanceUID={study}", *counts)
+    (found,) = ask(listener.port, *wanted, folder=tmp_path / "studies")
     ds = dcmread(found)
     assert (ds.NumberOfStudyRelatedInstances, ds.NumberOfStudyRelatedSeries, ds.ModalitiesInStudy) == (5, 2, "CT")
     assert ds.RetrieveAETitle == "PACS"

@@ -96,6 +96,8 @@ async def test_numbers_stay_as_they_are_written(world: World, tmp_path: Path) ->
         {"clients": [{"client_id": "x", "name": "X", "secret": "s", "scopes": "user/*.everything"}]},
         {"clients": [{"client_id": "x", "name": "X", "secret": "s", "redirect_uri": "https://x.test"}]},
         {"accounts": [{"username": "x", "name": "X"}]},
+        {"accounts": [{"username": "x", "name": "X", "roles": [], "organization": ""}]},
+        {"organization": "St. Anna"},
         {"tenants": [{"name": "x", "issuer": "https://x.test"}]},
     ],
 )

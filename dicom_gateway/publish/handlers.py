@@ -1,0 +1,55 @@
+"""The outbox's handlers of this package, by kind."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from dicom_gateway import route
+from dicom_gateway.gateway import Gateway
+from dicom_gateway.publish import arrival, cursor, decision, progress
+from dicom_gateway.publish.exchange import Exchange, exchange_of
+from dicom_gateway.publish.fhir import FhirError
+from dicom_gateway.retrieval.state import PROGRESS_KIND
+from konsil.outbox import Failed, Job, Retry
+
+Handler = Callable[[Job], Any]
+KINDS: dict[str, Callable[[Exchange, Job], Any]] = {
+    cursor.KIND: cursor.step,
+    "want": cursor.want,
+    "unwant": cursor.unwant,
+    PROGRESS_KIND: progress.tell,
+    "arrival": arrival.arrive,
+    "decide": decision.decide,
+    "publish": decision.publish_job,
+    "withdraw": decision.withdraw_job,
+}
+
+
+def handlers(gateway: Gateway) -> dict[str, Handler]:
+    """Who does what; an archive publishes nothing and listens to nobody."""
+    if gateway.settings.mode == "archive" or gateway.settings.fhir_base_url is None:
+        return {PROGRESS_KIND: ignore}
+    exchange = exchange_of(gateway)
+    found: dict[str, Handler] = {kind: partial(guarded, partial(handle, exchange)) for kind, handle in KINDS.items()}
+    return found | route.handlers(gateway)
+
+
+def guarded(handle: Handler, job: Job) -> Any:
+    """Run a handler: what the FHIR server refuses for good is final, anything else is tried again."""
+    try:
+        return handle(job)
+    except FhirError as error:
+        if error.status in {400, 403, 404, 410, 422}:
+            raise Failed(f"FHIR server: {error}") from error
+        raise Retry(f"FHIR server: {error.status}") from error
+
+
+def ignore(job: Job) -> None:
+    """Nobody is told of the progress of an archive."""
+
+
+def begin(gateway: Gateway) -> None:
+    """See that the cursor runs, in gateway mode."""
+    if gateway.settings.mode == "gateway" and gateway.settings.fhir_base_url is not None:
+        with gateway.engine.begin() as connection:
+            cursor.start(connection)

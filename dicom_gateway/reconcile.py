@@ -1,0 +1,270 @@
+"""Reconciliation: the outside record beside the local patient, each difference explained.  Pure.
+
+The gateway decides nothing: it shows HIM staff what agrees, what nearly agrees and why, and what differs.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import Dataset
+
+from dicom_gateway.attributes import issuer, name_groups, text
+from dicom_gateway.publish.fhir import Resource
+
+Verdict = Literal["same", "near", "different", "missing"]
+SEXES = {"male": "M", "female": "F", "other": "O"}
+REPRESENTATION = "http://hl7.org/fhir/StructureDefinition/iso21090-EN-representation"
+MR = "MR"
+TITLES = {
+    "PatientName": "Name",
+    "PatientBirthDate": "Birth date",
+    "PatientSex": "Sex",
+    "PatientID": "Record number",
+    "IssuerOfPatientID": "Issued by",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a record says the patient is, in DICOM's words; `other_ids` are (id, issuer) that are known beside."""
+
+    name: str
+    birth_date: str
+    sex: str
+    patient_id: str
+    issuer: str
+    other_ids: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One attribute on both sides, and what the difference is."""
+
+    keyword: str
+    outside: str
+    local: str
+    verdict: Verdict
+    explanation: str
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return TITLES[self.keyword]
+
+    @property
+    def tag(self) -> str:
+        """Its tag as people read it."""
+        return written_tag(self.keyword)
+
+
+def written_tag(keyword: str) -> str:
+    """`(gggg,eeee)` of a keyword."""
+    tag = tag_for_keyword(keyword) or 0
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+def outside_identity(ds: Dataset) -> Identity:
+    """Who the data set says the patient is."""
+    return Identity(
+        name=text(ds, "PatientName"),
+        birth_date=text(ds, "PatientBirthDate"),
+        sex=text(ds, "PatientSex"),
+        patient_id=text(ds, "PatientID"),
+        issuer=issuer(ds),
+    )
+
+
+def local_identity(patient: Resource, id_domains: dict[str, str]) -> Identity:
+    """Who our Patient is.  The id is of the first configured domain that the patient has one in, else the record
+    number.
+
+    `id_domains`: identifier system -> issuer of patient id.
+    """
+    known = [(item, domain_of(item, id_domains)) for item in patient.get("identifier", []) if item.get("value")]
+    ranked = sorted(known, key=lambda entry: rank(entry[0], id_domains))
+    ids = [(str(item["value"]), domain) for item, domain in ranked]
+    first = ids[0] if ids else (str(patient.get("id", "")), "")
+    birth_date = str(patient.get("birthDate", "")).replace("-", "")
+    return Identity(
+        name=dicom_name(patient.get("name", [])),
+        birth_date=birth_date if len(birth_date) == 8 else "",
+        sex=SEXES.get(str(patient.get("gender")), ""),
+        patient_id=first[0],
+        issuer=first[1],
+        other_ids=tuple(ids[1:]),
+    )
+
+
+def rank(identifier: Resource, id_domains: dict[str, str]) -> tuple[int, int]:
+    """Configured domains come first, in their order; then record numbers; then the rest."""
+    systems = [*id_domains]
+    system = identifier.get("system", "")
+    codes = {item.get("code") for item in identifier.get("type", {}).get("coding", [])}
+    place = systems.index(system) if system in systems else len(systems)
+    return place, 0 if MR in codes else 1
+
+
+def domain_of(identifier: Resource, id_domains: dict[str, str]) -> str:
+    """Who issued an identifier, as DICOM names issuers: by configuration, else its assigner, else its system."""
+    system = str(identifier.get("system", ""))
+    return (
+        id_domains.get(system)
+        or str(identifier.get("assigner", {}).get("display", ""))
+        or system.removeprefix("urn:oid:")
+    )
+
+
+def dicom_name(names: list[Resource]) -> str:
+    """HumanNames as one PN: alphabetic, ideographic, phonetic.  PS3.5 6.2.1
+
+    The representation extension says which is which; without it a name with letters beyond Latin, Greek and Cyrillic
+    is ideographic when a Latin one stands beside it.
+    """
+    groups = {"ABC": "", "IDE": "", "SYL": ""}
+    for name in sorted(names, key=lambda item: item.get("use") != "official"):
+        kind = representation(name) or ("IDE" if is_ideographic(family_of(name)) else "ABC")
+        groups[kind] = groups[kind] or components(name)
+    if not groups["ABC"] and groups["IDE"] and not representation(names[0]):
+        return groups["IDE"]
+    return "=".join(groups.values()).rstrip("=")
+
+
+def representation(name: Resource) -> str | None:
+    """ABC, IDE or SYL, where the name says so."""
+    found = (item.get("valueCode") for item in name.get("extension", []) if item.get("url") == REPRESENTATION)
+    return next((code for code in found if code in {"ABC", "IDE", "SYL"}), None)
+
+
+def family_of(name: Resource) -> str:
+    """The family name, or the text when there is none."""
+    return str(name.get("family") or name.get("text") or "")
+
+
+def is_ideographic(value: str) -> bool:
+    """Whether a name is written in Han, kana or hangul."""
+    return any("\u3040" <= letter <= "\u9fff" or "\uac00" <= letter <= "\ud7af" for letter in value)
+
+
+def components(name: Resource) -> str:
+    """family^given^middle^prefix^suffix of one HumanName."""
+    given = [*name.get("given", []), "", ""]
+    parts = [family_of(name), given[0], " ".join(part for part in given[1:] if part)]
+    parts += [" ".join(name.get("prefix", [])), " ".join(name.get("suffix", []))]
+    return "^".join(part.replace("^", " ").replace("=", " ").replace("\\", " ") for part in parts).rstrip("^")
+
+
+def compare(outside: Identity, local: Identity) -> list[Difference]:
+    """Each identifying attribute on both sides, with a word on how they differ."""
+    return [
+        compare_names(outside.name, local.name),
+        compare_dates(outside.birth_date, local.birth_date),
+        compare_sex(outside.sex, local.sex),
+        compare_ids(outside, local),
+        compare_issuers(outside, local),
+    ]
+
+
+def compare_names(outside: str, local: str) -> Difference:
+    """Names by component group: any group in common will do, as scripts differ between houses."""
+    if not outside or not local:
+        return Difference("PatientName", outside, local, "missing", "One side has no name.")
+    pairs = [(a, b) for a, b in zip(name_groups(outside), name_groups(local), strict=True) if a and b]
+    if any(a == b for a, b in pairs):
+        return Difference("PatientName", outside, local, "same", "The names agree.")
+    for a, b in pairs:
+        explanation = near_names(a, b)
+        if explanation:
+            return Difference("PatientName", outside, local, "near", explanation)
+    if not pairs:
+        return Difference("PatientName", outside, local, "missing", "The names are written in different scripts.")
+    return Difference("PatientName", outside, local, "different", "The names differ.")
+
+
+def near_names(a: str, b: str) -> str | None:
+    """How two unequal names resemble each other, None when they do not."""
+    first, second = (a.split("^") + ["", "", ""])[:3], (b.split("^") + ["", "", ""])[:3]
+    if first[0] == second[0] and first[1] and second[1]:
+        if first[1] == second[1]:
+            return "Family and given name agree; middle name or titles differ."
+        if first[1].startswith(second[1]) or second[1].startswith(first[1]):
+            return "The family name agrees; one given name is part of the other."
+    words = [" ".join(group).replace("-", " ").split() for group in (first, second)]
+    letters = [sorted(group) for group in words]
+    if letters[0] == letters[1]:
+        return "The same names in another order."
+    if first[1] == second[1] and one_apart(first[0], second[0]):
+        return "The given name agrees; the family name differs by one letter."
+    if first[0] == second[0] and one_apart(first[1], second[1]):
+        return "The family name agrees; the given name differs by one letter."
+    return None
+
+
+def one_apart(a: str, b: str) -> bool:
+    """Whether two words differ by one letter added, left out, changed, or by two neighbours exchanged."""
+    if abs(len(a) - len(b)) > 1 or min(len(a), len(b)) < 3:
+        return False
+    start = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    rest = (a[start:], b[start:])
+    exchanged = len(rest[0]) > 1 and rest[0][:2] == rest[1][:2][::-1] and rest[0][2:] == rest[1][2:]
+    return exchanged or rest[0][1:] == rest[1][1:] or rest[0][1:] == rest[1] or rest[0] == rest[1][1:]
+
+
+def compare_dates(outside: str, local: str) -> Difference:
+    """Birth dates."""
+    if not outside or not local:
+        return Difference("PatientBirthDate", outside, local, "missing", "One side has no birth date.")
+    if outside == local:
+        return Difference("PatientBirthDate", outside, local, "same", "The birth dates agree.")
+    if outside[:4] == local[:4] and outside[4:6] == local[6:8] and outside[6:8] == local[4:6]:
+        return Difference("PatientBirthDate", outside, local, "near", "Day and month are exchanged.")
+    if sum(x != y for x, y in zip(outside, local, strict=False)) == 1 and len(outside) == len(local):
+        return Difference("PatientBirthDate", outside, local, "near", "One digit differs.")
+    return Difference("PatientBirthDate", outside, local, "different", "The birth dates differ.")
+
+
+def compare_sex(outside: str, local: str) -> Difference:
+    """Administrative sex; `O` and an empty value say nothing."""
+    if not outside or not local or "O" in {outside, local}:
+        return Difference(
+            "PatientSex", outside, local, "same" if outside == local else "missing", "One side does not say."
+        )
+    if outside == local:
+        return Difference("PatientSex", outside, local, "same", "The sexes agree.")
+    return Difference("PatientSex", outside, local, "different", "The sexes differ.")
+
+
+def compare_ids(outside: Identity, local: Identity) -> Difference:
+    """Record numbers: of one issuer they must agree; of two issuers they tell nothing, even when equal."""
+    ids = ((local.patient_id, local.issuer), *local.other_ids)
+    shown = (outside.patient_id, local.patient_id)
+    if (outside.patient_id, outside.issuer) in ids and outside.patient_id:
+        return Difference("PatientID", *shown, "same", "The local record knows this number of this issuer.")
+    if outside.issuer and outside.issuer in {domain for _, domain in ids}:
+        return Difference("PatientID", *shown, "different", "The same issuer has given another number.")
+    return Difference("PatientID", *shown, "missing", "The numbers come from different houses.")
+
+
+def compare_issuers(outside: Identity, local: Identity) -> Difference:
+    """Issuers of the record numbers."""
+    shown = (outside.issuer, local.issuer)
+    if not outside.issuer:
+        return Difference("IssuerOfPatientID", *shown, "missing", "The outside record does not name the issuer.")
+    same = outside.issuer == local.issuer
+    return Difference(
+        "IssuerOfPatientID", *shown, "same" if same else "missing", "Same house." if same else "Another house."
+    )
+
+
+def verdict(differences: Iterable[Difference]) -> tuple[Verdict, str]:
+    """The whole in one word and one sentence."""
+    found = {item.keyword: item for item in differences}
+    core = [found[keyword] for keyword in ("PatientName", "PatientBirthDate", "PatientSex")]
+    different = [item.title.lower() for item in found.values() if item.verdict == "different"]
+    if different:
+        return "different", f"Differs in {' and '.join(different)}: look closely before you accept."
+    doubtful = [item.title.lower() for item in core if item.verdict != "same"]
+    if doubtful:
+        return "near", f"Nearly the same person; {' and '.join(doubtful)} not quite equal."
+    return "same", "Name, birth date and sex agree."
