@@ -136,7 +136,7 @@ async def keep(server: AuthorizationServer, request: Request) -> str:
     handle, now = opaque.make(), server.clock()
     row = {"parameters_json": request.to_json(), "expires_at": now + WAIT_SECONDS}
     async with server.db.transaction() as transaction:
-        await auth_grants.add(transaction, "authorization", row | {"handle_hash": opaque.digest(handle)}, now)
+        await auth_grants.add(transaction, "authorization", row | {"handle_hash": opaque.digest(handle)})
     return handle
 
 
@@ -233,5 +233,5 @@ async def _code(server: AuthorizationServer, request: Request, grant: Grant) -> 
     async with server.db.transaction() as transaction:
         if request.launch is not None and await launch.consume(transaction, request.launch, now) is None:
             raise InvalidRequestError("the launch is unknown, was used before or has expired")
-        await auth_grants.add(transaction, "code", row, now)
+        await auth_grants.add(transaction, "code", row)
     return code

@@ -49,7 +49,7 @@ async def _by_assertion(server: AuthorizationServer, form: Mapping[str, str]) ->
         raise InvalidClientError("client_id is not that of the assertion")
     key = opaque.digest(f"{client.client_id}\n{claims['jti']}")
     async with server.db.transaction() as transaction:
-        if not await auth_grants.first_use(transaction, key, claims["exp"] + LONGEST_SECONDS, server.clock()):
+        if not await auth_grants.first_use(transaction, key, claims["exp"] + LONGEST_SECONDS):
             raise InvalidClientError("client assertion refused: used before")
     return client
 

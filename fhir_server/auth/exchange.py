@@ -68,7 +68,7 @@ async def _use_once(server: AuthorizationServer, tenant: Tenant, claims: Mapping
     mark = claims["jti"] if isinstance(claims.get("jti"), str) else token
     key = hashlib.sha256(f"{tenant.issuer}\n{mark}".encode()).hexdigest()
     async with server.db.transaction() as transaction:
-        if not await auth_grants.first_use(transaction, key, float(claims["exp"]) + 60, server.clock()):
+        if not await auth_grants.first_use(transaction, key, float(claims["exp"]) + 60):
             raise InvalidGrantError("subject token refused: used before")
 
 

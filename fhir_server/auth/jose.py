@@ -15,6 +15,7 @@ from konsil.http_client import guarded_async_client
 LEEWAY_SECONDS = 10
 CACHE_SECONDS = 300.0
 RETRY_SECONDS = 10.0
+FAILURE_SECONDS = 2.0
 JWKS_BYTES = 256_000
 
 Fetch = Callable[[str], Awaitable[Mapping[str, Any]]]
@@ -95,10 +96,15 @@ async def fetch_jwks(url: str) -> Mapping[str, Any]:
 
 @dataclass
 class KeySource:
-    """Key sets by value or by address; those by address are kept for five minutes, an unknown `kid` looks again."""
+    """Key sets by value or by address; those by address are kept for five minutes, an unknown `kid` looks again.
+
+    An address is asked at most every ten seconds for an unknown `kid`, every two after a failure: nobody can make this
+    server call another one in a row.
+    """
 
     fetch: Fetch = fetch_jwks
     _kept: dict[str, tuple[float, KeySet]] = field(default_factory=dict)
+    _failed: dict[str, float] = field(default_factory=dict)
 
     async def find(self, jwks: Mapping[str, Any] | None, url: str | None, kid: object, now: float) -> KeySet:
         """Get the key set that is to hold `kid`.  Raises Rejected, also when it holds no such key."""
@@ -113,8 +119,18 @@ class KeySource:
         fetched_at, keys = self._kept.get(url, (float("-inf"), None))
         age = now - fetched_at
         if keys is None or age > CACHE_SECONDS or (age > RETRY_SECONDS and not _holds(keys, kid)):
+            keys = await self._fetched(url, now)
+        return keys
+
+    async def _fetched(self, url: str, now: float) -> KeySet:
+        if now - self._failed.get(url, float("-inf")) < FAILURE_SECONDS:
+            raise Rejected("key set not available")
+        try:
             keys = key_set(await self.fetch(url))
-            self._kept[url] = (now, keys)
+        except Rejected:
+            self._failed[url] = now
+            raise
+        self._kept[url] = (now, keys)
         return keys
 
 

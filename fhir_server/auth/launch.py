@@ -23,7 +23,7 @@ async def create(db: Database, account_id: str, client_id: str, context: LaunchC
         "expires_at": now + LIFE_SECONDS,
     }
     async with db.transaction() as transaction:
-        await auth_grants.add(transaction, "launch", row, now)
+        await auth_grants.add(transaction, "launch", row)
     return handle
 
 

@@ -51,7 +51,8 @@ def describe(granted: Iterable[str]) -> list[str]:
     for text in granted:
         scope = parse(text)
         if scope is not None:
-            verbs = ", ".join(WORDS[letter] for letter in scope.interactions)
+            *most, last = (WORDS[letter] for letter in scope.interactions)
+            verbs = f"{', '.join(most)} and {last}" if most else last
             kind = "all records" if scope.resource_type == "*" else f"{scope.resource_type} records"
             limit = ", limited to certain ones" if scope.query else ""
             lines.append(f"{verbs.capitalize()} {kind} {EXTENT[scope.level]}{limit}")

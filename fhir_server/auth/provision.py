@@ -5,6 +5,7 @@ Running it again changes nothing but what the file changed.
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from anyio import to_thread
@@ -26,6 +27,15 @@ def _known_scopes(scopes: tuple[str, ...]) -> tuple[str, ...]:
     return scopes
 
 
+def _addresses(uris: tuple[str, ...]) -> tuple[str, ...]:
+    for uri in uris:
+        parts = urlsplit(uri)
+        loopback = parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"}
+        if not (parts.scheme == "https" or loopback) or not parts.netloc or "#" in uri or "@" in parts.netloc:
+            raise ValueError(f"not an https address (or http on loopback) without fragment: {uri}")
+    return uris
+
+
 def _split(value: object) -> object:
     return split(value) if isinstance(value, str) else value
 
@@ -43,7 +53,7 @@ class ClientEntry(_Entry):
     client_id: str
     name: str
     type: Literal["public", "confidential"] = "confidential"
-    redirect_uris: tuple[str, ...] = ()
+    redirect_uris: Annotated[tuple[str, ...], AfterValidator(_addresses)] = ()
     jwks: dict[str, Any] | None = None
     jwks_url: str | None = None
     secret: str | None = None

@@ -7,7 +7,23 @@ from dataclasses import dataclass, field
 from fhir_server.auth.jose import KeySource
 from fhir_server.context import Node
 from fhir_server.settings import Settings
+from fhir_server.store import auth_grants
 from fhir_server.store.database import Database
+
+CLEANING_SECONDS = 60.0
+
+
+@dataclass
+class Cleaning:
+    """When this process last cleared away what has expired: at most once a minute, never inside another transaction."""
+
+    cleared_at: float = 0.0
+
+    async def run(self, db: Database, now: float) -> None:
+        """Clear away if it is time."""
+        if now - self.cleared_at >= CLEANING_SECONDS:
+            self.cleared_at = now
+            await auth_grants.clear_away(db, now)
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ async def issue(transaction: Transaction, grant: Grant, kind: str, seconds: floa
         "issued_at": now,
         "expires_at": now + seconds,
     }
-    await auth_grants.add_token(transaction, row, now)
+    await auth_grants.add_token(transaction, row)
     return token
 
 

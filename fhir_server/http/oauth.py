@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from fhir_server.auth import clients, discovery, opaque, signing, token_endpoint, tokens
 from fhir_server.auth.jose import KeySource
-from fhir_server.auth.server import AuthorizationServer
+from fhir_server.auth.server import AuthorizationServer, Cleaning
 from fhir_server.http import oauth_form, sign_in
 from fhir_server.settings import Settings
 from fhir_server.store import auth_grants
@@ -30,16 +30,16 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 def routes(settings: Settings, keys: KeySource | None = None) -> list[BaseRoute]:
     """List the routes of the authorization server, addresses relative to the application's root."""
-    source = keys if keys is not None else KeySource()
+    source, cleaning = keys if keys is not None else KeySource(), Cleaning()
 
     def server(request: Request) -> AuthorizationServer:
         return AuthorizationServer(request.app.state.node, source)
 
     async def token(request: Request) -> Response:
-        parameters, authorization = await oauth_form.read(request), request.headers.get("authorization")
-        return JSONResponse(
-            await token_endpoint.answer(server(request), parameters, authorization), headers=NO_STORE | CORS
-        )
+        here, parameters = server(request), await oauth_form.read(request)
+        await cleaning.run(here.db, here.clock())
+        body = await token_endpoint.answer(here, parameters, request.headers.get("authorization"))
+        return JSONResponse(body, headers=NO_STORE | CORS)
 
     async def introspect(request: Request) -> Response:
         return JSONResponse(await _introspect(server(request), request), headers=NO_STORE)

@@ -10,9 +10,18 @@ import orjson
 from sqlalchemy import Table, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from fhir_server.store.auth_models import account, assertion, authorization, client, code, launch, token
+from fhir_server.store.auth_models import (
+    account,
+    assertion,
+    authorization,
+    client,
+    code,
+    launch,
+    session,
+    token,
+)
 from fhir_server.store.auth_registry import Executor
-from fhir_server.store.database import Row, Transaction
+from fhir_server.store.database import Contention, Database, Row, Transaction
 
 Values = Mapping[str, Any]
 OneTime = Literal["launch", "authorization", "code"]
@@ -27,11 +36,9 @@ KEPT_SECONDS = 86_400
 """What has expired is kept this long, so that a replay is known as one."""
 
 
-async def add(db: Transaction, kind: OneTime, row: Values, now: float) -> None:
-    """Insert a launch, a waiting request or a code, and clear away the old ones."""
-    table, _ = TABLES[kind]
-    await db.execute(delete(table).where(table.c.expires_at < now - KEPT_SECONDS))
-    await db.execute(insert(table).values(**row))
+async def add(db: Transaction, kind: OneTime, row: Values) -> None:
+    """Insert a launch, a waiting request or a code."""
+    await db.execute(insert(TABLES[kind][0]).values(**row))
 
 
 async def find(db: Executor, kind: OneTime, key: str) -> Row | None:
@@ -55,9 +62,8 @@ async def change_authorization(db: Transaction, key: str, parameters: Mapping[st
     await db.execute(update(authorization).where(authorization.c.handle_hash == key).values(parameters_json=text))
 
 
-async def add_token(db: Transaction, row: Values, now: float) -> None:
-    """Insert a token and clear away the old ones."""
-    await db.execute(delete(token).where(token.c.expires_at < now - KEPT_SECONDS))
+async def add_token(db: Transaction, row: Values) -> None:
+    """Insert a token."""
     await db.execute(insert(token).values(**row))
 
 
@@ -100,9 +106,19 @@ async def revoke_token(db: Transaction, token_hash: str, now: float) -> None:
     await db.execute(update(token).where(token.c.token_hash == token_hash).values(revoked_at=now))
 
 
-async def first_use(db: Transaction, assertion_hash: str, expires_at: float, now: float) -> bool:
+async def first_use(db: Transaction, assertion_hash: str, expires_at: float) -> bool:
     """Note that a JWT was seen; False when it was seen before."""
     dialect = postgresql if db.dialect == "postgresql" else sqlite
-    await db.execute(delete(assertion).where(assertion.c.expires_at < now))
     statement = dialect.insert(assertion).values(assertion_hash=assertion_hash, expires_at=expires_at)
     return bool(await db.fetch(statement.on_conflict_do_nothing().returning(assertion.c.assertion_hash)))
+
+
+async def clear_away(db: Database, now: float) -> None:
+    """Delete what ended long ago, a table at a time; what another process is clearing away too is left to it."""
+    for table in (launch, authorization, code, token, session, assertion):
+        kept = 0 if table is assertion else KEPT_SECONDS
+        try:
+            async with db.transaction() as transaction:
+                await transaction.execute(delete(table).where(table.c.expires_at < now - kept))
+        except Contention:
+            continue

@@ -14,9 +14,8 @@ Executor = Database | Transaction
 
 
 async def add_session(db: Transaction, token_hash: str, account_id: str, now: float, expires_at: float) -> None:
-    """Insert a session and clear away those that ended."""
+    """Insert a session."""
     row = {"token_hash": token_hash, "account_id": account_id, "signed_in_at": now, "seen_at": now}
-    await db.execute(delete(session).where(session.c.expires_at < now))
     await db.execute(insert(session).values(**row, expires_at=expires_at))
 
 

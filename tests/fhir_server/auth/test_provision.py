@@ -98,6 +98,10 @@ async def test_numbers_stay_as_they_are_written(world: World, tmp_path: Path) ->
         {"accounts": [{"username": "x", "name": "X"}]},
         {"accounts": [{"username": "x", "name": "X", "roles": [], "organization": ""}]},
         {"organization": "St. Anna"},
+        *(
+            {"clients": [{"client_id": "x", "name": "X", "type": "public", "redirect_uris": [uri]}]}
+            for uri in ("javascript:alert(1)", "http://x.test/cb", "https://x.test/cb#f", "https://a@x.test/", "/cb")
+        ),
         {"tenants": [{"name": "x", "issuer": "https://x.test"}]},
     ],
 )
