@@ -42,7 +42,7 @@ class Platform:
         scope = "system/*.cruds" if server == "konsil" else "system/*.rs"
         token = BackendToken(http, key, scope)
         http.base_url = httpx.URL(entry["base"])
-        http.headers |= token.header()
+        http.headers.update(token.header())
         return http
 
     def person(self, username: str) -> dict[str, str]:
