@@ -1,0 +1,51 @@
+"""What every screen passes: headers, and the Origin check of what changes something."""
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from deploy.sandbox.settings import Settings
+
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; frame-src 'self' {app}"
+)
+OWN_PARTS = ("sign-in", "sign-out", "patients", "static", "programs")
+
+
+class Guard:
+    """Adds the screens' headers and refuses POSTs to them from elsewhere; the FHIR servers have their own rules."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        self.origin = settings.base_url
+        self.policy = POLICY.format(app=settings.app_url)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, headers added to the answer."""
+        if scope["type"] != "http" or not is_screen(scope["path"]):
+            await self.app(scope, receive, send)
+            return
+        if scope["method"] not in {"GET", "HEAD"} and Headers(scope=scope).get("origin") != self.origin:
+            await PlainTextResponse("This form was not sent from the EHR itself.", 403)(scope, receive, send)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.protect(MutableHeaders(scope=message))
+            await send(message)
+
+        await self.app(scope, receive, with_headers)
+
+    def protect(self, headers: MutableHeaders) -> None:
+        """Set what the page did not set itself."""
+        headers.setdefault("content-security-policy", self.policy)
+        headers["x-content-type-options"] = "nosniff"
+        headers["referrer-policy"] = "same-origin"
+        headers.setdefault("cache-control", "no-store")
+
+
+def is_screen(path: str) -> bool:
+    """Whether a path belongs to the EHR's screens and not to a tenant's FHIR or authorization server."""
+    parts = path.strip("/").split("/")
+    return len(parts) == 1 or parts[0] in OWN_PARTS or (len(parts) > 1 and parts[1] in OWN_PARTS)
