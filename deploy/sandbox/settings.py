@@ -20,7 +20,9 @@ class Settings(BaseSettings):
     base_url: str = Field(default="http://localhost:8400", description="address under which browsers reach the EHR")
     app_url: str = Field(default="http://127.0.0.1:8402", description="address of the app that the chart launches")
     client_id: str = Field(default="konsil", description="client id of that app at both tenants")
-    demo_file: Path = Field(default=Path(".konsil/demo.json"), description="what the front page shows: people and programs")
+    demo_file: Path = Field(
+        default=Path(".konsil/demo.json"), description="what the front page shows: people and programs"
+    )
     tenants: dict[str, dict[str, str]] = Field(
         default_factory=dict,
         description="for each tenant (`epic`, `oracle`) the `KONSIL_FHIR_...` settings of its FHIR server, as JSON",

@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+import smart_app
 from deploy.sandbox.ehr import front, pages, sign_in
 from deploy.sandbox.ehr.behaviour import BEHAVIOURS
 from deploy.sandbox.ehr.security import Guard
@@ -22,6 +23,7 @@ from konsil.telemetry import RequestMetrics, configure_logging, metrics_app
 
 PROGRAM = "ehr"
 STATIC = Path(__file__).parent / "static"
+FONTS = Path(smart_app.__file__).parent / "static" / "vendor" / "fonts"
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -46,6 +48,7 @@ def create_app(settings: Settings) -> Starlette:
             Route("/metrics", metrics_app),
             Route("/programs", front.programs),
             Mount("/static", StaticFiles(directory=STATIC)),
+            Mount("/fonts", StaticFiles(directory=FONTS, check_dir=False)),
             Route("/{tenant}/", pages.patients),
             Route("/{tenant}/sign-in", sign_in.show, methods=["GET"]),
             Route("/{tenant}/sign-in", sign_in.enter, methods=["POST"]),

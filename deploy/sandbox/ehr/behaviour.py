@@ -14,7 +14,6 @@ from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
-from starlette.routing import get_route_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 EPIC_CREATES = frozenset(
@@ -58,7 +57,7 @@ class Behaviour:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or hand on what the tenant would look at."""
-        path = get_route_path(scope) if scope["type"] == "http" else ""
+        path = scope["path"].removeprefix(scope.get("root_path", "")) if scope["type"] == "http" else ""
         parts = path.removeprefix(FHIR).split("/")
         if not path.startswith(FHIR) or parts[0] in OPEN:
             await self.app(scope, receive, send)

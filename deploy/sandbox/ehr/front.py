@@ -52,6 +52,16 @@ def kind_of(person: dict[str, str]) -> str:
     return next((door for door in DOORS if person.get("role", "").startswith(door)), "consultant")
 
 
+def doors_of(people: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """Five doors, in the order in which a case meets them; consultants share one."""
+    doors: list[dict[str, Any]] = []
+    for kind in DOORS:
+        here = [each for each in people if kind_of(each) == kind]
+        groups = [[each] for each in here] if kind == "requester" else [here]
+        doors += [{"kind": kind, "title": ROLES[kind], "steps": TRY[kind], "people": each} for each in groups if each]
+    return doors
+
+
 async def state_of(program: dict[str, Any], states: dict[str, str]) -> None:
     """Ask one program how it is; a worker without an address cannot be asked."""
     address = program.get("health")
@@ -77,10 +87,7 @@ async def states_of(listed: list[dict[str, Any]]) -> dict[str, str]:
 async def show(request: Request) -> Response:
     """The page."""
     content = demo(request)
-    people = content.get("open", {}).get("people", [])
-    doors = [
-        {**each, "kind": kind_of(each), "title": ROLES[kind_of(each)], "steps": TRY[kind_of(each)]} for each in people
-    ]
+    doors = doors_of(content.get("open", {}).get("people", []))
     states = await states_of(content.get("programs", []))
     values = {"doors": doors, "states": states, "addresses": addresses(content)}
     return HTMLResponse(templates.get_template("front.html").render(values))

@@ -34,6 +34,11 @@ class Trend:
     values: list[tuple[str, float, str]]
 
     @property
+    def decimals(self) -> int:
+        """How many decimals the laboratory gives."""
+        return max(len(f"{value:g}".partition(".")[2]) for _, value, _ in self.values)
+
+    @property
     def last(self) -> tuple[str, float, str]:
         """Date, value and flag of the newest value."""
         return self.values[-1]
@@ -188,7 +193,7 @@ def report_text(report: Resource) -> str:
 def trend(name: str, observations: list[Resource]) -> Trend:
     """A test's values, oldest first."""
     newest = observations[-1]
-    limits = next(iter(newest.get("referenceRange", [])), {})
+    limits: Resource = next(iter(newest.get("referenceRange", [])), {})
     values = [
         (each["effectiveDateTime"], float(str(each["valueQuantity"]["value"])), flag(each)) for each in observations
     ]

@@ -65,9 +65,9 @@ def record_number(patient: Resource) -> str:
     return ""
 
 
-def number(value: object) -> str:
-    """A quantity's value without needless zeros."""
-    return f"{float(str(value)):g}"
+def number(value: object, decimals: int | None = None) -> str:
+    """A quantity's value without needless zeros, or with so many decimals."""
+    return f"{float(str(value)):g}" if decimals is None else f"{float(str(value)):.{decimals}f}"
 
 
 FILTERS: dict[str, Callable[..., str]] = {
