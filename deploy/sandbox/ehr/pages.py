@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, ChainableUndefined
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -29,7 +29,7 @@ ISOLATED = "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancest
 FRAMED = "frame-ancestors 'self'"
 
 templates = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
+    loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=ChainableUndefined
 )
 templates.filters.update(words.FILTERS)
 templates.tests["opinion"] = is_opinion
@@ -102,7 +102,7 @@ async def document(request: Request) -> Response:
     found = next((each for each in record.documents if each["id"] == request.path_params["document"]), None)
     if found is None:
         raise HTTPException(404)
-    attachment = found["content"][0]["attachment"]
+    attachment = next((each["attachment"] for each in found.get("content", []) if "attachment" in each), {})
     content_type = attachment.get("contentType", "").partition(";")[0]
     if content_type not in SHOWN_TYPES or "data" not in attachment:
         raise HTTPException(415)

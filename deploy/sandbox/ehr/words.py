@@ -67,7 +67,8 @@ def record_number(patient: Resource) -> str:
 
 def number(value: object, decimals: int | None = None) -> str:
     """A quantity's value without needless zeros, or with so many decimals."""
-    return f"{float(str(value)):g}" if decimals is None else f"{float(str(value)):.{decimals}f}"
+    exact = float(str(value))
+    return f"{exact:g}" if decimals is None else format(exact, f".{decimals}f")
 
 
 FILTERS: dict[str, Callable[..., str]] = {
