@@ -1,5 +1,7 @@
 """The gateway's web application: DICOMweb, the viewer, our own API, health and metrics."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 
 from sqlalchemy import text
@@ -35,7 +37,17 @@ def create_app(gateway: Gateway) -> Starlette:
         *(viewer.routes(doors) if doors.access is not None else []),
     ]
     middleware = [Middleware(RequestMetrics, program=PROGRAM)]
-    return Starlette(routes=routes, middleware=middleware, exception_handlers={**HANDLERS})
+    return Starlette(
+        routes=routes, middleware=middleware, exception_handlers={**HANDLERS}, lifespan=partial(closing, doors)
+    )
+
+
+@asynccontextmanager
+async def closing(doors: Doors, app: Starlette) -> AsyncIterator[None]:
+    """Close the connections to the FHIR server at the end."""
+    yield
+    if doors.access is not None:
+        doors.access.fhir.client.close()
 
 
 def access_of(settings: Settings) -> Access | None:

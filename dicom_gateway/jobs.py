@@ -9,6 +9,7 @@ from celery import Celery
 from dicom_gateway import retrieve
 from dicom_gateway.gateway import Gateway
 from dicom_gateway.index.models import outbox
+from dicom_gateway.publish.exchange import Exchange
 from dicom_gateway.publish.handlers import begin
 from dicom_gateway.publish.handlers import handlers as publish_handlers
 from dicom_gateway.settings import Settings
@@ -18,23 +19,28 @@ from konsil.outbox import Job, Runner
 PROGRAM = "dicom"
 
 
-def handlers(gateway: Gateway) -> dict[str, Callable[[Job], Any]]:
+def handlers(gateway: Gateway, exchange: Exchange | None) -> dict[str, Callable[[Job], Any]]:
     """Say who does what."""
-    return {retrieve.KIND: partial(retrieve.step, gateway)} | publish_handlers(gateway)
+    return {retrieve.KIND: partial(retrieve.step, gateway)} | publish_handlers(gateway, exchange)
 
 
 class GatewayRunner(Runner):
     """Runs due rows; each look begins with what the journal holds, whoever left it there."""
 
     def __init__(self, gateway: Gateway) -> None:
-        super().__init__(gateway.engine, outbox, handlers(gateway))
-        begin(gateway)
+        self.exchange = begin(gateway)
+        super().__init__(gateway.engine, outbox, handlers(gateway, self.exchange))
         self._gateway = gateway
 
     def run_due(self, limit: int = 20) -> int:
         """Take the journal in, then run what is due.  Raises OSError, SQLAlchemyError."""
         self._gateway.ingest.replay()
         return super().run_due(limit)
+
+    def close(self) -> None:
+        """Close the connections to the FHIR server."""
+        if self.exchange is not None:
+            self.exchange.close()
 
 
 def create_worker(settings: Settings, gateway: Callable[[], Gateway]) -> Celery:

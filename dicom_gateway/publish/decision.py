@@ -185,7 +185,6 @@ def provenance_entry(task: Resource, study: Resource) -> Resource:
     following = int(study["meta"]["versionId"]) + 1
     resource = {
         "resourceType": "Provenance",
-        "id": codes.fresh_id("provenance", task["id"]),
         "contained": [DEVICE],
         "target": [{"reference": f"ImagingStudy/{study['id']}/_history/{following}"}],
         "recorded": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -201,8 +200,8 @@ def provenance_entry(task: Resource, study: Resource) -> Resource:
             {"role": "derivation", "what": {"reference": f"Task/{task['id']}"}},
         ],
     }
-    request = {"method": "PUT", "url": f"Provenance/{resource['id']}"}
-    return {"fullUrl": f"Provenance/{resource['id']}", "resource": resource, "request": request}
+    full_url = f"urn:uuid:{codes.fresh_id('provenance', task['id'])}"
+    return {"fullUrl": full_url, "resource": resource, "request": {"method": "POST", "url": "Provenance"}}
 
 
 def agent(kind: str, who: Resource) -> Resource:

@@ -4,6 +4,7 @@ import json
 import time
 from dataclasses import dataclass
 
+import httpx
 from sqlalchemy import Connection, select, update
 from sqlalchemy.engine import RowMapping
 
@@ -29,6 +30,12 @@ class Exchange:
     gateway: Gateway
     fhir: FhirClient
     system: Authorization
+    client: httpx.Client
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.fhir.client.close()
+        self.client.close()
 
 
 def fhir_client(settings: Settings) -> FhirClient:
@@ -46,8 +53,8 @@ def exchange_of(gateway: Gateway) -> Exchange:
         raise GatewayError("KONSIL_DICOM_FHIR_TOKEN_URL and KONSIL_DICOM_FHIR_KEY_FILE are needed in gateway mode.")
     key_jwk = json.loads(settings.fhir_key_file.read_text("utf-8"))
     key = ClientKey(settings.fhir_client_id, key_jwk, settings.fhir_token_url)
-    token = BackendToken(guarded_client([settings.fhir_token_url]), key, SCOPE)
-    return Exchange(gateway, fhir_client(settings), token)
+    client = guarded_client([settings.fhir_token_url])
+    return Exchange(gateway, fhir_client(settings), BackendToken(client, key, SCOPE), client)
 
 
 def publication_of(exchange: Exchange, task_id: str) -> RowMapping:

@@ -25,11 +25,10 @@ KINDS: dict[str, Callable[[Exchange, Job], Any]] = {
 }
 
 
-def handlers(gateway: Gateway) -> dict[str, Handler]:
-    """Who does what; an archive publishes nothing and listens to nobody."""
-    if gateway.settings.mode == "archive" or gateway.settings.fhir_base_url is None:
+def handlers(gateway: Gateway, exchange: Exchange | None) -> dict[str, Handler]:
+    """Who does what; without a FHIR server nothing is published and nobody is listened to."""
+    if exchange is None:
         return {PROGRESS_KIND: ignore}
-    exchange = exchange_of(gateway)
     found: dict[str, Handler] = {kind: partial(guarded, partial(handle, exchange)) for kind, handle in KINDS.items()}
     return found | route.handlers(gateway)
 
@@ -48,8 +47,13 @@ def ignore(job: Job) -> None:
     """Nobody is told of the progress of an archive."""
 
 
-def begin(gateway: Gateway) -> None:
-    """See that the cursor runs, in gateway mode."""
-    if gateway.settings.mode == "gateway" and gateway.settings.fhir_base_url is not None:
-        with gateway.engine.begin() as connection:
-            cursor.start(connection)
+def begin(gateway: Gateway) -> Exchange | None:
+    """Open the exchange with the FHIR server and see that the cursor runs; None for an archive.
+
+    Raises GatewayError.
+    """
+    if gateway.settings.mode == "archive" or gateway.settings.fhir_base_url is None:
+        return None
+    with gateway.engine.begin() as connection:
+        cursor.start(connection)
+    return exchange_of(gateway)
