@@ -114,7 +114,11 @@ async def test_repeated_parameters_are_refused(world: World) -> None:
 
 
 @pytest.mark.spec("RFC 7636 4.6")
-@pytest.mark.parametrize("verifier", ["", "short", secrets.token_urlsafe(48), AUTHORIZE["code_challenge"]])
+@pytest.mark.parametrize(
+    "verifier",
+    ["", "short", secrets.token_urlsafe(48), AUTHORIZE["code_challenge"]],
+    ids=["blank", "short", "other", "challenge"],
+)
 async def test_a_wrong_verifier_gives_no_token(world: World, verifier: str) -> None:
     await world.sign_in("ito")
     answer = await world.redeem(await world.code(), code_verifier=verifier)

@@ -54,7 +54,7 @@ async def test_keys_by_address_are_fetched_and_fetched_again_for_a_new_kid(world
         {"iss": None},
         {"iss": ["backend"]},
     ],
-    ids=lambda changed: " ".join(f"{name}={value}" for name, value in changed.items()),
+    ids="+".join,
 )
 async def test_a_wrong_claim_is_refused(world: World, changed: dict[str, Any]) -> None:
     answer = await world.token(

@@ -117,7 +117,7 @@ async def test_a_subject_of_any_characters_finds_itself_alone(world: World, subj
         {"sub": ""},
         {"sub": "x" * 256},
     ],
-    ids=str,
+    ids="+".join,
 )
 async def test_a_wrong_claim_is_refused(world: World, claims: dict[str, Any]) -> None:
     answer = await exchange(world, id_token(**claims))
