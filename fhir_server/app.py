@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
-from fhir_server.auth import tokens
+import profiles
+from fhir_server.auth import records, tokens
 from fhir_server.context import Node
 from fhir_server.definitions import load
 from fhir_server.errors import FhirError, NotAllowed, NotFound
@@ -49,6 +50,8 @@ def create_app(settings: Settings, authenticate: Authenticate | None = None) -> 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with open_node(settings) as node:
+            if settings.publish_profiles:
+                await records.put(node, records.registrar(None), list(profiles.artefacts()))
             app.state.node = node
             yield
 

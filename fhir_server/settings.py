@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     base_url: str = "http://127.0.0.1:8401"
     definitions: Path = Field(default_factory=default_definitions)
     profiles: Path | None = None
+    publish_profiles: bool = Field(True, description="Write the artefacts of profiles/ as resources at start")
     migrate_at_start: bool = True
     database_connections: int = 10
     max_body_bytes: int = 50_000_000

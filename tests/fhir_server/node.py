@@ -46,6 +46,7 @@ async def running(database_url: str, **changes: Any) -> AsyncIterator[Server]:
             raise Unauthorized("unknown token")
         return callers[token]
 
+    changes = {"publish_profiles": False} | changes
     settings = Settings(database_url=database_url, base_url="http://fhir.test", **changes)
     app = create_app(settings, authenticate)
     async with app.router.lifespan_context(app):
