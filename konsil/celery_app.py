@@ -105,6 +105,7 @@ def run_worker(celery: Celery, concurrency: int = 2) -> None:
     finally:
         sweep.stop()
         sweep.join()
+        celery.runner.close()
 
 
 _LONELY = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True, "optimization": "fair"}

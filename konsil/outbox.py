@@ -151,6 +151,7 @@ class Runner:
     handlers: Mapping[str, Callable[[Job], Any]]
     clock: Callable[[], float] = time.time
     policy: Policy = field(default_factory=Policy)
+    release: Callable[[], None] | None = None
 
     def __post_init__(self) -> None:
         """Start unstopped."""
@@ -170,6 +171,11 @@ class Runner:
     def stop(self) -> None:
         """Let `run_due` end after the row at hand, for good: the process is going down."""
         self._stopped.set()
+
+    def close(self) -> None:
+        """Let go of what the handlers hold (`release`): the last thing a worker does."""
+        if self.release is not None:
+            self.release()
 
     def next_due(self) -> float | None:
         """When the earliest waiting row is due, in seconds of the epoch; None when none waits."""

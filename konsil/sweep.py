@@ -2,8 +2,6 @@
 
 from threading import Event, Thread
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from konsil.outbox import Runner
 from konsil.telemetry import logger
 
@@ -50,8 +48,8 @@ class Sweep:
         try:
             self._runner.run_due()
             due = self._runner.next_due()
-        except SQLAlchemyError as error:
-            _log.warning("outbox not swept", extra={"error": type(error).__name__})
+        except Exception:  # the sweep is the last to find work: nothing may end it but `stop`
+            _log.exception("outbox not swept")
             return self._seconds
         if due is None:
             return self._seconds

@@ -47,7 +47,7 @@ def create_runner(settings: Settings) -> Runner:
     with engine.begin() as connection:
         connection.execute(enqueue(outbox, engine.dialect.name, CURSOR_JOB))
     work = Work(settings, engine)
-    return Runner(engine, outbox, {"cursor": work.follow, "writeback": work.write_back})
+    return Runner(engine, outbox, {"cursor": work.follow, "writeback": work.write_back}, release=work.close)
 
 
 @dataclass

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 from celery import Celery
@@ -55,12 +56,14 @@ class Site:
         url = self.engine.url.render_as_string(hide_password=False).replace("+pysqlite", "")
         arguments = [url, self.broker.url, str(self.broker.directory), str(sweep_seconds), str(self.folder / "log")]
         with (self.folder / "errors").open("wb") as errors:
-            process = subprocess.Popen([sys.executable, str(SCRIPT), *arguments], stderr=errors)
+            process = subprocess.Popen([sys.executable, str(SCRIPT), *arguments], stdout=PIPE, stderr=errors)
         try:
             yield process
         finally:
             process.terminate()
-            assert process.wait(10) == 0
+            said, _ = process.communicate(timeout=10)
+            assert process.returncode == 0
+            assert said.split()[-1] == b"released"
 
 
 @pytest.fixture(params=["filesystem", "redis"])

@@ -18,7 +18,8 @@ def program(database_url: str, broker: BrokerSettings, log: Path) -> Celery:
             file.write(f"{job.payload['number']}\n")
 
     def runner() -> Runner:
-        return Runner(sync_engine(database_url), outbox_table(MetaData()), {"work": work})
+        table = outbox_table(MetaData())
+        return Runner(sync_engine(database_url), table, {"work": work}, release=lambda: print("released"))
 
     return create_celery("test", broker, runner)
 
