@@ -32,8 +32,8 @@ PIXELS: Final = 0x7FE00000
 SERIES_INSTANCE_UID: Final = 0x0020000E
 # GE's private syntax is implicit little endian but for its pixels.
 GE_PRIVATE_DLX: Final = "1.2.840.113619.5.2"
-UNREADABLE: Final = (ValueError, TypeError, KeyError, AttributeError, IndexError, LookupError, OverflowError)
-MALFORMED: Final = (*UNREADABLE, OSError, EOFError, struct.error, zlib.error, RecursionError, NotImplementedError)
+UNREADABLE: Final = (ValueError, TypeError, AttributeError, LookupError, OverflowError, NotImplementedError)
+MALFORMED: Final = (*UNREADABLE, OSError, EOFError, struct.error, zlib.error, RecursionError)
 
 PATIENT: Final = [
     "PatientName",
