@@ -125,8 +125,11 @@ def orthanc(
     file = folder / "orthanc.json"
     file.write_text(json.dumps(configuration), encoding="utf-8")
     with running(["/usr/sbin/Orthanc", str(file)], port, folder / "orthanc.log") as process:
-        wait_for_port(web, process)
-        yield Orthanc(ae_title, port, f"http://127.0.0.1:{web}", process)
+        try:
+            wait_for_port(web, process)
+            yield Orthanc(ae_title, port, f"http://127.0.0.1:{web}", process)
+        finally:
+            process.kill()  # it would take 3 s to end by itself
 
 
 @dataclass(frozen=True)
