@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from dicom_gateway import retrieve
 from dicom_gateway.gateway import Gateway
-from dicom_gateway.index.models import instance, version
+from dicom_gateway.index.models import instance, outbox, version
 from dicom_gateway.jobs import GatewayRunner
 from dicom_gateway.retrieve import Progress
 from konsil.database import reader
@@ -208,6 +208,8 @@ def test_killed_in_the_middle_it_goes_on_and_doubles_nothing(make_gateway: MakeG
             kills += told(gateway).state != "completed"
             worker.send_signal(signal.SIGKILL)
             worker.wait()
+            with gateway.engine.begin() as connection:  # as if the dead worker's lease had run out
+                connection.execute(update(outbox).values(leased_until=0))
         assert kills >= 1
         done = work(gateway, seconds=60)
     assert (done.state, done.completeness, done.received) == ("completed", "A", 120)
