@@ -15,6 +15,7 @@ from kombu.transport import TRANSPORT_ALIASES, filesystem
 from kombu.utils.json import dumps, loads
 
 SCHEME = "konsil-files"
+_WAIT_SECONDS = 0.5
 TRANSPORT_ALIASES[SCHEME] = f"{__name__}:Transport"
 
 
@@ -50,3 +51,7 @@ class Transport(filesystem.Transport):
     """The transport behind `filesystem://`."""
 
     Channel = Channel
+
+    def drain_events(self, connection: Any, timeout: float | None = None) -> Any:
+        """Wait half a second at most: Celery looks only in between whether it shall stop."""
+        return super().drain_events(connection, timeout=min(timeout or _WAIT_SECONDS, _WAIT_SECONDS))
