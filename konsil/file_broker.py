@@ -52,6 +52,7 @@ class Transport(filesystem.Transport):
 
     Channel = Channel
 
-    def drain_events(self, connection: Any, timeout: float | None = None) -> Any:
+    def drain_events(self, connection: Any, **options: Any) -> None:
         """Wait half a second at most: Celery looks only in between whether it shall stop."""
-        return super().drain_events(connection, timeout=min(timeout or _WAIT_SECONDS, _WAIT_SECONDS))
+        timeout = options.get("timeout") or _WAIT_SECONDS
+        super().drain_events(connection, timeout=min(timeout, _WAIT_SECONDS))
