@@ -19,6 +19,9 @@ from deploy.sandbox.charts.catalogue import (
 )
 from deploy.sandbox.hospitals import Hospital
 
+WRITTEN = {"10*3/uL": "10³/µL", "{INR}": "INR", "m[IU]/L": "mIU/L"}
+"""UCUM codes that people write in another way."""
+
 
 @dataclass(frozen=True)
 class Person:
@@ -127,7 +130,7 @@ class Chart:
         known = TESTS[test]
         flag = "H" if known.high is not None and value > known.high else ""
         flag = flag or ("L" if known.low is not None and value < known.low else "N")
-        quantity = {"unit": known.unit, "system": UCUM, "code": known.unit}
+        quantity = {"unit": WRITTEN.get(known.unit, known.unit), "system": UCUM, "code": known.unit}
         bounds = {"low": known.low, "high": known.high}
         limits = {name: {"value": bound, **quantity} for name, bound in bounds.items() if bound is not None}
         content: Resource = {
