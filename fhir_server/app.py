@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -10,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
 import profiles
 from fhir_server.auth import records, tokens
@@ -58,7 +57,7 @@ def create_app(settings: Settings, authenticate: Authenticate | None = None) -> 
     return Starlette(
         routes=[
             Route("/healthz", healthz),
-            Mount("/metrics", metrics_app),
+            Route("/metrics", metrics_app),
             *oauth.routes(settings),
             *routes(authenticate or tokens.resolve),
         ],
@@ -83,7 +82,7 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
             extractor=Extractor(registry, settings.fhir_url),
             parser=QueryParser(registry, settings.fhir_url, settings.page_size, settings.max_page_size),
             cursor_key=await load_cursor_key(database),
-            client_keys=partial(auth_registry.client_keys, database),
+            client_keys=auth_registry.client_keys,
         )
     finally:
         await database.close()

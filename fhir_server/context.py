@@ -18,6 +18,9 @@ from fhir_server.store.writer import Writer
 
 __all__ = ["Caller", "Context", "Node"]
 
+# The public keys of a client, read inside the transaction that needs them.
+ClientKeys = Callable[[Transaction, str], Awaitable[Sequence[Mapping[str, Any]]]]
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -30,7 +33,7 @@ class Node:
     extractor: Extractor
     parser: QueryParser
     cursor_key: bytes
-    client_keys: Callable[[str], Awaitable[Sequence[Mapping[str, Any]]]]
+    client_keys: ClientKeys
 
     @property
     def definitions(self) -> Definitions:

@@ -22,22 +22,25 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="KONSIL_FHIR_", frozen=True, extra="ignore")
 
-    database_url: str = "sqlite:///.konsil/fhir.db"
-    data_dir: Path = Path(".konsil/fhir")
-    host: str = "127.0.0.1"
-    port: int = 8401
-    base_url: str = "http://127.0.0.1:8401"
-    definitions: Path = Field(default_factory=default_definitions)
-    profiles: Path | None = None
+    database_url: str = Field("sqlite:///.konsil/fhir.db", description="`sqlite:////path.db` or `postgresql://...`")
+    database_connections: int = Field(10, description="Size of the pool of PostgreSQL connections of a process")
+    migrate_at_start: bool = Field(True, description="Migrate at start; off: refuse to start when the schema is behind")
+    host: str = Field("127.0.0.1", description="Address to listen on")
+    port: int = Field(8401, description="Port to listen on")
+    base_url: str = Field(
+        "http://127.0.0.1:8401", description="Address under which clients reach the server; the issuer"
+    )
+    definitions: Path = Field(
+        default_factory=default_definitions, description="The package hl7.fhir.r4.core (.tgz), fetched by set-up"
+    )
+    profiles: Path | None = Field(None, description="Folder of further FHIR JSON; empty: the one shipped")
     publish_profiles: bool = Field(True, description="Write the artefacts of profiles/ as resources at start")
-    migrate_at_start: bool = True
-    database_connections: int = 10
-    max_body_bytes: int = 50_000_000
-    max_json_depth: int = 100
-    page_size: int = 50
-    max_page_size: int = 1000
-    max_includes: int = 1000
-    max_transaction_entries: int = 5000
+    max_body_bytes: int = Field(50_000_000, description="Largest body that is read; a larger one is 413")
+    max_json_depth: int = Field(100, description="Deepest nesting of a JSON body")
+    page_size: int = Field(50, description="Matches on a page without `_count`")
+    max_page_size: int = Field(1000, description="Most matches on a page")
+    max_includes: int = Field(1000, description="Most resources that `_include` and `_revinclude` may add to a page")
+    max_transaction_entries: int = Field(5000, description="Most entries of a batch or transaction")
     cookie_name: str = Field("konsil-fhir", description="Part of the cookie names: each server of a host its own")
     session_seconds: int = Field(43_200, description="Longest life of a browser session")
     session_idle_seconds: int = Field(7_200, description="A browser session unused for so long has ended")

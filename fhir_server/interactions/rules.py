@@ -1,6 +1,7 @@
 """The rules of the case, asked once a transaction, before it is committed."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from fhir_server import wire
@@ -22,7 +23,7 @@ async def enforce_rules(
     everything = ctx.store_in(transaction, Everything(ctx.caller, ctx.node.numbers))
     view = _View(ctx, everything)
     changes = [_change(write, version) for write, version in written]
-    added = await enforce(changes, ctx.caller, view.load, view.find, ctx.node.client_keys)
+    added = await enforce(changes, ctx.caller, view.load, view.find, partial(ctx.node.client_keys, transaction))
     if added:
         await _write(ctx, Writer(transaction, everything.grants, ctx.node.extractor, ctx.node.numbers), added)
 

@@ -76,7 +76,8 @@ def _entry(ctx: Context, raw: Any, n: int) -> Entry:
 
 
 def _response(kind: str, entries: list[Document]) -> Document:
-    return {"resourceType": "Bundle", "type": f"{kind}-response", "entry": entries}
+    document: Document = {"resourceType": "Bundle", "type": f"{kind}-response"}
+    return document | {"entry": entries} if entries else document
 
 
 async def _together(ctx: Context, entries: list[Entry], representation: bool) -> list[Document]:

@@ -72,7 +72,6 @@ async def test_numbers_stay_as_they_are_written(world: World, tmp_path: Path) ->
     environment = {
         "KONSIL_FHIR_DATABASE_URL": settings.database_url,
         "KONSIL_FHIR_BASE_URL": settings.base_url,
-        "KONSIL_FHIR_DATA_DIR": str(settings.data_dir),
     }
     import anyio
 

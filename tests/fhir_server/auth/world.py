@@ -236,7 +236,7 @@ def module_settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
     url = f"sqlite:///{folder}/test.db"
     if request.param == "postgresql":
         url = str(request.getfixturevalue("postgresql_module_url"))
-    settings = Settings(database_url=url, base_url=BASE, data_dir=folder, publish_profiles=False)
+    settings = Settings(database_url=url, base_url=BASE, publish_profiles=False)
     migrate(settings)
     return settings.model_copy(update={"migrate_at_start": False})
 

@@ -1,0 +1,40 @@
+"""One contract suite on both databases: a real node in process for each module, callers injected."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.fhir_server.node import Server, running
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+async def server(
+    anyio_backend: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Server]:
+    if request.param == "sqlite":
+        folder: Path = tmp_path_factory.mktemp("fhir")
+        url = f"sqlite:///{folder}/fhir.db"
+    else:
+        url = request.getfixturevalue("postgresql_module_url")
+    async with running(url) as node:
+        yield node
+
+
+@pytest.fixture
+async def client(server: Server) -> AsyncIterator[httpx.AsyncClient]:
+    async with server.client() as http:
+        yield http
+
+
+@pytest.fixture
+def unique() -> str:
+    """A value that no other test of the module has."""
+    return uuid4().hex
