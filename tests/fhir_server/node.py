@@ -47,7 +47,7 @@ async def running(database_url: str, **changes: Any) -> AsyncIterator[Server]:
         return callers[token]
 
     changes = {"publish_profiles": False} | changes
-    settings = Settings(database_url=database_url, base_url="http://fhir.test", **{"publish_profiles": False, **changes})
+    settings = Settings(database_url=database_url, base_url="http://fhir.test", **changes)
     app = create_app(settings, authenticate)
     async with app.router.lifespan_context(app):
         yield Server(app, callers)
