@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STATE := .konsil
 WORKERS ?= 2
+PACKAGES := konsil fhir_server smart_app dicom_gateway profiles deploy
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
@@ -22,6 +23,7 @@ setup-tests: python-is-new-enough
 	@$(PYTHON) -m deploy.setup --tests
 
 demo: setup ## run everything on this machine and print one address to open; Ctrl-C stops it
+	@$(BIN)/python -m compileall -q $(PACKAGES)
 	@$(BIN)/python -m deploy.sandbox prepare --dir $(STATE)
 	@exec $(BIN)/python -m konsil up $(STATE)/demo.json
 

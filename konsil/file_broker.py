@@ -52,7 +52,6 @@ class Transport(filesystem.Transport):
 
     Channel = Channel
 
-    def drain_events(self, connection: Any, **options: Any) -> None:
+    def drain_events(self, connection: Any, timeout: float | None = None, **_: object) -> None:
         """Wait half a second at most: Celery looks only in between whether it shall stop."""
-        timeout = options.get("timeout") or _WAIT_SECONDS
-        super().drain_events(connection, timeout=min(timeout, _WAIT_SECONDS))
+        super().drain_events(connection, timeout=min(timeout or _WAIT_SECONDS, _WAIT_SECONDS))

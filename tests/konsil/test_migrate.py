@@ -1,11 +1,14 @@
 """Migrations shipped in a package, run at start by whoever comes first."""
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
 from konsil import migrate
@@ -87,3 +90,20 @@ def test_a_broken_migration_changes_nothing(database_url: str, package: Path) ->
 def test_a_package_without_migrations_is_told(tmp_path: Path) -> None:
     with pytest.raises(migrate.MigrationsMissing):
         migrate.upgrade(f"sqlite:///{tmp_path}/test.db", "konsil", "alembic_version_none")
+
+
+@pytest.mark.parametrize("name", ["fhir_server", "smart_app", "dicom_gateway"])
+def test_the_heads_are_those_that_alembic_finds(name: str) -> None:
+    folder = migrate._folder(name)
+    assert migrate.heads(folder) == set(ScriptDirectory(folder).get_heads())
+
+
+def test_a_start_with_nothing_to_do_imports_no_alembic(database_url: str, package: Path) -> None:
+    migrate.upgrade(database_url, "some_program", "alembic_version_some")
+    code = (
+        "import sys; from konsil import migrate\n"
+        f"migrate.upgrade({database_url!r}, 'some_program', 'alembic_version_some')\n"
+        "assert 'alembic' not in sys.modules"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{package.parents[3]}:{Path.cwd()}"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
