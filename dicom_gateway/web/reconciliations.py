@@ -57,7 +57,8 @@ def originals(doors: Doors, study_instance_uid: str) -> list[Located]:
         query = select(instance.c.sop_instance_uid, version.c.object_key).join(
             version, version.c.instance_id == instance.c.id
         )
-        keys = dict(connection.execute(query.where(version.c.kind == "original")).tuples().all())
+        rows = connection.execute(query.where(version.c.kind == "original"))
+        keys = {row.sop_instance_uid: row.object_key for row in rows}
     return [
         Located(**{**asdict(item), "object_key": keys.get(item.sop_instance_uid, item.object_key)}) for item in found
     ]

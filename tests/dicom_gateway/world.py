@@ -27,14 +27,14 @@ from tests.dicom_gateway.web.serving import serving
 C = "https://konsil.example/fhir"
 CODES = f"{C}/CodeSystem"
 TASK = "http://hl7.org/fhir/CodeSystem/task-code"
-HOSPITAL, PROGRAMME = "Organization/lakeside", "Organization/programme"
+HOSPITAL, ELSEWHERE, PROGRAMME = "Organization/lakeside", "Organization/elsewhere", "Organization/programme"
 MRN = "urn:oid:2.999.1"
 Resource = dict[str, Any]
 
 
 def person(role: str, user: str) -> Caller:
     """Somebody with a token; the token is the name."""
-    organization = HOSPITAL if role == "requester" else PROGRAMME
+    organization = {"weber": HOSPITAL, "elsewhere": ELSEWHERE}.get(user, PROGRAMME)
     return Caller(user, "konsil-app", f"Practitioner/{user}", frozenset({role}), organization, ("user/*.cruds",))
 
 
@@ -130,7 +130,7 @@ def document(key: ECKey) -> Document:
     ]
     organizations = [
         {"resourceType": "Organization", "id": reference.split("/")[1], "name": reference.split("/")[1].title()}
-        for reference in (HOSPITAL, PROGRAMME)
+        for reference in (HOSPITAL, ELSEWHERE, PROGRAMME)
     ]
     return Document.model_validate(
         {"resources": [*organizations, *practitioners], "clients": [client], "organization": PROGRAMME}
@@ -251,9 +251,14 @@ def open_case(world: World, study: str) -> dict[str, str]:
     patient = f"Patient/{made.json()['id']}"
     answer = world.call("weber", "POST", "", submission(patient, study))
     assert answer.status_code == 200, answer.text
-    places = [entry["response"]["location"].split("/_history/")[0] for entry in answer.json()["entry"]]
-    references = ["/".join(place.split("/")[-2:]) for place in places]
+    references = [place_of(entry) for entry in answer.json()["entry"]]
     return {"patient": patient, "request": references[0], "case": references[1], "retrieval": references[3]}
+
+
+def place_of(entry: Resource) -> str:
+    """`Type/id` of an entry of a transaction's answer."""
+    place: str = entry["response"]["location"].split("/_history/")[0]
+    return "/".join(place.split("/")[-2:])
 
 
 def business_status(case: Resource) -> str:

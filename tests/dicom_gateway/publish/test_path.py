@@ -1,63 +1,209 @@
 """From a retrieval Task to a released study: against a real FHIR server and a real outside PACS."""
 
-import base64
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
+from pydicom.filereader import dcmread
+from sqlalchemy import select, text
 
+from dicom_gateway.app import create_app
+from dicom_gateway.index.exchange import publication
+from dicom_gateway.index.models import version
 from dicom_gateway.index.query import Place, locate
-from dicom_gateway.ingest import Incoming, Source
+from dicom_gateway.jobs import GatewayRunner
 from konsil.database import reader
-from tests.dicom_gateway.conftest import know, listening, opened
-from tests.dicom_gateway.objects import write_study
-from tests.dicom_gateway.world import CODES, World, business_status, coded, open_case, world
+from tests.dicom_gateway.publish.scene import Scene, staged
+from tests.dicom_gateway.web.serving import serving
+from tests.dicom_gateway.world import business_status
+
+STATES = ("quarantined", "released", "rejected")
 
 
 @pytest.fixture
-def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[World, str]]:
-    """A world with an outside PACS that holds a study of two series."""
-    monkeypatch.setenv("KONSIL_MASTER_KEY", base64.b64encode(os.urandom(32)).decode())
-    study, files = write_study(tmp_path / "files", [3, 2])
-    with opened(tmp_path / "outside", mode="archive", ae_title="OUTSIDE") as outside, listening(outside) as pacs:
-        for file in files:
-            outside.ingest.accept(Incoming.from_file(file.read_bytes(), Source()))
-        outside.ingest.replay()
-        with world(tmp_path) as found, listening(found.gateway) as ours:
-            know(outside, name="konsil", ae_title="KONSIL", port=ours.port, can=["store"])
-            port = pacs.port
-            know(
-                found.gateway,
-                name="outside",
-                title="St. Anna",
-                ae_title="OUTSIDE",
-                port=port,
-                issuer="STANNA",
-                can=["find", "get", "move"],
-            )
-            yield found, study
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    """A world with an outside PACS that holds a study of two series, and an open case that asks for it."""
+    with staged(tmp_path, monkeypatch) as found:
+        yield found
 
 
-def test_study_goes_from_request_to_release(scene: tuple[World, str]) -> None:
-    world, study = scene
-    case = open_case(world, study)
-    world.work(lambda: world.read(case["retrieval"])["status"] == "completed")
-    retrieval = world.read(case["retrieval"])
-    print(retrieval)
-    world.work(lambda: bool(world.search("Task?code=reconciliation")))
-    task = world.search("Task?code=reconciliation")[0]
-    print(task)
-    assert business_status(world.read(case["case"])) == "reconciling"
-    assert world.search("ImagingStudy", "ito") == [] == world.search("ImagingStudy", "weber")
-    decided = [{"type": coded(f"{CODES}/task-output", "decision"), "valueCode": "accept"}]
-    world.change(
-        "silva", f"Task/{task['id']}", status="completed", output=decided, owner={"reference": "Practitioner/silva"}
-    )
-    world.work(lambda: business_status(world.read(case["case"])) == "ready-for-triage")
-    found = world.search("ImagingStudy", "weber")
-    print(found)
+@pytest.fixture
+def web(scene: Scene) -> Iterator[httpx.Client]:
+    """The gateway's web application."""
+    with (
+        serving(lambda base: create_app(scene.world.gateway)) as base,
+        httpx.Client(base_url=base, trust_env=False, timeout=30) as client,
+    ):
+        yield client
+
+
+def bearer(name: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {name}"}
+
+
+def states(scene: Scene) -> list[str]:
+    with reader(scene.world.gateway.engine).begin() as connection:
+        return [item.state for item in locate(connection, Place(scene.study), STATES)]
+
+
+def test_accepted_study_becomes_the_local_patients(scene: Scene) -> None:
+    """What HIM staff accept is rewritten, released, published and named in the case; the original stays."""
+    world = scene.world
+    scene.arrive()
+    retrieval = world.read(scene.retrieval)
+    outputs = {item["type"]["coding"][0]["code"]: list(item.values())[1] for item in retrieval["output"]}
+    assert outputs == {"instances-expected": 5, "instances-received": 5, "instances-failed": 0, "completeness": "A"}
+    assert business_status(world.read(scene.case)) == "reconciling"
+    assert states(scene) == ["quarantined"] * 5
+    scene.decide("accept")
+    world.work(lambda: business_status(world.read(scene.case)) == "ready-for-triage")
+    (study,) = world.search("ImagingStudy", "weber")
+    assert study["subject"]["reference"] == scene.patient and "security" not in study["meta"]
+    assert (study["numberOfSeries"], study["numberOfInstances"]) == (2, 5)
+    assert world.read(scene.case)["input"][0]["valueReference"]["reference"] == f"ImagingStudy/{study['id']}"
+    (provenance,) = world.search(f"Provenance?target=ImagingStudy/{study['id']}")
+    assert provenance["agent"][0]["who"]["reference"] == "Practitioner/silva"
+    assert states(scene) == ["released"] * 5
+    check_versions(scene)
+
+
+def check_versions(scene: Scene) -> None:
+    """Each instance has its original and one coerced version with the same pixels."""
+    gateway = scene.world.gateway
+    query = select(version.c.instance_id, version.c.kind, version.c.object_key).order_by(version.c.id)
+    with reader(gateway.engine).begin() as connection:
+        rows = connection.execute(query).all()
+    assert sorted(row.kind for row in rows) == ["coerced"] * 5 + ["original"] * 5
+    by_instance: dict[int, dict[str, str]] = {}
+    for row in rows:
+        by_instance.setdefault(row.instance_id, {})[row.kind] = row.object_key
+    for keys in by_instance.values():
+        with gateway.archive.open(keys["original"]) as one, gateway.archive.open(keys["coerced"]) as other:
+            before, after = dcmread(one), dcmread(other)
+        assert before.PixelData == after.PixelData and before.SOPInstanceUID == after.SOPInstanceUID
+        assert (str(after.PatientName), after.PatientID, after.IssuerOfPatientID) == (
+            "Muster^Anna^Maria",
+            "L-1",
+            "LAKESIDE",
+        )
+        changed = after.OriginalAttributesSequence[-1].ModifiedAttributesSequence[0]
+        assert (str(changed.PatientName), changed.PatientID) == ("Muster^Anna", "X-4711")
+
+
+def test_rejected_study_stays_shut(scene: Scene) -> None:
+    """What HIM staff reject is shown to nobody; the case goes on without it."""
+    world = scene.world
+    scene.arrive()
+    scene.decide("reject", "another person")
+    world.work(lambda: business_status(world.read(scene.case)) == "ready-for-triage")
+    assert states(scene) == ["rejected"] * 5
+    assert world.search("ImagingStudy", "weber") == []
+    (study,) = world.search("ImagingStudy")
+    assert study["status"] == "cancelled"
+    assert "input" not in world.read(scene.case)
+
+
+def test_steps_repeated_after_a_kill_double_nothing(scene: Scene) -> None:
+    """Every row run twice, as after a killed worker: one Patient, one study, one Task, one coerced version each."""
+    world = scene.world
+    scene.arrive()
+    run_everything_again(scene)
+    scene.decide("accept")
+    world.work(lambda: business_status(world.read(scene.case)) == "ready-for-triage")
+    run_everything_again(scene)
+    assert len(world.search("ImagingStudy")) == 1
+    assert len(world.search("Task?code=reconciliation")) == 1
+    assert len(world.search("Patient")) == 2
+    assert len(world.search("Provenance?target:ImagingStudy.identifier=urn:dicom:uid|urn:oid:" + scene.study)) == 1
+    check_versions(scene)
+
+
+def run_everything_again(scene: Scene) -> None:
+    """Make every finished row due once more, in a new worker."""
+    engine = scene.world.gateway.engine
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE outbox SET state = 'due', next_attempt_at = 0 WHERE kind <> 'cursor'"))
+    again = GatewayRunner(scene.world.gateway)
+    while again.run_due() > 1:
+        pass
+    again.close()
+
+
+def test_doors_stay_shut_until_fhir_shows_the_study(scene: Scene, web: httpx.Client) -> None:
+    """No token 401; quarantined 404 for everybody; released only for those whom FHIR shows the ImagingStudy."""
+    world = scene.world
+    path = f"/dicom-web/studies/{scene.study}/metadata"
+    assert web.get(path).status_code == 401
+    assert web.get(path, headers=bearer("nobody")).status_code == 401
+    scene.arrive()
+    for name in ("weber", "silva", "ito"):
+        assert web.get(path, headers=bearer(name)).status_code == 404
+    scene.decide("accept")
+    world.work(lambda: business_status(world.read(scene.case)) == "ready-for-triage")
+    assert web.get(path, headers=bearer("weber")).status_code == 404, "the decision of a moment ago still counts"
+    assert web.get(path, headers=bearer("okafor")).json()[0]["00100020"]["Value"] == ["L-1"]
+    for name in ("stranger", "elsewhere"):
+        assert web.get(path, headers=bearer(name)).status_code == 404
+        assert web.get("/dicom-web/studies", headers=bearer(name)).status_code == 204
+    found = web.get("/dicom-web/studies", headers=bearer("okafor")).json()
+    assert [item["0020000D"]["Value"][0] for item in found] == [scene.study]
+
+
+def test_reconciliation_shows_both_sides_to_him_only(scene: Scene, web: httpx.Client) -> None:
+    """Attributes side by side, what would change, and pictures; only for tokens that can read the Task."""
+    scene.arrive()
+    path = f"/api/{scene.task.replace('Task/', 'reconciliations/')}"
+    assert web.get(path).status_code == 401
+    for name in ("ito", "elsewhere"):
+        assert web.get(path, headers=bearer(name)).status_code == 404
+        assert web.get(f"{path}/thumbnails/0", headers=bearer(name)).status_code == 404
+    shown = web.get(path, headers=bearer("silva")).json()
+    assert shown["state"] == "waiting" and shown["thumbnails"] == 5
+    assert shown["study"]["completeness"] == "A" and shown["study"]["peer"] == "St. Anna"
+    verdicts = {item["title"]: item["verdict"] for item in shown["fields"]}
+    assert verdicts["Name"] == "near" and verdicts["Birth date"] == "same" and verdicts["Sex"] == "same"
+    assert {"tag": "(0010,0020)", "keyword": "PatientID", "before": "X-4711", "after": "L-1"} in shown["changes"]
+    picture = web.get(f"{path}/thumbnails/4.png", headers=bearer("silva"))
+    assert picture.content.startswith(b"\x89PNG") and picture.headers["cache-control"] == "no-store"
+    assert web.get(f"{path}/thumbnails/5", headers=bearer("silva")).status_code == 404
+
+
+def test_priors_are_searched_for_a_patient_the_caller_may_read(scene: Scene, web: httpx.Client) -> None:
+    """Every peer is asked and every answer checked; a peer that is down is named with cause and remedy."""
+    scene.know_a_peer_that_is_down()
+    body = {"patient": scene.patient}
+    assert web.post("/api/priors", json=body).status_code == 401
+    assert web.post("/api/priors", json=body, headers=bearer("elsewhere")).status_code == 404
+    found = web.post("/api/priors", json=body, headers=bearer("weber")).json()
+    (study,) = found["studies"]
+    assert study["study_instance_uid"] == scene.study and study["match"] == "near" and study["differences"] == ["name"]
+    assert (study["instances"], study["series"], study["modalities"]) == (5, 2, ["CT"])
+    peers = {item["name"]: item for item in found["peers"]}
+    assert peers["outside"]["state"] == "ok" and peers["down"]["state"] == "failed"
+    assert "does not answer" in peers["down"]["cause"] and peers["down"]["remedy"]
+
+
+def test_transfers_and_peers_are_shown(scene: Scene, web: httpx.Client) -> None:
+    """Retrievals of Tasks that the caller may read; an echo on demand."""
+    scene.arrive()
+    (transfer,) = web.get("/api/transfers", headers=bearer("silva")).json()["retrievals"]
+    assert transfer["received"] == 5 and transfer["state"] == "completed" and transfer["case"] == scene.case
+    assert web.get("/api/transfers", headers=bearer("elsewhere")).json()["retrievals"] == []
+    assert web.post("/api/peers/outside/echo", headers=bearer("silva")).json()["state"] == "ok"
+    assert web.post("/api/peers/nobody/echo", headers=bearer("silva")).status_code == 404
+    assert web.get("/api/peers").status_code == 401
+
+
+def test_second_case_for_the_same_patient_needs_no_second_decision(scene: Scene) -> None:
+    """A study that is the patient's already joins a further case by itself."""
+    world = scene.world
+    scene.arrive()
+    scene.decide("accept")
+    world.work(lambda: business_status(world.read(scene.case)) == "ready-for-triage")
+    second = scene.another_case()
+    world.work(lambda: business_status(world.read(second)) == "ready-for-triage")
+    assert len(world.search("Task?code=reconciliation")) == 1
+    assert world.read(second)["input"] == world.read(scene.case)["input"]
     with reader(world.gateway.engine).begin() as connection:
-        assert len(locate(connection, Place(study))) == 5
-    print(world.read(case["case"]))
-    print(world.search("Provenance?target=ImagingStudy/" + found[0]["id"]))
+        assert set(connection.execute(select(publication.c.state)).scalars()) == {"published"}
