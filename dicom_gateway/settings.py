@@ -70,7 +70,10 @@ class Settings(BaseSettings):
         description="identifier system of local patients -> issuer of patient id in DICOM, as JSON",
     )
     time_zone: str = Field(default="UTC", description="zone of the site: study times without offset are read in it")
-    viewer_dir: Path = Field(default=Path("data/viewer"), description="folder of the installed OHIF viewer")
+    viewer_dir: Path = Field(
+        default_factory=default_viewer_dir,
+        description="folder of the installed OHIF viewer; by default `konsil/viewer` in the user's cache folder",
+    )
     viewer_banner: bool = Field(default=True, description="show OHIF's banner on investigational use")
     frame_ancestors: list[str] = Field(
         default_factory=list,
