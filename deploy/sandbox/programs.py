@@ -30,6 +30,7 @@ def tenant_env(plan: Plan, hospital: Hospital) -> dict[str, str]:
         "KONSIL_FHIR_BASE_URL": f"{plan.ehr_url}/{hospital.key}",
         "KONSIL_FHIR_COOKIE_NAME": f"ehr-{hospital.key}",
         "KONSIL_FHIR_PRODUCT_NAME": hospital.title,
+        "KONSIL_FHIR_PUBLISH_PROFILES": "false",
     }
 
 

@@ -17,11 +17,11 @@ from pydicom.uid import (
 from deploy.sandbox.imaging import brain, echo, radiograph, thorax
 from deploy.sandbox.imaging.dicom import OutsidePatient, Series, Study, grey_pixels, instance, jpeg_frames, uid, write
 
-VERSION = 2
+VERSION = 3
 Progress = Callable[[str], None]
 
 LEFEVRE = OutsidePatient("A-0098213", "Lefèvre-Muñoz^Rene", "19640311", "F", "ISO_IR 100")
-LEFEVRE_SWAPPED = OutsidePatient("A-0031177", "RENEE CLAIRE^LEFEVRE MUNOZ", "19640311", "", "ISO_IR 100")
+LEFEVRE_SWAPPED = OutsidePatient("A-0031177", "RENÉE CLAIRE^LEFÈVRE MUÑOZ", "19640311", "", "ISO_IR 100")
 WANG = OutsidePatient("A-0104456", "Wang^Xiu Ying=王^秀英", "19711007", "", "GB18030")
 ONEILL = OutsidePatient("A-0087702", "O'NEILL^ALOYSIUS THOMAS", "19530702", "M", "ISO_IR 100")
 
