@@ -104,7 +104,7 @@ def hospital(tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.M
     ehr_port, app_port = free_port(), free_port()
     app_url, issuer = f"http://127.0.0.1:{app_port}", f"http://localhost:{ehr_port}/epic"
     settings = Settings(
-        database_url=f"sqlite:///{tmp_path}/ehr.db", base_url=issuer, cookie_name="epic", product_name="St. Anna"
+        database_url=f"sqlite:///{tmp_path}/ehr.db", base_url=issuer, cookie_name="epic", publish_profiles=False
     )
     with served(ehr(settings, app_url), ehr_port), served(app(app_url, issuer), app_port):
         yield f"http://localhost:{ehr_port}/"
