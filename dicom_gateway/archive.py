@@ -34,7 +34,7 @@ class Archive:
 
     def path(self, key: str) -> Path:
         """Tell where the object lies (or would lie)."""
-        return self.root / "objects" / key[:2] / key[2:4] / f"{key}.dcm"
+        return self.root / "objects" / key[:2] / f"{key}.dcm"
 
     def open(self, key: str) -> BinaryIO:
         """Open one object for reading; raises FileNotFoundError."""
@@ -61,7 +61,7 @@ class Archive:
         folder = target.parent
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
-            for parent in (folder.parent, folder.parent.parent, self.root):
+            for parent in (folder.parent, self.root):
                 sync_folder(parent)
         try:
             os.link(name, target)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blake3 import blake3
+from pydicom.dataset import Dataset
 from sqlalchemy import Connection, Engine, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError
@@ -23,7 +24,7 @@ from dicom_gateway.archive import Archive, StoredObject
 from dicom_gateway.attributes import read_header, read_identity, text
 from dicom_gateway.errors import CannotUnderstand, DataSetMismatch, OutOfResources
 from dicom_gateway.index import models
-from dicom_gateway.index.upsert import Arrival, Indexer
+from dicom_gateway.index.arrivals import Arrival, Indexer
 from dicom_gateway.part10 import read_meta, write_meta
 from dicom_gateway.settings import Settings
 from konsil.database import lock_transaction, reader
@@ -163,7 +164,8 @@ class Ingest:
                 if len(batch) >= BATCH:
                     taken += self._to_index(path.name, batch, position)
                     batch = []
-            taken += self._to_index(path.name, batch, position)
+            if batch:
+                taken += self._to_index(path.name, batch, position)
 
         journal.read_segment(path, position, take)
         if journal.retire(path, position):
@@ -180,27 +182,42 @@ class Ingest:
         return Arrival(self._archive.put((record.data,)), **record.header)
 
     def _to_index(self, segment: str, batch: list[Arrival], position: int) -> int:
-        if not batch:
-            return 0
+        """Index a batch in one transaction, together with how far its segment has been taken in.
+
+        A value that the database refuses fails its whole transaction: then each arrival has one of its own.
+        """
+        try:
+            self._write(segment, batch, position)
+        except DataError:
+            for arrival in batch:
+                try:
+                    self._write(segment, [arrival], None)
+                except DataError as error:
+                    with self._engine.begin() as connection:
+                        _keep_aside(connection, arrival.stored, type(error).__name__)
+            self._write(segment, [], position)
+        return len(batch)
+
+    def _write(self, segment: str, batch: list[Arrival], position: int | None) -> None:
         with self._engine.begin() as connection:
             lock_transaction(connection, "dicom index")
             indexer = Indexer(connection, self._settings.mode, self._settings.late_arrival_seconds)
+            indexer.expect(batch)
             for arrival in batch:
-                self._index(connection, indexer, arrival)
-            insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(models.journal)
-            row = {"segment": segment, "position": position}
-            connection.execute(insert.values(row).on_conflict_do_update(index_elements=["segment"], set_=row))
-        return len(batch)
+                try:
+                    indexer.record(arrival, self._header(arrival))
+                except CannotUnderstand as error:
+                    _keep_aside(connection, arrival.stored, type(error).__name__)
+            indexer.finish()
+            if position is not None:
+                insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(models.journal)
+                row = {"segment": segment, "position": position}
+                connection.execute(insert.values(row).on_conflict_do_update(index_elements=["segment"], set_=row))
 
-    def _index(self, connection: Connection, indexer: Indexer, arrival: Arrival) -> None:
-        try:
-            with self._archive.open(arrival.stored.key) as file:
-                file.seek(arrival.offset)
-                ds = read_header(file, arrival.transfer_syntax_uid)
-            with connection.begin_nested():
-                indexer.record(arrival, ds)
-        except (CannotUnderstand, DataError) as error:
-            _keep_aside(connection, arrival.stored, type(error).__name__)
+    def _header(self, arrival: Arrival) -> Dataset:
+        with self._archive.open(arrival.stored.key) as file:
+            file.seek(arrival.offset)
+            return read_header(file, arrival.transfer_syntax_uid)
 
 
 def _keep_aside(connection: Connection, stored: StoredObject, reason: str) -> None:

@@ -1,0 +1,181 @@
+"""Arrivals: what the archive has and the index does not know yet, a batch at a time, in one transaction."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pydicom.dataset import Dataset
+from sqlalchemy import Connection, bindparam, or_, select, update
+
+from dicom_gateway import attributes
+from dicom_gateway.archive import StoredObject
+from dicom_gateway.attributes import integer, text
+from dicom_gateway.index.levels import add, level_json, upsert_patient, upsert_series, upsert_study
+from dicom_gateway.index.models import instance, peer, retrieval, study, version
+from dicom_gateway.index.upsert import State
+
+OPEN = ("requested", "listing", "fetching", "verifying", "waiting")
+SET_VERSION = (
+    update(instance).where(instance.c.id == bindparam("of_instance")).values(version_id=bindparam("of_version"))
+)
+TOUCH = update(study).where(study.c.id == bindparam("of_study")).values(updated_at=bindparam("moment"))
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One object in the archive that the index does not know yet, and the header that the journal kept with it."""
+
+    stored: StoredObject
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    offset: int
+    content_hash: str
+    peer: str
+    calling_ae_title: str
+    retrieval: str | None
+    received_at: float
+
+
+@dataclass
+class _Held:
+    """An instance that the index knows, and its versions: content hash -> version id."""
+
+    id: int
+    state: str
+    retrieval: str | None
+    version_id: int | None
+    versions: dict[str, int]
+
+
+class Indexer:
+    """Records the arrivals of one transaction: `expect` them, `record` each, `finish`."""
+
+    def __init__(self, connection: Connection, mode: str, late_arrival_seconds: float) -> None:
+        self._connection = connection
+        self._state: State = "released" if mode == "archive" else "quarantined"
+        self._late = late_arrival_seconds
+        self._issuers: dict[str, str] = {}
+        self._retrievals: dict[tuple[str, str], str | None] = {}
+        self._held: dict[str, _Held] = {}
+        self._places: dict[tuple[str, ...], tuple[int, int, bool]] = {}
+        self._current: dict[int, int] = {}
+
+    def expect(self, arrivals: Iterable[Arrival]) -> None:
+        """Look up at once what is known of the arrivals to come."""
+        uids = sorted({arrival.sop_instance_uid for arrival in arrivals})
+        query = select(
+            instance.c.sop_instance_uid,
+            *(instance.c.id, instance.c.state, instance.c.retrieval, instance.c.version_id),
+            *(version.c.content_hash, version.c.id.label("of_version")),
+        ).select_from(instance.join(version, version.c.instance_id == instance.c.id))
+        for row in self._connection.execute(query.where(instance.c.sop_instance_uid.in_(uids))):
+            new = _Held(row.id, row.state, row.retrieval, row.version_id, {})
+            held = self._held.setdefault(row.sop_instance_uid, new)
+            held.versions[row.content_hash] = row.of_version
+
+    def record(self, arrival: Arrival, ds: Dataset) -> None:
+        """Take one arrival into patient, study, series, instance and version; a second time changes nothing.
+
+        Same UID, same bytes: known already.  Same UID, other content: kept beside as a conflicting version and flagged;
+        but what was asked for takes the place of what nobody asked for.
+        """
+        task = self._retrieval(arrival, text(ds, "StudyInstanceUID"))
+        held = self._held.get(arrival.sop_instance_uid)
+        if held is None:
+            self._add(arrival, ds, task)
+            return
+        unasked = held.retrieval is None and held.state == "quarantined"
+        same = held.versions.get(arrival.content_hash)
+        if same is None:
+            kind = "original" if unasked and task is not None else "conflicting"
+            same = self._add_version(arrival, held, kind)
+            self._set(held, flag="conflict")
+        if unasked and task is not None and same != held.version_id:
+            self._set(held, attributes=level_json(ds, attributes.IMAGE))
+            self._current[held.id] = held.version_id = same
+        if task is not None and (unasked or held.state == "rejected"):
+            held.retrieval, held.state = task, self._state
+            self._set(held, retrieval=task, state=self._state, source_peer=arrival.peer)
+
+    def finish(self) -> None:
+        """Write what is the same for many arrivals."""
+        if self._current:
+            pairs = [{"of_instance": key, "of_version": value} for key, value in self._current.items()]
+            self._connection.execute(SET_VERSION, pairs)
+        if self._places:
+            studies = {study_id for study_id, _, _ in self._places.values()}
+            now = time.time()
+            self._connection.execute(TOUCH, [{"of_study": study_id, "moment": now} for study_id in sorted(studies)])
+
+    def _add(self, arrival: Arrival, ds: Dataset, task: str | None) -> None:
+        study_id, series_id, stranger = self._place(arrival, ds)
+        row = {
+            "series_id": series_id,
+            "study_id": study_id,
+            "sop_instance_uid": arrival.sop_instance_uid,
+            "sop_class_uid": arrival.sop_class_uid,
+            "instance_number": integer(ds, "InstanceNumber"),
+            "frames": integer(ds, "NumberOfFrames") or 1,
+            "state": "quarantined" if stranger else self._state,
+            "flag": "other-patient" if stranger else "",
+            "source_peer": arrival.peer,
+            "retrieval": task,
+            "attributes": level_json(ds, attributes.IMAGE),
+            "received_at": arrival.received_at,
+        }
+        held = _Held(add(self._connection, instance, row), str(row["state"]), task, None, {})
+        self._held[arrival.sop_instance_uid] = held
+        self._current[held.id] = held.version_id = self._add_version(arrival, held, "original")
+
+    def _place(self, arrival: Arrival, ds: Dataset) -> tuple[int, int, bool]:
+        """Study row, series row, and whether the data set names another patient than its study."""
+        names = ("StudyInstanceUID", "SeriesInstanceUID", "PatientID", "PatientName", "PatientBirthDate")
+        key = (arrival.peer, attributes.issuer(ds), *(text(ds, name) for name in names))
+        if key not in self._places:
+            owner = upsert_patient(self._connection, ds, self._issuer(arrival.peer))
+            place = upsert_study(self._connection, ds, owner)
+            stranger = place["source_patient_id"] != owner and place["patient_id"] != owner
+            series_id = upsert_series(self._connection, ds, place["id"])
+            self._places[key] = (int(place["id"]), series_id, stranger)
+        return self._places[key]
+
+    def _add_version(self, arrival: Arrival, held: _Held, kind: str) -> int:
+        row = {
+            "instance_id": held.id,
+            "kind": kind,
+            "object_key": arrival.stored.key,
+            "content_hash": arrival.content_hash,
+            "size": arrival.stored.size,
+            "data_set_offset": arrival.offset,
+            "transfer_syntax_uid": arrival.transfer_syntax_uid,
+            "source_peer": arrival.peer,
+            "calling_ae_title": arrival.calling_ae_title,
+            "created_at": arrival.received_at,
+        }
+        held.versions[arrival.content_hash] = added = add(self._connection, version, row)
+        return added
+
+    def _set(self, held: _Held, **values: Any) -> None:
+        self._connection.execute(update(instance).where(instance.c.id == held.id).values(**values))
+
+    def _issuer(self, name: str) -> str:
+        """The issuer that this peer means when it names none; in the index only, never in bytes."""
+        if name not in self._issuers:
+            found = self._connection.execute(select(peer.c.issuer).where(peer.c.name == name)).scalar()
+            self._issuers[name] = found or ""
+        return self._issuers[name]
+
+    def _retrieval(self, arrival: Arrival, study_instance_uid: str) -> str | None:
+        """The retrieval an arrival belongs to: its own, else an open or just ended one of that peer and study."""
+        if arrival.retrieval is not None:
+            return arrival.retrieval
+        key = (arrival.peer, study_instance_uid)
+        if key not in self._retrievals:
+            recent = or_(retrieval.c.state.in_(OPEN), retrieval.c.finished_at >= arrival.received_at - self._late)
+            query = select(retrieval.c.task_id).where(
+                retrieval.c.peer == arrival.peer, retrieval.c.study_instance_uid == study_instance_uid, recent
+            )
+            self._retrievals[key] = self._connection.execute(query.order_by(retrieval.c.created_at.desc())).scalar()
+        return self._retrievals[key]
