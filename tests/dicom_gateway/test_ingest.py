@@ -126,7 +126,7 @@ def test_files_go_from_gateway_to_gateway_unchanged_in_their_own_syntax(
 @pytest.mark.peer
 def test_kill_in_the_middle_of_an_association_loses_nothing_acknowledged(tmp_path: Path) -> None:
     folder, port = tmp_path / "gateway", unused_port()
-    _, files = write_study(tmp_path / "study", [400])
+    _, files = write_study(tmp_path / "study", [250], side=32)
     with opened(folder, mode="archive") as gateway:
         know(gateway, name="sender", ae_title="STORESCU", port=104)
     environment = {
@@ -153,7 +153,7 @@ def test_kill_in_the_middle_of_an_association_loses_nothing_acknowledged(tmp_pat
         listener.wait()
         sender.wait(timeout=30)
     acknowledged = len(success.findall((tmp_path / "log").read_text()))
-    assert 0 < acknowledged < 400
+    assert 0 < acknowledged < 250
     with opened(folder, mode="archive") as gateway:
         gateway.ingest.replay()
         kept = rows(gateway, instance)

@@ -192,14 +192,14 @@ with opened(Path(sys.argv[1])) as gateway:
 
 def test_killed_in_the_middle_it_goes_on_and_doubles_nothing(make_gateway: MakeGateway, tmp_path: Path) -> None:
     gateway = make_gateway()
-    study, files = write_study(tmp_path / "study", [60, 60], side=256)
+    study, files = write_study(tmp_path / "study", [40, 40], side=128)
     root = Path(__file__).parents[2]
     with listening(gateway) as listener, orthanc(tmp_path / "pacs", "KONSIL", listener.port) as pacs:
         pacs.store(files)
         know(gateway, name="outside", ae_title="ORTHANC", port=pacs.port, can=["find", "get"])
         ask(gateway, study)
         kills = 0
-        for goal in (5, 70):
+        for goal in (5, 50):
             environment = {**os.environ, "PYTHONPATH": str(root)}
             worker = subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path / "gateway")], env=environment)
             while told(gateway).received < goal and told(gateway).state != "completed":
@@ -212,6 +212,6 @@ def test_killed_in_the_middle_it_goes_on_and_doubles_nothing(make_gateway: MakeG
                 connection.execute(update(outbox).values(leased_until=0))
         assert kills >= 1
         done = work(gateway, seconds=60)
-    assert (done.state, done.completeness, done.received) == ("completed", "A", 120)
+    assert (done.state, done.completeness, done.received) == ("completed", "A", 80)
     with reader(gateway.engine).connect() as connection:
-        assert connection.execute(select(func.count()).select_from(version)).scalar() == 120
+        assert connection.execute(select(func.count()).select_from(version)).scalar() == 80
