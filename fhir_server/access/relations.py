@@ -1,5 +1,6 @@
 """How rows relate to a caller: each relation is named in words and answers with a restriction."""
 
+import profiles
 from fhir_server.access.algebra import (
     Coded,
     Everything,
@@ -23,6 +24,8 @@ from fhir_server.caller import Caller
 CANONICAL = "https://konsil.example/fhir"
 TASK_CODE = f"{CANONICAL}/CodeSystem/task-code"
 HL7_TASK_CODE = "http://hl7.org/fhir/CodeSystem/task-code"
+PRODUCT = f"{CANONICAL}/CodeSystem/product"
+PRODUCTS = tuple(str(concept["code"]) for concept in profiles.load("CodeSystem-product.json")["concept"])
 DECLARED_HOPS = (
     ("ImagingStudy", "endpoint", "Endpoint"),
     ("DiagnosticReport", "result", "Observation"),
@@ -46,12 +49,29 @@ def released(resource_type: str) -> Restriction:
     return Released()
 
 
+def drafts() -> Restriction:
+    """Opinions that have not been signed."""
+    opinion = Coded("ServiceRequest", "code", PRODUCT, PRODUCTS)
+    return any_of(
+        *(
+            all_of(
+                Coded(resource_type, "status", None, ("registered", "partial", "preliminary")),
+                Naming(resource_type, "based-on", opinion),
+            )
+            for resource_type in ("DiagnosticReport", "Observation")
+        )
+    )
+
+
 def own_organization(caller: Caller) -> Restriction:
-    """Rows about the patients of the caller's organization, what vouches for them and what they consist of."""
+    """Rows about the patients of the caller's organization, what vouches for them and what they consist of.
+
+    A consultant's draft is not among them before it is signed.
+    """
     if caller.organization is None:
         return Nothing()
     ours = OfOrganization(_id(caller.organization))
-    about_ours = all_of(ours, OfSomePatient())
+    about_ours = all_of(ours, OfSomePatient(), Not(drafts()))
     return any_of(
         about_ours,
         all_of(OfType(("Binary",)), ours),

@@ -14,6 +14,7 @@ from fhir_server.store.rows import Write
 from fhir_server.store.writer import Writer
 
 MOST_FOUND = 1000
+HALVES = frozenset({"ServiceRequest", "Task"})
 
 
 async def enforce_rules(
@@ -21,23 +22,28 @@ async def enforce_rules(
 ) -> None:
     """Refuse what breaks a rule, and write what the rules add. Raises Unprocessable."""
     everything = ctx.store_in(transaction, Everything(ctx.caller, ctx.node.numbers))
-    view = _View(ctx, everything)
+    writer_of_all = Writer(transaction, everything.grants, ctx.node.extractor, ctx.node.numbers)
+    view = _View(ctx, everything, writer_of_all)
     changes = [_change(write, version) for write, version in written]
     added = await enforce(changes, ctx.caller, view.load, view.find, partial(ctx.node.client_keys, transaction))
     if added:
-        await _write(ctx, Writer(transaction, everything.grants, ctx.node.extractor, ctx.node.numbers), added)
+        await _write(ctx, writer_of_all, added)
 
 
 class _View:
     """The whole store inside the transaction, as the rules look at it."""
 
-    def __init__(self, ctx: Context, store: Repository) -> None:
+    def __init__(self, ctx: Context, store: Repository, writer: Writer) -> None:
         self.ctx = ctx
         self.store = store
+        self.writer = writer
 
     async def load(self, reference: str) -> dict[str, Any] | None:
-        """One resource by reference."""
+        """One resource by reference; a half of a case is locked, so that it is still the same at commit."""
         resource_type, _, resource_id = reference.partition("/")
+        if resource_type in HALVES:
+            locked = await self.writer.existing("update", [(resource_type, resource_id)])
+            return _parsed(locked[resource_type, resource_id].version.content) if locked else None
         found = await self.store.many([(resource_type, resource_id)])
         return _parsed(found[0].content) if found else None
 

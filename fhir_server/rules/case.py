@@ -30,7 +30,8 @@ async def enforce(changes: Sequence[Change], caller: Caller, load: Load, find: F
     """Check every rule on a transaction; return what the server adds to it.  Raises Unprocessable.
 
     `load`, `find` and `keys` are unrestricted and inside the transaction; `load` and `find` may give the state before
-    or after it.  What is returned is written without asking whether the caller may.
+    or after it, and `load` locks ServiceRequests and Tasks until commit.  What is returned is written without asking
+    whether the caller may.
     """
     store = Store(load, find, keys)
     asked = View(changes, caller, store)

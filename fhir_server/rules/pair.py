@@ -74,8 +74,10 @@ def request_changes(view: View) -> Iterator[Change]:
 
 
 async def tasks_of(view: View, request: str) -> list[Resource]:
-    """The case Tasks of a request, as they will be."""
-    return [task for task in await view.find("Task", "focus", request, "focus") if is_case(task)]
+    """The case Tasks of a request, as they will be; each is loaded, so that another transaction cannot move it."""
+    found = [task for task in await view.find("Task", "focus", request, "focus") if is_case(task)]
+    loaded = [await view.load(reference_of(task)) for task in sorted(found, key=reference_of)]
+    return [task for task in loaded if task is not None and is_case(task)]
 
 
 async def cases(view: View) -> AsyncIterator[Case]:

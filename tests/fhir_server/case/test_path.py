@@ -107,6 +107,25 @@ async def test_a_late_withdrawal_is_confirmed_by_the_coordinator(town: Town) -> 
     assert (await town.read("weber", made["ServiceRequest"][0]))["status"] == "revoked"
 
 
+async def test_a_draft_is_the_consultants_own_until_it_is_signed(town: Town) -> None:
+    made = await town.submit()
+    await town.offer(made["Task"][0])
+    await town.begin_reading(made["Task"][0])
+    whole = await signing(town, made, made["Observation"][0])
+    parts = {entry["resource"]["resourceType"]: entry["resource"] for entry in whole["entry"]}
+    drafted = [parts[one] | {"status": "preliminary"} for one in ("DiagnosticReport", "Observation")]
+    assert (await town.transaction("ito", *drafted)).status_code == 200
+    report = f"DiagnosticReport/{parts['DiagnosticReport']['id']}"
+    assert (await town.read("ito", report))["status"] == "preliminary"
+    for who in ("weber", "engine", "lopez"):
+        assert (await town.ask(who, "GET", f"/{report}")).status_code in {403, 404}
+        assert report not in await town.seen(who, "DiagnosticReport")
+    assert set(made["DiagnosticReport"]) <= await town.seen("weber", "DiagnosticReport")
+    signed = await town.ask("ito", "POST", "/", whole)
+    assert signed.status_code == 200, signed.text
+    assert (await town.read("weber", report))["status"] == "final"
+
+
 async def test_an_amended_report_opens_a_new_acknowledgement(town: Town) -> None:
     made = await town.submit()
     await town.offer(made["Task"][0])

@@ -4,10 +4,13 @@ import copy
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis.strategies import from_regex, text
 from joserfc.jwk import ECKey
 
 from fhir_server.caller import Caller
 from fhir_server.errors import Unprocessable
+from fhir_server.rules import signature
 from smart_app.report import signature as app_signature
 from tests.fhir_server.rules.story import (
     CONSULTANT,
@@ -163,3 +166,10 @@ def test_a_signed_amendment_opens_a_new_acknowledgement(memory: Memory) -> None:
 def test_nobody_signs_for_another(memory: Memory) -> None:
     provenance = parts(signed(memory))["Provenance"]
     refused(memory, [provenance], REQUESTER)
+
+
+@settings(max_examples=200, deadline=None)
+@given(text() | from_regex(r"[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*", fullmatch=True))
+def test_no_text_is_worse_than_a_bad_signature(compact: str) -> None:
+    with pytest.raises(signature.BadSignature):
+        signature.verify(compact, {"resourceType": "DiagnosticReport", "id": "x"}, ITO, [KEY.as_dict(private=False)])
