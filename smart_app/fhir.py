@@ -106,6 +106,16 @@ class FhirClient:
         """Send a transaction: all or nothing.  http.html#transaction"""
         return await self._json("POST", "", resource=bundle, timeout=60)
 
+    async def attachment(self, found: Resource) -> tuple[bytes, str]:
+        """An Attachment's bytes: inline, or from this server.  An address elsewhere is never followed."""
+        content_type = str(found.get("contentType", "application/octet-stream")).split(";")[0]
+        if "data" in found:
+            return base64.b64decode(found["data"]), content_type
+        if "url" in found:
+            content, _ = await self.binary(found["url"])
+            return content, content_type
+        raise NotFound("The attachment is empty.")
+
     async def binary(self, url: str) -> tuple[bytes, str]:
         """Fetch the bytes of an attachment; only from this server's origin, since the token goes along."""
         answer = await self._send("GET", url, headers={"Accept": "*/*"})

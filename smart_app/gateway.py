@@ -19,6 +19,10 @@ class GatewayClient:
     base: str
     token: str
 
+    async def priors(self, patient: str) -> Any:
+        """Studies of a patient in the outside archives, and how each archive answered: up to a minute."""
+        return (await self._send("POST", "/api/priors", json={"patient": patient}, timeout=60)).json()
+
     async def reconciliation(self, task_id: str) -> Any:
         """What HIM staff compare: outside and local values, what would change in the images."""
         return (await self._get(f"/api/reconciliations/{task_id}")).json()

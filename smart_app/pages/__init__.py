@@ -10,6 +10,7 @@ SCREENS = (
     "home",
     "requests",
     "request",
+    "preview",
     "case",
     "report",
     "triage",

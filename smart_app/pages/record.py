@@ -3,14 +3,19 @@
 import base64
 from typing import Any
 
+import nh3
+from markupsafe import Markup
 from starlette.responses import Response
 
 from smart_app.case.material import date_of, references, title_of
 from smart_app.case.view import load_case
 from smart_app.errors import NotFound
 from smart_app.fhir import Resource
+from smart_app.request.chart import value_of
 from smart_app.visit import Visit, page
+from smart_app.words import concept
 
+SHOWN_AS_HTML = {"text/html", "application/xhtml+xml"}
 SHOWN_AS_FILE = {"application/pdf", "image/png", "image/jpeg"}
 
 
@@ -22,12 +27,17 @@ async def record(visit: Visit) -> Response:
     if wanted not in references(case.task, case.request):
         raise NotFound("This record is not part of the case.")
     resource = await visit.fhir.read(wanted)
+    results = [await visit.fhir.find(each.get("reference")) for each in resource.get("result", [])]
     return visit.render(
         "record.html",
+        results=lines([each for each in results if each]),
         resource=resource,
         title=title_of(resource),
         date=date_of(resource),
-        parts=[part(visit, wanted, case.id, place, each) for place, each in enumerate(attachments(resource))],
+        parts=[
+            part(each, visit.url(f"cases/{case.id}/records/{wanted}/{place}"))
+            for place, each in enumerate(attachments(resource))
+        ],
     )
 
 
@@ -42,10 +52,18 @@ async def attachment(visit: Visit) -> Response:
     place = int(params["place"])
     if place >= len(found):
         raise NotFound("The record has no such attachment.")
-    content, content_type = await bytes_of(visit, found[place])
+    content, content_type = await visit.fhir.attachment(found[place])
     shown = content_type in SHOWN_AS_FILE
     headers = {} if shown else {"content-disposition": "attachment"}
     return Response(content, media_type=content_type if shown else "application/octet-stream", headers=headers)
+
+
+def lines(results: list[Resource]) -> list[tuple[str, str, str]]:
+    """The values of a report: what, how much, and a word when it is outside its range."""
+    return [
+        (concept(each.get("code")), value_of(each), ", ".join(map(concept, each.get("interpretation", []))))
+        for each in results
+    ]
 
 
 def attachments(resource: Resource) -> list[Resource]:
@@ -56,28 +74,16 @@ def attachments(resource: Resource) -> list[Resource]:
     return forms
 
 
-async def bytes_of(visit: Visit, found: Resource) -> tuple[bytes, str]:
-    """An attachment's content: inline, or from our own server's Binary.  An address elsewhere is never followed."""
-    content_type = str(found.get("contentType", "application/octet-stream")).split(";")[0]
-    if "data" in found:
-        return base64.b64decode(found["data"]), content_type
-    if "url" in found:
-        content, _ = await visit.fhir.binary(found["url"])
-        return content, content_type
-    raise NotFound("The attachment is empty.")
-
-
-def part(visit: Visit, wanted: str, case_id: str, place: int, found: Resource) -> dict[str, Any]:
-    """How the page shows an attachment: text in place, a file in a frame or as a link."""
+def part(found: Resource, address: str) -> dict[str, Any]:
+    """How the page shows an attachment: text in place (HTML cleaned), a file in a frame or as a link."""
     content_type = str(found.get("contentType", "")).split(";")[0]
-    text = ""
-    if content_type == "text/plain" and "data" in found:
-        text = base64.b64decode(found["data"]).decode("utf-8", "replace")
+    content = base64.b64decode(found.get("data", "")).decode("utf-8", "replace")
     return {
         "title": found.get("title", "Attachment"),
-        "text": text,
+        "text": content if content_type == "text/plain" else "",
+        "html": Markup(nh3.clean(content)) if content_type in SHOWN_AS_HTML else "",  # noqa: S704 - nh3 has cleaned it
         "framed": content_type in SHOWN_AS_FILE,
-        "address": visit.url(f"cases/{case_id}/records/{wanted}/{place}"),
+        "address": address,
     }
 
 

@@ -10,12 +10,12 @@ from anyio.to_thread import run_sync
 
 from smart_app.case.turnaround import promised_day
 from smart_app.errors import NotFound
+from smart_app.gateway import gateway_of
 from smart_app.request.chart import Chart, Item, items, read_chart
 from smart_app.request.content import Attachment, Content
 from smart_app.request.letter import Letter, letter_of
-from smart_app.request.priors import Priors, priors_from, search_priors
+from smart_app.request.priors import Priors, priors_from
 from smart_app.request.service_lines import ServiceLine, line_named, service_lines
-from smart_app.settings import origin_of
 from smart_app.store.drafts import Draft
 from smart_app.visit import Visit
 from smart_app.words import Clock
@@ -99,9 +99,7 @@ def new_case_number() -> str:
 
 async def search_outside(visit: Visit, draft: Draft) -> Priors:
     """Search the outside archives and keep the answer beside the draft."""
-    url = visit.services.settings.gateway_url
-    http = visit.services.clients.for_origins({origin_of(url)})
-    answer = await search_priors(http, url, await visit.own_token(), draft.patient)
+    answer = await (await gateway_of(visit)).priors(draft.patient)
     await run_sync(visit.services.drafts.put_part, draft.id, "priors", orjson.dumps(answer))
     return priors_from(answer)
 

@@ -1,11 +1,7 @@
-"""Prior imaging outside: asked of the gateway with the physician's own token."""
+"""Prior imaging outside, as the gateway finds it in the outside archives.  Pure."""
 
 from dataclasses import dataclass, field
 from typing import Any
-
-import httpx
-
-from smart_app.errors import AppError, Unavailable
 
 NEVER_TICKED = frozenset({"SR", "PR", "KO", "DOC"})
 TICKED_AT_MOST = 5
@@ -75,18 +71,6 @@ class Priors:
     def peer_title(self, name: str) -> str:
         """An archive's name for people."""
         return next((peer.title for peer in self.peers if peer.name == name), name)
-
-
-async def search_priors(http: httpx.AsyncClient, gateway_url: str, token: str, patient: str) -> Any:
-    """Ask all archives; the plain JSON of the answer, to be kept beside the draft.  Raises Unavailable, AppError."""
-    headers = {"Authorization": f"Bearer {token}"}
-    try:
-        answer = await http.post(f"{gateway_url}/api/priors", json={"patient": patient}, headers=headers, timeout=60)
-    except httpx.HTTPError as error:
-        raise Unavailable("The imaging gateway does not answer.", "The request can be sent without images.") from error
-    if answer.status_code != 200:
-        raise AppError(f"The imaging gateway answered {answer.status_code}.", "The request can be sent without images.")
-    return answer.json()
 
 
 def priors_from(content: Any) -> Priors:
