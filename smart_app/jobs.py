@@ -12,7 +12,6 @@ import httpx
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from anyio.to_thread import run_sync
 from celery import Celery
-from sqlalchemy import Engine
 
 from konsil.celery_app import BrokerSettings, create_celery
 from konsil.database import sync_engine
@@ -38,16 +37,7 @@ Result = TypeVar("Result")
 def create_worker(settings: Settings) -> Celery:
     """The Celery application of the worker; its runner opens the database when it is first needed."""
     broker = BrokerSettings(settings.broker_url, settings.broker_folder, settings.sweep_seconds)
-    return create_celery("app", broker, lambda: create_runner(settings))
-
-
-def create_runner(settings: Settings) -> Runner:
-    """The runner with its handlers; makes sure that the cursor's row is there."""
-    engine = sync_engine(settings.database)
-    with engine.begin() as connection:
-        connection.execute(enqueue(outbox, engine.dialect.name, CURSOR_JOB))
-    work = Work(settings, engine)
-    return Runner(engine, outbox, {"cursor": work.follow, "writeback": work.write_back}, release=work.close)
+    return create_celery("app", broker, lambda: Work(settings).runner())
 
 
 @dataclass
@@ -55,21 +45,31 @@ class Work:
     """The handlers, with the clients they keep.  The pages' coroutines run here on the thread of one event loop."""
 
     settings: Settings
-    engine: Engine
     _tokens: dict[str, BackendToken] = field(default_factory=dict)
+    _token_clients: list[httpx.Client] = field(default_factory=list)
     _http: dict[frozenset[str], httpx.AsyncClient] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Start the event loop's thread; it ends with the process."""
+        """Open the database and start the event loop's thread; both end with `close`, or with the process."""
+        self.engine = sync_engine(self.settings.database)
         self.provisioned, self.writebacks = ProvisionedStore(self.engine), WritebackStore(self.engine)
         self._portal_context = start_blocking_portal()
         self._portal: BlockingPortal = self._portal_context.__enter__()
 
+    def runner(self) -> Runner:
+        """The runner with the handlers; makes sure that the cursor's row is there."""
+        with self.engine.begin() as connection:
+            connection.execute(enqueue(outbox, self.engine.dialect.name, CURSOR_JOB))
+        return Runner(self.engine, outbox, {"cursor": self.follow, "writeback": self.write_back}, release=self.close)
+
     def close(self) -> None:
-        """Close the clients and the event loop."""
+        """Close the clients, the event loop and the database."""
         for client in self._http.values():
             self._call(client.aclose)
+        for each in self._token_clients:
+            each.close()
         self._portal_context.__exit__(None, None, None)
+        self.engine.dispose()
 
     def follow(self, _: Job) -> Again:
         """One look at the history; then again in a moment, whatever it gave."""
@@ -119,7 +119,8 @@ class Work:
 
     def _client(self, base: str, origins: frozenset[str], key: ClientKey, scope: str) -> FhirClient:
         if base not in self._tokens:
-            self._tokens[base] = BackendToken(guarded_client(origins), key, scope)
+            self._token_clients.append(guarded_client(origins))
+            self._tokens[base] = BackendToken(self._token_clients[-1], key, scope)
         if origins not in self._http:
             self._http[origins] = guarded_async_client(origins, timeout_seconds=30)
         token = self._tokens[base]
