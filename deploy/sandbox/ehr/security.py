@@ -11,6 +11,7 @@ POLICY = (
     "connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; frame-src 'self' {app}"
 )
+KEPT = ("/static/", "/fonts/")
 OWN_PARTS = ("sign-in", "sign-out", "patients", "static", "fonts", "programs")
 
 
@@ -33,17 +34,17 @@ class Guard:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self.protect(MutableHeaders(scope=message))
+                self.protect(MutableHeaders(scope=message), scope["path"])
             await send(message)
 
         await self.app(scope, receive, with_headers)
 
-    def protect(self, headers: MutableHeaders) -> None:
+    def protect(self, headers: MutableHeaders, path: str) -> None:
         """Set what the page did not set itself."""
         headers.setdefault("content-security-policy", self.policy)
         headers["x-content-type-options"] = "nosniff"
         headers["referrer-policy"] = "same-origin"
-        headers.setdefault("cache-control", "no-store")
+        headers.setdefault("cache-control", "max-age=600" if path.startswith(KEPT) else "no-store")
 
 
 def is_screen(path: str) -> bool:
