@@ -170,9 +170,10 @@ def compare_names(outside: str, local: str) -> Difference:
     """Names by component group: any group in common will do, as scripts differ between houses."""
     if not outside or not local:
         return Difference("PatientName", outside, local, "missing", "One side has no name.")
-    pairs = [(a, b) for a, b in zip(name_groups(outside), name_groups(local), strict=True) if a and b]
-    if any(a == b for a, b in pairs):
+    ours, theirs = ([group for group in name_groups(name) if group] for name in (local, outside))
+    if set(ours) & set(theirs):
         return Difference("PatientName", outside, local, "same", "The names agree.")
+    pairs = [(a, b) for a in theirs for b in ours if is_ideographic(a) == is_ideographic(b)]
     for a, b in pairs:
         explanation = near_names(a, b)
         if explanation:

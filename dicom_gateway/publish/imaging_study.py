@@ -128,7 +128,9 @@ def started(model: Attributes, tags: tuple[str, str], zone: str) -> str | None:
     day = parsed(date, ("%Y%m%d", "%Y.%m.%d"))
     if day is None:
         return None
-    moment = parsed(f"{day:%Y%m%d}{time.partition('.')[0]}", ("%Y%m%d%H%M%S", "%Y%m%d%H%M")) if time else None
+    clock = time.partition(".")[0].replace(":", "")
+    form = {6: "%H%M%S", 4: "%H%M", 2: "%H"}.get(len(clock))
+    moment = parsed(f"{day:%Y%m%d}{clock}", (f"%Y%m%d{form}",)) if form else None
     if moment is None:
         return f"{day:%Y-%m-%d}"
     return moment.replace(tzinfo=offset_of(text(model, "00080201")) or ZoneInfo(zone)).isoformat()

@@ -67,6 +67,12 @@ class Reader:
         if not self.ended:
             raise WebError(400, "The multipart body stops before its closing boundary.")
 
+    def close(self) -> None:
+        """Drop a part that did not end."""
+        if self.target is not None:
+            self.target.close()
+            self.target = None
+
     def _step(self) -> bool:
         """Use up what can be used up; False when more input is needed."""
         return self._read_body() if self.target is not None else self._read_headers()
@@ -119,9 +125,11 @@ def parse_header(line: str) -> tuple[str, str]:
     return name.strip().lower(), value.strip()
 
 
-def file_pieces(stream: BinaryIO, offset: int, length: int) -> Iterator[bytes]:
-    """`length` bytes of a file from `offset`, in pieces; the file is closed at the end."""
-    with stream:
+def file_pieces(open_file: Callable[[], BinaryIO], offset: int, length: int) -> Iterator[bytes]:
+    """`length` bytes of a file from `offset`, in pieces; it is opened when the first is asked for and closed at the
+    end.
+    """
+    with open_file() as stream:
         stream.seek(offset)
         while length > 0:
             piece = stream.read(min(CHUNK, length))

@@ -1,7 +1,7 @@
 """WADO-RS for parts of an instance: frames, bulk data, renderings and thumbnails.  PS3.18 10.4.1.1.3 to 10.4.1.1.6"""
 
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache, partial
 from io import BytesIO
 from typing import BinaryIO
 
@@ -157,9 +157,9 @@ def bulk_data(doors: Doors, request: Request) -> Response:
                 MediaRange("multipart/related"), kind, bodies, len(numbers), {"ETag": tag, **PRIVATE}
             )
         start, length = layout.frames[0][0][0], sum(layout.length(n + 1) for n in range(len(layout.frames)))
-        return bytes_response(request, doors.archive.open(item.object_key), (start, length), tag)
+        return bytes_response(request, partial(doors.archive.open, item.object_key), (start, length), tag)
     value = element_value(doors.archive, item, path)
-    return bytes_response(request, BytesIO(value), (0, len(value)), tag)
+    return bytes_response(request, partial(BytesIO, value), (0, len(value)), tag)
 
 
 def element_value(archive: Archive, item: Located, path: str) -> bytes:
@@ -178,14 +178,14 @@ def element_value(archive: Archive, item: Located, path: str) -> bytes:
     return bytes(element.value)
 
 
-def bytes_response(request: Request, stream: BinaryIO, span: tuple[int, int], tag: str) -> Response:
+def bytes_response(request: Request, open_file: Callable[[], BinaryIO], span: tuple[int, int], tag: str) -> Response:
     """A span of a file, whole or the one range asked for, as parts or by itself.  RFC 9110 14"""
     start, length = span
     headers = {"ETag": tag, "Accept-Ranges": "bytes", **PRIVATE}
     media = ranges(request)[0]
     if media.multipart:
         boundary = multipart.new_boundary()
-        part = Part({"Content-Type": OCTETS}, multipart.file_pieces(stream, start, length))
+        part = Part({"Content-Type": OCTETS}, multipart.file_pieces(open_file, start, length))
         headers["Content-Type"] = multipart.content_type(OCTETS, boundary)
         return StreamingResponse(multipart.write([part], boundary), headers=headers)
     first, last = byte_range(request.headers.get("range"), length)
@@ -194,7 +194,7 @@ def bytes_response(request: Request, stream: BinaryIO, span: tuple[int, int], ta
     if (first, last) != (0, length - 1):
         headers["Content-Range"] = f"bytes {first}-{last}/{length}"
         status = 206
-    pieces = multipart.file_pieces(stream, start + first, last - first + 1)
+    pieces = multipart.file_pieces(open_file, start + first, last - first + 1)
     return StreamingResponse(pieces, status, headers=headers)
 
 

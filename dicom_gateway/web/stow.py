@@ -102,9 +102,12 @@ async def store(doors: Doors, request: Request) -> Response:
         raise WebError(400, "The body names no boundary.")
     stored = Stored(doors, request.path_params.get("study"))
     parser = Reader(parameters["boundary"].encode(), stored.open_part, stored.close_part)
-    async for piece in request.stream():
-        await run_in_threadpool(parser.feed, piece)
-    parser.finish()
+    try:
+        async for piece in request.stream():
+            await run_in_threadpool(parser.feed, piece)
+        parser.finish()
+    finally:
+        parser.close()
     if not stored.kept and not stored.failed:
         raise WebError(400, "The body holds no instance.")
     await run_in_threadpool(doors.gateway.ingest.replay)

@@ -7,7 +7,7 @@ samples.
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -83,9 +83,8 @@ def dicom_type(item: Located) -> str:
 def instance_parts(doors: Doors, instances: Iterable[Located]) -> Iterator[Part]:
     """Each object as a part; its file is opened when its turn comes."""
     for item in instances:
-        stream = doors.archive.open(item.object_key)
         headers = {"Content-Type": dicom_type(item), "Content-Location": doors.root + path_of(item)}
-        yield Part(headers, multipart.file_pieces(stream, 0, item.size))
+        yield Part(headers, multipart.file_pieces(partial(doors.archive.open, item.object_key), 0, item.size))
 
 
 def single(doors: Doors, item: Located) -> Response:
@@ -96,7 +95,7 @@ def single(doors: Doors, item: Located) -> Response:
         "ETag": entity_tag([item]),
         **PRIVATE,
     }
-    pieces = multipart.file_pieces(doors.archive.open(item.object_key), 0, item.size)
+    pieces = multipart.file_pieces(partial(doors.archive.open, item.object_key), 0, item.size)
     return StreamingResponse(pieces, headers=headers)
 
 
