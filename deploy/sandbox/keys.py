@@ -38,10 +38,13 @@ def load_or_make(path: Path) -> dict[str, Any]:
 
 def private_key(name: str) -> Jwk:
     """A signing key with its `kid`: RS384 for the Oracle-like tenant's client, ES384 for all others."""
-    parameters: dict[str, str | list[str]] = {"kid": f"{name}-1", "use": "sig"}
+    kid = f"{name}-1"
     if name == "oracle-backend":
-        return dict(RSAKey.generate_key(3072, {**parameters, "alg": "RS384"}, private=True).as_dict(private=True))
-    return dict(ECKey.generate_key("P-384", {**parameters, "alg": "ES384"}, private=True).as_dict(private=True))
+        key = RSAKey.generate_key(3072, {"kid": kid, "use": "sig", "alg": "RS384"}, private=True)
+        return dict(key.as_dict(private=True))
+    return dict(
+        ECKey.generate_key("P-384", {"kid": kid, "use": "sig", "alg": "ES384"}, private=True).as_dict(private=True)
+    )
 
 
 def public_set(*keys: Jwk) -> dict[str, list[Jwk]]:

@@ -102,7 +102,9 @@ async def document(request: Request) -> Response:
     found = next((each for each in record.documents if each["id"] == request.path_params["document"]), None)
     if found is None:
         raise HTTPException(404)
-    attachment = next((each["attachment"] for each in found.get("content", []) if "attachment" in each), {})
+    attachment: dict[str, Any] = next(
+        (each["attachment"] for each in found.get("content", []) if "attachment" in each), {}
+    )
     content_type = attachment.get("contentType", "").partition(";")[0]
     if content_type not in SHOWN_TYPES or "data" not in attachment:
         raise HTTPException(415)

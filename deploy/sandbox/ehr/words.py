@@ -27,7 +27,7 @@ def full_name(patient: Resource) -> str:
 
 def native_name(patient: Resource) -> str:
     """The name in its own script, or nothing."""
-    return next((name.get("text", "") for name in names_of(patient, native=True)), "")
+    return next((str(name.get("text", "")) for name in names_of(patient, native=True)), "")
 
 
 def initials(patient: Resource) -> str:
