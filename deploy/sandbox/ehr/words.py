@@ -33,7 +33,7 @@ def native_name(patient: Resource) -> str:
 def initials(patient: Resource) -> str:
     """Two letters for the picture."""
     name = next(iter(names_of(patient, native=False)), {})
-    return (name.get("given", ["?"])[0][:1] + name.get("family", "?")[:1]).upper()
+    return f"{name.get('given', ['?'])[0][:1]}{name.get('family', '?')[:1]}".upper()
 
 
 def age(born: str, today: date | None = None) -> str:
