@@ -42,7 +42,8 @@ async def enforce(changes: Sequence[Change], caller: Caller, load: Load, find: F
     await children.check(view)
     await material.check(view)
     await opinion.check(view, taken)
-    return added + [_acknowledgement(case) for case, step in taken if step and "acknowledgement" in step.server]
+    added += [_acknowledgement(case) for case, step in taken if step and "acknowledgement" in step.server]
+    return added + [change async for change in children.cancelled(view, [case for case, step in taken if step])]
 
 
 async def _other_halves(view: View) -> AsyncIterator[Change]:

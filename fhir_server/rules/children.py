@@ -1,11 +1,14 @@
 """Rule 1 for the Tasks below a case: who opens them, how they go on, and that only a person reconciles."""
 
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from fhir_server.rules.change import Change, Resource, View, codes, reference, refuse, unless
-from fhir_server.rules.pair import is_case
+from fhir_server.rules.change import Change, Resource, View, codes, reference, reference_of, refuse, unless
+from fhir_server.rules.pair import Case, has_ended, is_case
 from fhir_server.rules.states import TASK_CODE, TASK_OUTPUT, Child, table
 from fhir_server.rules.steps import may_take
+
+OPEN = frozenset({"requested", "accepted", "in-progress", "on-hold"})
 
 
 async def check(view: View) -> None:
@@ -14,6 +17,17 @@ async def check(view: View) -> None:
         code = next(iter(codes(change.resource.get("code"), TASK_CODE)), None)
         if code is not None and change.new is not None:
             await _check_child(view, change, code)
+
+
+async def cancelled(view: View, moved: Sequence[Case]) -> AsyncIterator[Change]:
+    """What was still to be fetched for cases that end here; nothing more is disclosed for them."""
+    for case in moved:
+        tasks = await view.find("Task", "part-of", case.task, "partOf") if has_ended(case.task_new) else []
+        for found in sorted(tasks, key=reference_of):
+            task = await view.load(reference_of(found)) or found
+            wanted = codes(task.get("code"), TASK_CODE) & table().cancels and task.get("status") in OPEN
+            if wanted and view.change(reference_of(task)) is None:
+                yield Change("update", task, task | {"status": "cancelled"})
 
 
 async def _check_child(view: View, change: Change, code: str) -> None:

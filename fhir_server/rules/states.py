@@ -67,6 +67,7 @@ class Table:
     fixed: frozenset[str]
     editors: Mapping[str, frozenset[str]]
     children: Mapping[str, Child]
+    cancels: frozenset[str]
     concordance: Mapping[str, frozenset[str]]
 
     def leading(self, source: str | None, target: str) -> list[Step]:
@@ -85,6 +86,7 @@ def table() -> Table:
         fixed=frozenset(fields["fixed"]),
         editors={name: frozenset(by) for name, by in fields.items() if name not in {"comment", "fixed"}},
         children={code: _child(one) for code, one in data["children"].items()},
+        cancels=frozenset(data["ending"]["cancels"]),
         concordance={code: frozenset(values) for code, values in data["concordance"].items()},
     )
 

@@ -137,6 +137,7 @@ def test_every_state_can_be_reached() -> None:
 
 
 def test_children_and_concordance_use_codes_that_exist() -> None:
+    assert set(STATES["ending"]["cancels"]) <= set(STATES["children"])
     assert set(STATES["children"]) <= CODES[f"{CANONICAL}/CodeSystem/task-code"]
     assert set(STATES["concordance"]) <= CODES[f"{CANONICAL}/CodeSystem/concordance"]
     for answers in STATES["concordance"].values():

@@ -92,6 +92,7 @@ async def test_withdrawing_cancels_the_task_in_the_same_transaction(town: Town) 
     assert (await town.write("weber", request, status="revoked")).status_code == 200
     task = await town.read("okafor", made["Task"][0])
     assert (task["status"], task["businessStatus"]["coding"][0]["code"]) == ("cancelled", "withdrawn")
+    assert (await town.read("okafor", made["Task"][1]))["status"] == "cancelled"
     assert await town.seen("ito", "Task") == set()
     assert len(await town.seen("cursor", f"{made['Task'][0]}/_history")) == 1
 

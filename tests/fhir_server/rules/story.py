@@ -18,7 +18,7 @@ from smart_app.report.opinion import Finding, Opinion, Reviewed
 C = "https://konsil.example/fhir"
 Resource = dict[str, Any]
 KEY = ECKey.generate_key("P-384", {"kid": "signing-key"})
-PATHS = {"focus": "focus", "target": "target", "practitioner": "practitioner"}
+PATHS = {"focus": "focus", "target": "target", "part-of": "partOf", "practitioner": "practitioner"}
 
 
 def person(role: str, user: str | None = None, organization: str | None = "Organization/anna") -> Caller:

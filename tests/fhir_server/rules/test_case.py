@@ -163,6 +163,18 @@ def test_withdrawing_before_acceptance_cancels_the_task_in_the_same_transaction(
     assert added.new["owner"] == {"reference": "Practitioner/ito"}
 
 
+def test_nothing_more_is_fetched_for_a_case_that_has_ended() -> None:
+    children = (
+        child("imaging-retrieval", "in-progress"),
+        child("reconciliation"),
+        child("record-request", "completed"),
+    )
+    memory = Memory(request(), case("awaiting-records"), *children)
+    changed = {change.reference for change in memory.run(REQUESTER, request("revoked"))}
+    assert changed == {"Task/t1", "Task/imaging-retrieval"}
+    assert memory.resources["Task/imaging-retrieval"]["status"] == "cancelled"
+
+
 def test_withdrawing_after_acceptance_is_asked_and_confirmed() -> None:
     memory = Memory(request(), case("assigned", "accepted", "Practitioner/ito"))
     refused(memory, REQUESTER, request("revoked"))
