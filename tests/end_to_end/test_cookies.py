@@ -28,7 +28,7 @@ class Frame(BaseHTTPRequestHandler):
         if self.path == "/next":
             self.cookies.append(self.headers.get("Cookie", ""))
         self.end_headers()
-        self.wfile.write(b'<a href="/next">next</a>')
+        self.wfile.write(b"<h1>arrived</h1>" if self.path == "/next" else b'<a href="/next">next</a>')
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
@@ -65,7 +65,7 @@ def test_the_control_cookie_does_not_come_back_in_a_cross_site_frame(tmp_path: P
         page = context.new_page()
         page.goto(f"http://localhost:{top}/")
         page.frame_locator("iframe").get_by_role("link").click()
-        page.frame_locator("iframe").get_by_role("link").wait_for()
+        page.frame_locator("iframe").get_by_role("heading").wait_for()
         framed = Frame.cookies[-1]
         page.goto(f"http://127.0.0.1:{inner}/")
         page.get_by_role("link").click()
