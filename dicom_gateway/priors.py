@@ -14,7 +14,7 @@ from dicom_gateway.attributes import integer, text
 from dicom_gateway.dimse.find import find
 from dicom_gateway.errors import PeerError
 from dicom_gateway.peers import Peer
-from dicom_gateway.reconcile import Difference, Identity, compare, outside_identity
+from dicom_gateway.reconcile import Difference, Identity, compare, outside_identity, plain
 from dicom_gateway.retrieval.state import sentences
 
 LIMIT = 200
@@ -73,26 +73,32 @@ def ask(peer: Peer, local: Identity) -> tuple[PeerAnswer, list[Prior]]:
     found: dict[str, Prior] = {}
     try:
         for keys in questions(peer, local):
-            for ds in find(peer, "STUDY", dict.fromkeys(RETURNED.split(), "") | keys, LIMIT):
-                prior = resembling(peer, ds, local)
-                if prior is not None:
-                    found[prior.study_instance_uid] = prior
+            found |= answers(peer, keys, local)
+        if not found and local.birth_date:
+            found |= answers(peer, {"PatientBirthDate": local.birth_date}, local)
     except PeerError as error:
         names = {"title": peer.title, "host": peer.host, "port": peer.port, "our": peer.our_ae_title}
         return PeerAnswer(peer.name, peer.title, "failed", *sentences(error.cause, names)), []
     return PeerAnswer(peer.name, peer.title, "ok"), list(found.values())
 
 
+def answers(peer: Peer, keys: dict[str, str], local: Identity) -> dict[str, Prior]:
+    """Studies that one question brought and that resemble the patient's, by UID.  Raises PeerError."""
+    asked = dict.fromkeys(RETURNED.split(), "") | keys
+    checked = (resembling(peer, ds, local) for ds in find(peer, "STUDY", asked, LIMIT))
+    return {prior.study_instance_uid: prior for prior in checked if prior is not None}
+
+
 def questions(peer: Peer, local: Identity) -> list[dict[str, str]]:
-    """Keys to ask with: family name and birth date; birth date alone for other scripts; ids of the peer's own
-    domain.
+    """Keys to ask with: each family name with the birth date, and ids of the peer's own domain.
+
+    A name is asked for as it is written and, for houses that know ASCII alone, by its first word without accents.
+    Where this finds nothing the birth date is asked for alone: misspelt names and names in another order are found by
+    no wild card.
     """
-    family = local.name.split("=")[0].split("^")[0]
-    asked = []
-    if family:
-        asked.append({"PatientName": f"{family}*", "PatientBirthDate": local.birth_date})
-    if local.birth_date and not local.name.isascii():
-        asked.append({"PatientBirthDate": local.birth_date})
+    families = {name.split("^")[0] for full in (local.name, *local.other_names) for name in full.split("=")}
+    words = {*families, *(plain(family).split()[0] for family in families if plain(family).strip())}
+    asked = [{"PatientName": f"{word}*", "PatientBirthDate": local.birth_date} for word in sorted(words) if word]
     for number, issuer in ((local.patient_id, local.issuer), *local.other_ids):
         if number and issuer and issuer in {peer.issuer, peer.issuer_oid}:
             asked.append({"PatientID": number})

@@ -3,6 +3,7 @@
 The gateway decides nothing: it shows HIM staff what agrees, what nearly agrees and why, and what differs.
 """
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -17,6 +18,8 @@ Verdict = Literal["same", "near", "different", "missing"]
 SEXES = {"male": "M", "female": "F", "other": "O"}
 REPRESENTATION = "http://hl7.org/fhir/StructureDefinition/iso21090-EN-representation"
 MR = "MR"
+FORMER = frozenset({"maiden", "old"})
+LETTERS = str.maketrans({"ß": "ss", "ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "þ": "th", "ı": "i"})
 TITLES = {
     "PatientName": "Name",
     "PatientBirthDate": "Birth date",
@@ -28,7 +31,10 @@ TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a record says the patient is, in DICOM's words; `other_ids` are (id, issuer) that are known beside."""
+    """Who a record says the patient is, in DICOM's words.
+
+    `other_ids` are (id, issuer) known beside, `other_names` former ones, such as a maiden name.
+    """
 
     name: str
     birth_date: str
@@ -36,6 +42,7 @@ class Identity:
     patient_id: str
     issuer: str
     other_ids: tuple[tuple[str, str], ...] = ()
+    other_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +89,15 @@ def local_identity(patient: Resource, id_domains: dict[str, str]) -> Identity:
 
     `id_domains`: identifier system -> issuer of patient id.
     """
+    names = patient.get("name", [])
     known = [(item, domain_of(item, id_domains)) for item in patient.get("identifier", []) if item.get("value")]
     ranked = sorted(known, key=lambda entry: rank(entry[0], id_domains))
     ids = [(str(item["value"]), domain) for item, domain in ranked]
     first = ids[0] if ids else (str(patient.get("id", "")), "")
     birth_date = str(patient.get("birthDate", "")).replace("-", "")
     return Identity(
-        name=dicom_name(patient.get("name", [])),
+        name=dicom_name([name for name in names if name.get("use") not in FORMER]),
+        other_names=tuple(components(name) for name in names if name.get("use") in FORMER),
         birth_date=birth_date if len(birth_date) == 8 else "",
         sex=SEXES.get(str(patient.get("gender")), ""),
         patient_id=first[0],
@@ -158,12 +167,22 @@ def components(name: Resource) -> str:
 def compare(outside: Identity, local: Identity) -> list[Difference]:
     """Each identifying attribute on both sides, with a word on how they differ."""
     return [
-        compare_names(outside.name, local.name),
+        compare_all_names(outside.name, local),
         compare_dates(outside.birth_date, local.birth_date),
         compare_sex(outside.sex, local.sex),
         compare_ids(outside, local),
         compare_issuers(outside, local),
     ]
+
+
+def compare_all_names(outside: str, local: Identity) -> Difference:
+    """The present name, then former ones."""
+    found = compare_names(outside, local.name)
+    if found.verdict == "different" and any(
+        compare_names(outside, name).verdict != "different" for name in local.other_names
+    ):
+        return Difference("PatientName", outside, local.name, "near", "The outside record has a former name.")
+    return found
 
 
 def compare_names(outside: str, local: str) -> Difference:
@@ -183,23 +202,33 @@ def compare_names(outside: str, local: str) -> Difference:
     return Difference("PatientName", outside, local, "different", "The names differ.")
 
 
+def plain(name: str) -> str:
+    """Letters without accents, words without hyphens: as systems write names that know ASCII alone."""
+    letters = unicodedata.normalize("NFKD", name.translate(LETTERS))
+    return "".join(letter for letter in letters if not unicodedata.combining(letter)).replace("-", " ").replace("'", "")
+
+
 def near_names(a: str, b: str) -> str | None:
     """How two unequal names resemble each other, None when they do not."""
-    first, second = (a.split("^") + ["", "", ""])[:3], (b.split("^") + ["", "", ""])[:3]
-    if first[0] == second[0] and first[1] and second[1]:
-        if first[1] == second[1]:
-            return "Family and given name agree; middle name or titles differ."
-        if first[1].startswith(second[1]) or second[1].startswith(first[1]):
-            return "The family name agrees; one given name is part of the other."
-    words = [" ".join(group).replace("-", " ").split() for group in (first, second)]
-    letters = [sorted(group) for group in words]
-    if letters[0] == letters[1]:
+    if plain(a) == plain(b):
+        return "The names agree but for accents, hyphens or apostrophes."
+    first, second = ([*plain(name).split("^"), "", ""][:3] for name in (a, b))
+    if sorted(" ".join(first).split()) == sorted(" ".join(second).split()):
         return "The same names in another order."
+    if first[0] == second[0]:
+        return near_given(first[1], second[1])
     if first[1] == second[1] and one_apart(first[0], second[0]):
         return "The given name agrees; the family name differs by one letter."
-    if first[0] == second[0] and one_apart(first[1], second[1]):
-        return "The family name agrees; the given name differs by one letter."
     return None
+
+
+def near_given(a: str, b: str) -> str | None:
+    """How two given names under one family name resemble each other."""
+    if a == b:
+        return "Family and given name agree; middle name or titles differ."
+    if a and b and (a.startswith(b) or b.startswith(a)):
+        return "The family name agrees; one given name is part of the other."
+    return "The family name agrees; the given name differs by one letter." if one_apart(a, b) else None
 
 
 def one_apart(a: str, b: str) -> bool:

@@ -34,6 +34,8 @@ MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         ("Yamada^Taro=山田^太郎", "Yamada^Tarou=山田^太郎", "same"),
         ("Yamada^Tarou", "=山田^太郎", "missing"),
         ("", "Muster^Anna", "missing"),
+        ("LEFEVRE MUNOZ^RENEE", "Lefèvre-Muñoz^Renée", "near"),
+        ("OCONNOR^SEAN", "O'Connor^Seán", "near"),
     ],
 )
 def test_names(outside: str, local: str, expected: str) -> None:
@@ -49,6 +51,12 @@ def test_verdict_says_what_to_look_at() -> None:
     other = Identity("Meier^Berta", "19500101", "M", "L1", "LOCAL")
     assert verdict(compare(outside, other))[0] == "different"
     assert verdict(compare(local, local))[0] == "same"
+
+
+def test_former_name_is_near() -> None:
+    local = Identity("Muster^Anna", "19710203", "F", "L1", "LOCAL", other_names=("Meier^Anna",))
+    found = {item.keyword: item for item in compare(Identity("MEIER^ANNA", "19710203", "F", "", ""), local)}
+    assert found["PatientName"].verdict == "near" and "former" in found["PatientName"].explanation
 
 
 def test_equal_numbers_of_two_houses_say_nothing() -> None:
