@@ -16,6 +16,7 @@ from dicom_gateway import retrieve
 from dicom_gateway.errors import NotFound
 from dicom_gateway.index.exchange import publication, task_cursor
 from dicom_gateway.index.models import outbox
+from dicom_gateway.publish import late
 from dicom_gateway.publish.codes import case_of, input_of, is_task, reference_of
 from dicom_gateway.publish.exchange import Exchange
 from dicom_gateway.publish.fhir import FhirError, Resource
@@ -36,6 +37,8 @@ def start(connection: Connection) -> None:
 
 def step(exchange: Exchange, job: Job) -> Again:
     """Look once; a server that does not answer is asked again soon, without end."""
+    with exchange.gateway.engine.begin() as connection:
+        late.notice(connection)
     try:
         look(exchange)
     except (httpx.HTTPError, FhirError) as error:

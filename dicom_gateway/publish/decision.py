@@ -80,11 +80,7 @@ def reject(exchange: Exchange, row: RowMapping) -> None:
 
 def accept(exchange: Exchange, task: Resource, row: RowMapping, job: Job) -> Again | None:
     """Write the local patient into each instance; when all are done, release them together."""
-    patient = exchange.fhir.read(exchange.system, codes.reference_of(task.get("for")))
-    settings = exchange.gateway.settings
-    moment = datetime.fromisoformat(task["meta"]["lastUpdated"]).astimezone(UTC)
-    local = local_identity(patient, settings.id_domains)
-    decision = Decision(local, task["id"], moment, settings.ae_title)
+    decision = decision_of(exchange, task)
     instances = waiting_instances(exchange, row)
     left = [item for item in instances if item.version_id not in made_for(exchange, instances, task["id"])]
     until = time.monotonic() + STEP_SECONDS
@@ -96,6 +92,14 @@ def accept(exchange: Exchange, task: Resource, row: RowMapping, job: Job) -> Aga
         return Again()
     release(exchange, row, [item.sop_instance_uid for item in instances])
     return None
+
+
+def decision_of(exchange: Exchange, task: Resource) -> Decision:
+    """What a completed reconciliation Task decided: whose the instances are now."""
+    patient = exchange.fhir.read(exchange.system, codes.reference_of(task.get("for")))
+    settings = exchange.gateway.settings
+    moment = datetime.fromisoformat(task["meta"]["lastUpdated"]).astimezone(UTC)
+    return Decision(local_identity(patient, settings.id_domains), task["id"], moment, settings.ae_title)
 
 
 def made_for(exchange: Exchange, instances: Iterable[Located], task_id: str) -> frozenset[int]:

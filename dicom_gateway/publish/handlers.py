@@ -6,7 +6,7 @@ from typing import Any
 
 from dicom_gateway import route
 from dicom_gateway.gateway import Gateway
-from dicom_gateway.publish import arrival, cursor, decision, progress
+from dicom_gateway.publish import arrival, cursor, decision, late, progress
 from dicom_gateway.publish.exchange import Exchange, exchange_of
 from dicom_gateway.publish.fhir import FhirError
 from dicom_gateway.retrieval.state import PROGRESS_KIND
@@ -22,6 +22,7 @@ KINDS: dict[str, Callable[[Exchange, Job], Any]] = {
     "decide": decision.decide,
     "publish": decision.publish_job,
     "withdraw": decision.withdraw_job,
+    "late": late.inherit,
 }
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from pydicom.filereader import dcmread
 
 from dicom_gateway.ingest import Incoming, Source
 from tests.conftest import unused_port
 from tests.dicom_gateway.conftest import know, listening, opened
-from tests.dicom_gateway.objects import write_study
+from tests.dicom_gateway.objects import file_of, slice_of, write_study
 from tests.dicom_gateway.world import CODES, World, coded, open_case, place_of, submission, world
 
 
@@ -25,6 +26,7 @@ class Scene:
     patient: str
     case: str
     retrieval: str
+    series: str
     task: str = ""
 
     def arrive(self) -> None:
@@ -47,6 +49,11 @@ class Scene:
         answer = self.world.call("weber", "POST", "", submission(self.patient, self.study))
         assert answer.status_code == 200, answer.text
         return place_of(answer.json()["entry"][1])
+
+    def send_late(self, number: int, **attributes: object) -> None:
+        """One more slice from the outside PACS, after the retrieval has ended."""
+        file = file_of(slice_of(self.study, self.series, number, **attributes))
+        self.world.gateway.ingest.accept(Incoming.from_file(file, Source(peer="outside")))
 
     def know_a_peer_that_is_down(self) -> None:
         """Register a peer that nobody plays."""
@@ -72,5 +79,6 @@ def staged(folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: object) ->
                 "issuer": "STANNA",
             }
             know(found.gateway, **peer, can=["find", "get", "move"])
+            series = str(dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID)
             references = open_case(found, study)
-            yield Scene(found, study, references["patient"], references["case"], references["retrieval"])
+            yield Scene(found, study, references["patient"], references["case"], references["retrieval"], series)

@@ -207,3 +207,23 @@ def test_second_case_for_the_same_patient_needs_no_second_decision(scene: Scene)
     assert world.read(second)["input"] == world.read(scene.case)["input"]
     with reader(world.gateway.engine).begin() as connection:
         assert set(connection.execute(select(publication.c.state)).scalars()) == {"published"}
+
+
+def test_late_instances_inherit_only_for_the_same_identity(scene: Scene) -> None:
+    """One more slice of the same person is released by itself; one that names somebody else waits."""
+    world = scene.world
+    scene.arrive()
+    scene.decide("accept")
+    world.work(lambda: business_status(world.read(scene.case)) == "ready-for-triage")
+    scene.send_late(9)
+    world.work(lambda: states(scene).count("released") == 6)
+    (study,) = world.search("ImagingStudy", "weber")
+    assert study["numberOfInstances"] == 6
+    scene.send_late(10, PatientBirthDate="19710204")
+    world.work(lambda: len(flags(scene)) == 1)
+    assert sorted(states(scene)) == ["quarantined"] + ["released"] * 6
+
+
+def flags(scene: Scene) -> list[str]:
+    with reader(scene.world.gateway.engine).begin() as connection:
+        return [item.flag for item in locate(connection, Place(scene.study), ("quarantined",)) if item.flag]
