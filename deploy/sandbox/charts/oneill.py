@@ -108,7 +108,7 @@ def chart() -> list[Resource]:
 def history(made: Chart) -> None:
     """Problems, medicines, allergies, visits, procedures, vitals."""
     mitral = ("48724000", "Mitral valve regurgitation", "I34.0")
-    made.problem("mitral", "Severe primary mitral regurgitation, flail P2", mitral, "2025-10-14")
+    made.problem("mitral", "Severe primary mitral regurgitation, flail P2", mitral, "2026-11-02")
     made.problem(
         "af", "Paroxysmal atrial fibrillation", ("282825002", "Paroxysmal atrial fibrillation", "I48.0"), "2026-06-09"
     )

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from deploy.sandbox.ehr import words
-from deploy.sandbox.ehr.record import Record, is_opinion, read_record
+from deploy.sandbox.ehr.record import Record, is_opinion, moment, read_record
 from deploy.sandbox.ehr.tenant import Tenant
 from fhir_server.errors import FhirError
 from fhir_server.store.auth_values import Account
@@ -64,7 +64,7 @@ async def patients(request: Request) -> Response:
     found = await tenant.search(account, "Patient", [("_sort", "family")])
     problems = await tenant.search(account, "Condition", [("clinical-status", "active")])
     first: dict[str, str] = {}
-    for problem in problems:
+    for problem in sorted(problems, key=moment, reverse=True):
         first.setdefault(problem["subject"]["reference"].partition("/")[2], problem["code"]["text"])
     return page(request, tenant, "patients.html", {"account": account, "patients": found, "problems": first})
 
