@@ -30,7 +30,7 @@ async def search_type(
     if query.summary == "count":
         return bundle("searchset", _warnings(query), [("self", _url(ctx, query))], await repository.count(query))
     after, ceiling = _place(ctx, query)
-    page = await repository.search(query, after, ceiling)
+    page = await repository.search(query, after, None if after is None else ceiling)
     included = await _included(ctx, repository, query, page.matches)
     entries = [_entry(ctx, query, version, "match") for version in page.matches]
     entries += [_entry(ctx, query, version, "include") for version in included]

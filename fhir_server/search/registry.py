@@ -1,5 +1,6 @@
 """Which search parameters a resource type has, compiled on first use of the type."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ NOT_OFFERED = {"_content", "_text", "_filter", "_query"}
 INDEXED_TYPES = {"token", "string", "date", "number", "quantity", "reference", "uri"}
 
 IDENTIFIER = ":identifier"
+RESOLVED = re.compile(r"\.where\(resolve\(\) is (\w+)\)")
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,12 @@ class Parameter:
         """The expression as a function of the resource."""
         return compile_path(self.expression, self.resource_type, self.definitions)
 
-    @property
+    @cached_property
     def targets(self) -> tuple[str, ...]:
-        """The types that a reference may point to."""
-        return self.definition.target
+        """The types that a reference may point to, as the expression narrows them."""
+        narrowed = RESOLVED.findall(self.expression)
+        branches = self.expression.count("|") + 1
+        return tuple(dict.fromkeys(narrowed)) if len(narrowed) == branches else self.definition.target
 
 
 class Registry:
@@ -74,6 +78,11 @@ class Registry:
                 if _offered(definition)
             }
         return found
+
+    def kinds(self, resource_type: str) -> set[str]:
+        """The kinds of index rows that a type can have; references with an identifier make tokens."""
+        kinds = {parameter.type for code, parameter in self.of(resource_type).items() if code not in COLUMNS}
+        return kinds | {"token"} if "reference" in kinds else kinds
 
     def codes(self) -> list[tuple[str, str, str]]:
         """Every (resource type, code, expression) that has index rows, those of `:identifier` among them."""

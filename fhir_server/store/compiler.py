@@ -7,6 +7,7 @@ from sqlalchemy import Executable
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
+Step = tuple[Executable, Sequence[Mapping[str, Any]] | None]
 CACHED_SHAPES = 5000
 
 
@@ -38,6 +39,14 @@ class Compiler:
         )
         names = compiled.positiontup or ()
         return compiled.string, [[row[name] if name in row else fixed[name] for name in names] for row in parameters]
+
+    def render_step(self, step: Step) -> tuple[str, Sequence[Sequence[Any]]]:
+        """The SQL text and its parameter sets: one, of the statement's own values, when none are given."""
+        statement, parameters = step
+        if parameters is not None:
+            return self.render_many(statement, parameters)
+        sql, values = self.render(statement)
+        return sql, [values]
 
     def _compile(self, statement: Executable, names: list[str]) -> tuple[SQLCompiler, Any]:
         if len(self.cache) > CACHED_SHAPES:

@@ -7,7 +7,7 @@ searched type (chains, reverse chains) carries the caller's visibility too, so n
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, false, not_, or_, select
+from sqlalchemy import ColumnElement, FromClause, Select, and_, false, not_, or_, select, union_all
 
 from fhir_server.search.dates import EARLIEST, LATEST
 from fhir_server.search.extract import IMPLIED_SYSTEM, STRING_LENGTH
@@ -27,7 +27,8 @@ from fhir_server.search.query import (
     TokenValue,
     Value,
 )
-from fhir_server.search.registry import IDENTIFIER, Parameter, Registry
+from fhir_server.search.registry import COLUMNS, IDENTIFIER, Parameter, Registry
+from fhir_server.store.joins import ordered
 from fhir_server.store.models import INDEX_TABLES, index_reference, index_token, resource
 
 Numbering = Callable[[str, str], int]
@@ -50,6 +51,14 @@ class Conditions:
         tests = [self.condition(condition, table, patient) for condition in query.conditions]
         return tests if patient is None else [table.c.patient == patient, *tests]
 
+    def implies_type(self, query: Query) -> bool:
+        """Whether some condition can only be met by rows of the type: numbers of parameters belong to one type."""
+        return any(
+            (isinstance(condition, Clause) and condition.modifier != "not" and condition.parameter.code not in COLUMNS)
+            or isinstance(condition, Chain)
+            for condition in query.conditions
+        )
+
     def patient_of(self, query: Query) -> str | None:
         """The one patient that the conditions imply, so that the patient-first order of the indexes can be used."""
         for condition in query.conditions:
@@ -67,8 +76,9 @@ class Conditions:
                 return self._clause(condition, table, patient)
             case Missing(parameter, missing):
                 return self._missing(parameter, missing, table)
-            case Chain():
-                return table.c.row_id.in_(self._chained(condition))
+            case Chain(parameter, targets):
+                parts = [self._chained(parameter, type_, inner) for type_, inner in targets]
+                return table.c.row_id.in_(parts[0] if len(parts) == 1 else union_all(*parts))
             case Has():
                 return table.c.resource_id.in_(self._pointing(condition))
 
@@ -84,12 +94,11 @@ class Conditions:
     def _rows(self, clause: Clause, patient: str | None) -> Select[Any]:
         parameter = clause.parameter
         if clause.modifier == "identifier":
-            index, number = index_token, self.number(parameter.resource_type, parameter.code + IDENTIFIER)
+            rows, number = index_token, self.number(parameter.resource_type, parameter.code + IDENTIFIER)
         else:
-            index, number = INDEX_TABLES[parameter.type], self.number(parameter.resource_type, parameter.code)
-        rows = index.alias()
+            rows, number = INDEX_TABLES[parameter.type], self.number(parameter.resource_type, parameter.code)
         matches = or_(*(self._matches(value, clause, rows) for value in clause.values))
-        found = select(rows.c.row_id).where(rows.c.parameter == number, matches).correlate(None)
+        found = select(rows.c.row_id).where(rows.c.parameter == number, *_hashes(clause, rows), matches).correlate(None)
         return found if patient is None else found.where(rows.c.patient_key == hash64("Patient", patient))
 
     def _matches(self, value: Value, clause: Clause, rows: FromClause) -> ColumnElement[bool]:
@@ -113,31 +122,29 @@ class Conditions:
         types = (value.type,) if value.type else parameter.targets
         if not types:
             return rows.c.target_id == value.id
-        hashes = [hash64(type_, value.id) for type_ in types]
-        return and_(rows.c.target_hash.in_(hashes), rows.c.target_id == value.id, rows.c.target_type.in_(types))
+        same = [and_(rows.c.target_hash == hash64(name, value.id), rows.c.target_type == name) for name in types]
+        return and_(or_(*same), rows.c.target_id == value.id)
 
     def _missing(self, parameter: Parameter, missing: bool, table: FromClause) -> ColumnElement[bool]:
         if parameter.code in {"_id", "_lastUpdated"}:
             return false() if missing else table.c.row_id.is_not(None)
-        rows = INDEX_TABLES[parameter.type].alias()
+        rows = INDEX_TABLES[parameter.type]
         number = self.number(parameter.resource_type, parameter.code)
         there = table.c.row_id.in_(select(rows.c.row_id).where(rows.c.parameter == number).correlate(None))
         return not_(there) if missing else there
 
-    def _chained(self, chain: Chain) -> Select[Any]:
-        """Rows that point to something that meets the condition."""
+    def _chained(self, parameter: Parameter, type_: str, inner: Condition) -> Select[Any]:
+        """Rows that point to something of a type that meets the condition."""
         link, target = index_reference.alias(), resource.alias()
-        number = self.number(chain.parameter.resource_type, chain.parameter.code)
-        met = or_(
-            *(
-                and_(target.c.resource_type == type_, self.visible(type_, target), self.condition(inner, target))
-                for type_, inner in chain.targets
-            )
-        )
         return (
             select(link.c.row_id)
-            .join(target, same_target(link, target))
-            .where(link.c.parameter == number, met)
+            .select_from(ordered(target, link, same_target(link, target)))
+            .where(
+                link.c.parameter == self.number(parameter.resource_type, parameter.code),
+                target.c.resource_type == type_,
+                self.visible(type_, target),
+                self.condition(inner, target),
+            )
             .correlate(None)
         )
 
@@ -147,7 +154,7 @@ class Conditions:
         type_ = has.parameter.resource_type
         return (
             select(link.c.target_id)
-            .join(source, source.c.row_id == link.c.row_id)
+            .select_from(ordered(source, link, source.c.row_id == link.c.row_id))
             .where(
                 link.c.parameter == self.number(type_, has.parameter.code),
                 link.c.target_type == has.target_type,
@@ -159,8 +166,20 @@ class Conditions:
 
 
 def same_target(link: FromClause, target: FromClause) -> ColumnElement[bool]:
-    """Join of a reference row with what it points to."""
-    return and_(target.c.resource_type == link.c.target_type, target.c.resource_id == link.c.target_id)
+    """Join of a reference row with what it points to: the hash is indexed from both sides, the text decides."""
+    return and_(
+        target.c.identity_hash == link.c.target_hash,
+        target.c.resource_type == link.c.target_type,
+        target.c.resource_id == link.c.target_id,
+    )
+
+
+def _hashes(clause: Clause, rows: FromClause) -> list[ColumnElement[bool]]:
+    """For several ORed tokens one list of hashes, which one index scan answers; the exact tests come after it."""
+    codes = [value.code for value in clause.values if isinstance(value, TokenValue)]
+    if len(codes) < 2 or None in codes:
+        return []
+    return [rows.c.code_hash.in_(sorted({hash64(str(code)) for code in codes}))]
 
 
 def _only_patients(clause: Clause) -> bool:

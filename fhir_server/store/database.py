@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 from sqlalchemy import Executable
 
 Parameters = Mapping[str, Any]
+Step = tuple[Executable, Sequence[Parameters] | None]
 Dialect = Literal["sqlite", "postgresql"]
 
 
@@ -39,6 +40,9 @@ class Transaction(Protocol):
 
     async def execute(self, statement: Executable, parameters: Parameters | None = None) -> int:
         """Run a statement and give the number of rows it touched."""
+
+    async def run(self, steps: Sequence[Step]) -> None:
+        """Run statements one after the other, each with many parameter sets or (None) with none."""
 
     async def execute_many(self, statement: Executable, parameters: Sequence[Parameters]) -> None:
         """Run one statement with many parameter sets; all sets have the same names."""

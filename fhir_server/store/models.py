@@ -47,13 +47,16 @@ def _state_columns() -> list[Column[Any]]:
     ]
 
 
-# One row for each living resource; `row_id` stays the same over its versions. `moment` is its main clinical date.
+# One row for each living resource; `row_id` stays the same over its versions. `moment` is its main clinical date,
+# `identity_hash` what references to it have as `target_hash`.
 resource = Table(
     "resource",
     metadata,
     Column("row_id", ROW_ID, primary_key=True, autoincrement=False),
     *_state_columns(),
     Column("moment", BigInteger, nullable=False),
+    Column("identity_hash", BigInteger),
+    Index("resource_identity_hash", "identity_hash"),
     Index("resource_identity", "resource_type", "resource_id", unique=True),
     Index("resource_in_order", "resource_type", "row_id"),
     Index("resource_last_updated", "resource_type", "last_updated", "row_id"),

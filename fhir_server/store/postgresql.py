@@ -9,7 +9,7 @@ from sqlalchemy import Executable
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
 from fhir_server.store.compiler import Compiler
-from fhir_server.store.database import Contention, Dialect, Parameters, Row
+from fhir_server.store.database import Contention, Dialect, Parameters, Row, Step
 
 CONTENTION = (
     asyncpg.UniqueViolationError,
@@ -40,6 +40,12 @@ class PostgresqlTransaction:
         tag: str = await self._connection.execute(sql, *values)
         count = tag.rpartition(" ")[2]
         return int(count) if count.isdigit() else 0
+
+    async def run(self, steps: Sequence[Step]) -> None:
+        """Run statements one after the other, the parameter sets of each pipelined."""
+        for step in steps:
+            sql, rows = self._compiler.render_step(step)
+            await self._connection.executemany(sql, rows)
 
     async def execute_many(self, statement: Executable, parameters: Sequence[Parameters]) -> None:
         """Run one statement with many parameter sets, pipelined."""

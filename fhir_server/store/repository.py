@@ -153,11 +153,10 @@ class Repository:
         return int(rows[0]["total"])
 
     def _matching(self, query: Query) -> list[ColumnElement[bool]]:
-        return [
-            resource.c.resource_type == query.resource_type,
-            self.grants.condition("search", query.resource_type, resource),
-            *self.conditions.of(query, resource),
-        ]
+        tests = [self.grants.condition("search", query.resource_type, resource), *self.conditions.of(query, resource)]
+        if self.conditions.implies_type(query):
+            return tests
+        return [resource.c.resource_type == query.resource_type, *tests]
 
     async def included(self, include: Include, versions: Sequence[Version], limit: int) -> list[Version]:
         """What `_include` or `_revinclude` adds to these versions."""

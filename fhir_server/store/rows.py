@@ -114,7 +114,8 @@ def add_write(
     )
     batch.versions.append(version)
     moment = updated if extracted.moment is None else extracted.moment
-    state = _state(version, caller) | {"moment": moment}
+    identity = hash64(version.resource_type, version.resource_id)
+    state = _state(version, caller) | {"moment": moment, "identity_hash": identity}
     if write.old is None:
         batch.inserted.append(state)
     else:

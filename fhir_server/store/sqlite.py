@@ -14,7 +14,7 @@ from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 
 from fhir_server.errors import Unavailable
 from fhir_server.store.compiler import Compiler
-from fhir_server.store.database import Contention, Dialect, Parameters, Row
+from fhir_server.store.database import Contention, Dialect, Parameters, Row, Step
 
 BUSY_SECONDS = 10.0
 Result = TypeVar("Result")
@@ -31,7 +31,7 @@ def _connect(path: str, *, writes: bool) -> sqlite3.Connection:
 
 
 class SqliteTransaction:
-    """Statements of one BEGIN IMMEDIATE ... COMMIT on the writing thread."""
+    """Statements of one BEGIN IMMEDIATE ... COMMIT on the writing thread; it begins with the first statement."""
 
     dialect: Dialect = "sqlite"
 
@@ -41,19 +41,30 @@ class SqliteTransaction:
     async def fetch(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[Row]:
         """Run a statement and give its rows."""
         sql, values = self._database.compiler.render(statement, parameters)
-        return await self._database.write(lambda connection: connection.execute(sql, values).fetchall())
+        return await self._write(lambda connection: connection.execute(sql, values).fetchall())
 
     async def execute(self, statement: Executable, parameters: Parameters | None = None) -> int:
         """Run a statement and give the number of rows it touched."""
         sql, values = self._database.compiler.render(statement, parameters)
-        return await self._database.write(lambda connection: connection.execute(sql, values).rowcount)
+        return await self._write(lambda connection: connection.execute(sql, values).rowcount)
+
+    async def run(self, steps: Sequence[Step]) -> None:
+        """Run statements one after the other on one visit to the writing thread."""
+        rendered = [self._database.compiler.render_step(step) for step in steps]
+        await self._write(lambda connection: [connection.executemany(sql, rows) for sql, rows in rendered])
 
     async def execute_many(self, statement: Executable, parameters: Sequence[Parameters]) -> None:
         """Run one statement with many parameter sets."""
-        if not parameters:
-            return
-        sql, values = self._database.compiler.render_many(statement, parameters)
-        await self._database.write(lambda connection: connection.executemany(sql, values))
+        if parameters:
+            await self.run([(statement, parameters)])
+
+    async def _write(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        def begun(connection: sqlite3.Connection) -> Result:
+            if not connection.in_transaction:
+                connection.execute("BEGIN IMMEDIATE")
+            return work(connection)
+
+        return await self._database.write(begun)
 
 
 class SqliteDatabase:
@@ -87,12 +98,11 @@ class SqliteDatabase:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[SqliteTransaction]:
-        """BEGIN IMMEDIATE: the only writer from its first statement on."""
+        """The only writer of this process from here on, of all processes from its first statement on."""
         async with self._turn:
             try:
-                await self.write(lambda connection: connection.execute("BEGIN IMMEDIATE"))
                 yield SqliteTransaction(self)
-                await self.write(lambda connection: connection.execute("COMMIT"))
+                await self.write(_commit)
             except BaseException:
                 await asyncio.shield(self.write(_rollback))
                 raise
@@ -125,6 +135,11 @@ class SqliteDatabase:
 
     async def _run(self, pool: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+
+def _commit(connection: sqlite3.Connection) -> Any:
+    if connection.in_transaction:
+        connection.execute("COMMIT")
 
 
 def _rollback(connection: sqlite3.Connection) -> Any:

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, case, delete, func, insert, select, text, update
+from sqlalchemy import Table, bindparam, case, delete, func, insert, select, text, update
 
 from fhir_server.caller import Caller
 from fhir_server.errors import Forbidden
 from fhir_server.search.extract import Extracted, Extractor
 from fhir_server.search.hashing import hash64
 from fhir_server.store.conditions import Numbering
-from fhir_server.store.database import Transaction
+from fhir_server.store.database import Step, Transaction
 from fhir_server.store.grants import Grants
 from fhir_server.store.models import INDEX_TABLES, history, resource
 from fhir_server.store.repository import STATE, Version, version_of
@@ -29,6 +29,7 @@ UPDATE = (
     .where(resource.c.row_id == bindparam("at_row_id"))
     .values({name: bindparam(f"new_{name}") for name in CHANGED})
 )
+FIRST = case((resource.c.version_id == 1, "create"), else_="update")
 KEPT = [column.name for column in history.columns if column.name != "interaction"]
 ADVISORY_LOCK = text("SELECT pg_advisory_xact_lock(:key)").bindparams(bindparam("key", type_=resource.c.row_id.type))
 # What a resource of these types is about is what it points to by this parameter.
@@ -115,21 +116,25 @@ class Writer:
         return [by_identity[write.resource_type, write.resource_id] for write in writes]
 
     async def _store(self, batch: Batch) -> None:
+        steps: list[Step] = []
         replaced = sorted(batch.replaced)
         if replaced:
-            first = case((resource.c.version_id == 1, "create"), else_="update")
             kept = (resource.c[name] for name in KEPT)
-            old = select(*kept, first).where(resource.c.row_id.in_(replaced))
-            await self.transaction.execute(insert(history).from_select([*KEPT, "interaction"], old))
-            for table in INDEX_TABLES.values():
-                await self.transaction.execute(delete(table).where(table.c.row_id.in_(replaced)))
-        await self.transaction.execute_many(history.insert(), batch.deletions)
+            old = select(*kept, FIRST).where(resource.c.row_id.in_(replaced))
+            steps.append((insert(history).from_select([*KEPT, "interaction"], old), None))
+            for table in self._tables(batch):
+                steps.append((delete(table).where(table.c.row_id.in_(replaced)), None))
         if batch.deleted:
-            await self.transaction.execute(delete(resource).where(resource.c.row_id.in_(batch.deleted)))
-        await self.transaction.execute_many(UPDATE, batch.updated)
-        await self.transaction.execute_many(resource.insert(), batch.inserted)
-        for name, rows in batch.index.items():
-            await self.transaction.execute_many(INDEX_TABLES[name].insert(), rows)
+            steps.append((delete(resource).where(resource.c.row_id.in_(batch.deleted)), None))
+        filled = [(history.insert(), batch.deletions), (UPDATE, batch.updated), (resource.insert(), batch.inserted)]
+        filled += [(INDEX_TABLES[name].insert(), rows) for name, rows in batch.index.items()]
+        await self.transaction.run([*steps, *(step for step in filled if step[1])])
+
+    def _tables(self, batch: Batch) -> list[Table]:
+        """The index tables that resources of the replaced types can have rows in."""
+        types = {version.resource_type for version in batch.versions}
+        kinds = {kind for name in types for kind in self.extractor.registry.kinds(name)}
+        return [INDEX_TABLES[kind] for kind in sorted(kinds)]
 
     async def _check(self, writes: Sequence[Write]) -> None:
         """Every new state must be one that the caller may leave behind."""
