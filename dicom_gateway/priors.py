@@ -90,15 +90,16 @@ def answers(peer: Peer, keys: dict[str, str], local: Identity) -> dict[str, Prio
 
 
 def questions(peer: Peer, local: Identity) -> list[dict[str, str]]:
-    """Keys to ask with: each family name with the birth date, and ids of the peer's own domain.
+    """Keys to ask with: each family and given name with the birth date, and ids of the peer's own domain.
 
-    A name is asked for as it is written and, for houses that know ASCII alone, by its first word without accents.
-    Where this finds nothing the birth date is asked for alone: misspelt names and names in another order are found by
-    no wild card.
+    A name is asked for as it is written and, for houses that know ASCII alone, by its first word without accents; given
+    names because some houses turn them round. Where this finds nothing the birth date is asked for alone: misspelt
+    names are found by no wild card.
     """
-    families = {name.split("^")[0] for full in (local.name, *local.other_names) for name in full.split("=")}
-    words = {*families, *(plain(family).split()[0] for family in families if plain(family).strip())}
-    asked = [{"PatientName": f"{word}*", "PatientBirthDate": local.birth_date} for word in sorted(words) if word]
+    full = [name.split("^") for whole in (local.name, *local.other_names) for name in whole.split("=")]
+    names = {part for name in full for part in name[:2] if part}
+    words = {*names, *(plain(name).split()[0] for name in names if plain(name).strip())}
+    asked = [{"PatientName": f"{word}*", "PatientBirthDate": local.birth_date} for word in sorted(words)]
     for number, issuer in ((local.patient_id, local.issuer), *local.other_ids):
         if number and issuer and issuer in {peer.issuer, peer.issuer_oid}:
             asked.append({"PatientID": number})

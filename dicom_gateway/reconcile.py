@@ -294,7 +294,10 @@ def verdict(differences: Iterable[Difference]) -> tuple[Verdict, str]:
     different = [item.title.lower() for item in found.values() if item.verdict == "different"]
     if different:
         return "different", f"Differs in {' and '.join(different)}: look closely before you accept."
-    doubtful = [item.title.lower() for item in core if item.verdict != "same"]
-    if doubtful:
-        return "near", f"Nearly the same person; {' and '.join(doubtful)} not quite equal."
+    near = [item.title.lower() for item in core if item.verdict == "near"]
+    silent = [item.title.lower() for item in core if item.verdict == "missing"]
+    if near or silent:
+        said = [f"{' and '.join(near)} nearly equal"] if near else []
+        said += [f"{' and '.join(silent)} not stated on both sides"] if silent else []
+        return "near", f"Probably the same person: {', '.join(said)}."
     return "same", "Name, birth date and sex agree."
