@@ -9,9 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 
 from pydicom.dataset import Dataset
+from pynetdicom.association import Association
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    StudyRootQueryRetrieveInformationModelFind as StudyRootFind,
+)
 
 from dicom_gateway.attributes import integer, text
-from dicom_gateway.dimse.find import find
+from dicom_gateway.dimse import find
+from dicom_gateway.dimse.association import UNCOMPRESSED, Proposal, associate
 from dicom_gateway.errors import PeerError
 from dicom_gateway.peers import Peer
 from dicom_gateway.reconcile import Difference, Identity, compare, outside_identity, plain
@@ -72,20 +77,22 @@ def ask(peer: Peer, local: Identity) -> tuple[PeerAnswer, list[Prior]]:
     """Ask one peer; one that fails is an answer too."""
     found: dict[str, Prior] = {}
     try:
-        for keys in questions(peer, local):
-            found |= answers(peer, keys, local)
-        if not found and local.birth_date:
-            found |= answers(peer, {"PatientBirthDate": local.birth_date}, local)
+        with associate(peer, Proposal([(StudyRootFind, UNCOMPRESSED)])) as assoc:
+            for keys in questions(peer, local):
+                found |= answers(assoc, peer, keys, local)
+            if not found and local.birth_date:
+                found |= answers(assoc, peer, {"PatientBirthDate": local.birth_date}, local)
     except PeerError as error:
         names = {"title": peer.title, "host": peer.host, "port": peer.port, "our": peer.our_ae_title}
         return PeerAnswer(peer.name, peer.title, "failed", *sentences(error.cause, names)), []
     return PeerAnswer(peer.name, peer.title, "ok"), list(found.values())
 
 
-def answers(peer: Peer, keys: dict[str, str], local: Identity) -> dict[str, Prior]:
+def answers(assoc: Association, peer: Peer, keys: dict[str, str], local: Identity) -> dict[str, Prior]:
     """Studies that one question brought and that resemble the patient's, by UID.  Raises PeerError."""
     asked = dict.fromkeys(RETURNED.split(), "") | keys
-    checked = (resembling(peer, ds, local) for ds in find(peer, "STUDY", asked, LIMIT))
+    answered = find.ask(assoc, find.identifier("STUDY", asked, peer.charset), LIMIT)
+    checked = (resembling(peer, ds, local) for ds in answered)
     return {prior.study_instance_uid: prior for prior in checked if prior is not None}
 
 

@@ -81,6 +81,8 @@ def reject(exchange: Exchange, row: RowMapping) -> None:
 def accept(exchange: Exchange, task: Resource, row: RowMapping, job: Job) -> Again | None:
     """Write the local patient into each instance; when all are done, release them together."""
     decision = decision_of(exchange, task)
+    with exchange.gateway.engine.begin() as connection:
+        set_publication(connection, row["task_id"], state="deciding")
     instances = waiting_instances(exchange, row)
     left = [item for item in instances if item.version_id not in made_for(exchange, instances, task["id"])]
     until = time.monotonic() + STEP_SECONDS
