@@ -114,8 +114,8 @@ def programs(plan: Plan, master_key: str) -> list[Program]:
         program("ehr", "python -m deploy.sandbox serve", ehr_env(plan), web(ports.ehr), ["fhir_server"]),
         program("fhir_server", "konsil fhir serve", fhir_env(plan), web(ports.fhir)),
         program("dicom_gateway", "konsil dicom serve", gateway_env(plan), web(ports.gateway), ["fhir_server"]),
-        program("dicom_listener", "konsil dicom scp", gateway_env(plan), tcp(ports.scp), ["dicom_gateway"]),
-        program("dicom_worker", "konsil dicom worker", gateway_env(plan), None, ["dicom_listener"]),
+        program("dicom_listener", "konsil dicom scp", gateway_env(plan), tcp(ports.scp), ["fhir_server"]),
+        program("dicom_worker", "konsil dicom worker", gateway_env(plan), None, ["dicom_gateway"]),
         program("smart_app", "konsil app serve", app_env(plan), web(ports.app), ["fhir_server"]),
         program("app_worker", "konsil app worker", app_env(plan), None, ["smart_app"]),
     ]
