@@ -31,9 +31,7 @@ def _submitted(case: Case, clock: Clock) -> Status:
     running = [each for each in case.retrievals() if each.running]
     asked = f"Sent {_since(case, clock)}"
     if running:
-        return Status(
-            f"{asked}; {counted(len(running), 'study').replace('studys', 'studies')} to fetch.", "active", "send"
-        )
+        return Status(f"{asked}; {_studies(len(running))} to fetch.", "active", "send")
     return Status(f"{asked}; waiting for the coordinator.", "active", "send")
 
 
@@ -48,7 +46,7 @@ def _awaiting(case: Case, clock: Clock) -> Status:
 
 def _reconciling(case: Case, clock: Clock) -> Status:
     waiting = [each for each in case.reconciliations() if each.get("status") in OPEN_STATES]
-    what = f"{counted(len(waiting), 'outside study').replace('studys', 'studies')}" if waiting else "Outside material"
+    what = f"{_studies(len(waiting), 'outside ')}" if waiting else "Outside imaging"
     verb = "is" if len(waiting) < 2 else "are"
     return Status(
         f"{what} {verb} being compared with the patient by health information staff since {_since(case, clock)}.",
@@ -135,6 +133,10 @@ def promise_of(case: Case, clock: Clock) -> Promise | None:
         return Promise(case.promised, f"{counted(-days, 'day')} late" if days else "late since today", "danger")
     words = "today" if days == 0 else "tomorrow" if days == 1 else f"in {days} days"
     return Promise(case.promised, words, "attention" if days < 2 else "neutral")
+
+
+def _studies(number: int, kind: str = "") -> str:
+    return f"{number} {kind}{'study' if number == 1 else 'studies'}"
 
 
 def _since(case: Case, clock: Clock) -> str:

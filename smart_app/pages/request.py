@@ -8,11 +8,23 @@ from starlette.responses import Response
 
 from smart_app.banner import banner_of
 from smart_app.case import codes
-from smart_app.errors import AppError, Forbidden, Invalid
+from smart_app.errors import AppError, FhirFailure, Forbidden, Invalid
 from smart_app.request.chart import GROUP_TITLES
 from smart_app.request.content import checklist, lacking
-from smart_app.request.desk import Desk, attach, current_draft, draft_of, open_desk, prefilled, save, search_outside
+from smart_app.request.desk import (
+    Desk,
+    attach,
+    current_draft,
+    draft_of,
+    has_chart,
+    open_desk,
+    prefilled,
+    read_and_keep,
+    save,
+    search_outside,
+)
 from smart_app.request.sending import send
+from smart_app.store.drafts import Draft
 from smart_app.visit import NavItem, Visit, page
 from smart_app.words import Clock
 
@@ -24,15 +36,29 @@ async def new_request(visit: Visit) -> Response:
     if not visit.launch.patient or not visit.launch.ehr_patient:
         raise Forbidden("A request is begun from a patient's chart.", "Open the chart in the hospital's record.")
     draft = await current_draft(visit)
+    if not await has_chart(visit, draft):
+        return visit.render("request_opening.html", address=visit.url(f"drafts/{draft.id}/chart"))
+    return await _form(visit, draft)
+
+
+async def read_chart(visit: Visit) -> Response:
+    """POST: read the chart from the hospital's record, behind the page that says so; then the form."""
+    draft = await draft_of(visit, visit.request.path_params["draft"])
+    await read_and_keep(visit, draft)
+    return visit.go("new")
+
+
+async def _form(visit: Visit, draft: Draft, problem: AppError | None = None) -> Response:
     desk = await open_desk(visit, draft)
     content = prefilled(desk)
     if content != desk.content:
         await save(visit, draft, content)
         desk = await open_desk(visit, await current_draft(visit))
-    patient = await visit.fhir.read(visit.launch.patient)
+    patient = await visit.fhir.find(visit.launch.patient)
     allergies = [item.title for item in desk.group("allergies")]
-    banner = banner_of(patient, allergies, visit.tenant.title if visit.tenant else "")
-    return visit.render("request.html", banner=banner, **_values(visit, desk))
+    banner = banner_of(patient or {}, allergies, visit.tenant.title if visit.tenant else "")
+    status = problem.status if problem else 200
+    return visit.render("request.html", status, banner=banner, problem=problem, **_values(visit, desk))
 
 
 async def autosave(visit: Visit) -> Response:
@@ -91,12 +117,15 @@ async def discard(visit: Visit) -> Response:
 
 
 async def send_request(visit: Visit) -> Response:
-    """POST: keep the form once more, then send; on to the new case."""
+    """POST: keep the form once more, then send; on to the new case.  What goes wrong is said above the form, kept."""
     draft = await draft_of(visit, visit.request.path_params["draft"])
     desk = await open_desk(visit, draft)
     if draft.state == "open":
         desk = await _saved(visit, desk)
-    return visit.go(f"cases/{await send(visit, desk)}")
+    try:
+        return visit.go(f"cases/{await send(visit, desk)}")
+    except (Invalid, FhirFailure) as problem:
+        return await _form(visit, await draft_of(visit, draft.id), problem)
 
 
 async def _saved(visit: Visit, desk: Desk) -> Desk:
@@ -130,6 +159,7 @@ def _values(visit: Visit, desk: Desk) -> dict[str, object]:
 routes = [
     page("new", new_request),
     page("drafts/{draft}", autosave, ("POST",)),
+    page("drafts/{draft}/chart", read_chart, ("POST",)),
     page("drafts/{draft}/priors", priors, ("POST",)),
     page("drafts/{draft}/consent", consent, ("POST",)),
     page("drafts/{draft}/refresh", refresh, ("POST",)),

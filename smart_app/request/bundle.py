@@ -17,6 +17,7 @@ from smart_app.fhir import Resource
 from smart_app.request.content import Content
 from smart_app.request.copies import copy_of, criteria
 from smart_app.request.priors import Study
+from smart_app.words import Clock
 
 CFR_TREATMENT = "https://www.ecfr.gov/current/title-45/section-164.506#p-164.506(c)"
 ATTESTATION = (
@@ -133,7 +134,7 @@ def _retrieval_entry(content: Content, sending: Sending, study: Study, parents: 
     inputs = {
         "peer": study.peer,
         "study-instance-uid": study.study_instance_uid,
-        "description": " ".join(part for part in (study.title, study.day) if part),
+        "description": ", ".join(part for part in (study.title, Clock().day(study.day)) if part),
     }
     task = {
         "resourceType": "Task",

@@ -56,7 +56,7 @@ class Desk:
 async def open_desk(visit: Visit, draft: Draft) -> Desk:
     """Put a draft on the desk; the chart is read once from the hospital's record and then kept beside the draft."""
     kept = await run_sync(visit.services.drafts.part, draft.id, "chart")
-    chart = Chart(**orjson.loads(kept)) if kept else await _read_and_keep(visit, draft)
+    chart = Chart(**orjson.loads(kept)) if kept else await read_and_keep(visit, draft)
     found = await run_sync(visit.services.drafts.part, draft.id, "priors")
     listed = items(chart, Clock(visit.services.settings.time_zone).now().date())
     priors = priors_from(orjson.loads(found)) if found else Priors()
@@ -116,7 +116,13 @@ async def attach(visit: Visit, draft: Draft, name: str, content_type: str, body:
     return Attachment(name=name, content_type=content_type, size=len(body), sha256=digest)
 
 
-async def _read_and_keep(visit: Visit, draft: Draft) -> Chart:
+async def has_chart(visit: Visit, draft: Draft) -> bool:
+    """Whether the chart has been read for this draft."""
+    return await run_sync(visit.services.drafts.part, draft.id, "chart") is not None
+
+
+async def read_and_keep(visit: Visit, draft: Draft) -> Chart:
+    """Read the chart from the hospital's record and keep it beside the draft."""
     chart = await read_chart(visit.ehr, visit.launch.ehr_patient or "")
     kept = orjson.dumps({"resources": chart.resources, "missing": chart.missing})
     await run_sync(visit.services.drafts.put_part, draft.id, "chart", kept)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from smart_app.words import counted
+
 NEVER_TICKED = frozenset({"SR", "PR", "KO", "DOC"})
 TICKED_AT_MOST = 5
 
@@ -35,14 +37,34 @@ class Study:
     @property
     def day(self) -> str:
         """The study date as FHIR writes dates; DICOM's `20260103` becomes `2026-01-03`."""
-        plain = self.date.replace("-", "")
-        return f"{plain[:4]}-{plain[4:6]}-{plain[6:8]}" if len(plain) == 8 and plain.isdigit() else self.date
+        return _fhir_date(self.date)
 
     @property
     def title(self) -> str:
         """`CT Thorax with contrast`."""
         kinds = " ".join(self.modalities)
-        return " ".join(part for part in (kinds, self.description) if part) or "Study without a description"
+        said = kinds and self.description.upper().startswith(f"{kinds} ".upper())
+        parts = (self.description,) if said else (kinds, self.description)
+        return " ".join(part for part in parts if part) or "Study without a description"
+
+    @property
+    def filed_as(self) -> str:
+        """The name over there, as people write it: `Lefevre Munoz, Renee`.  PS3.5 6.2.1.1"""
+        groups = [group for group in self.patient_name.split("=") if group.strip("^ ")]
+        return " / ".join(_person_name(group) for group in groups) or "(no name)"
+
+    @property
+    def born(self) -> str:
+        """The birth date over there, as FHIR writes dates."""
+        return _fhir_date(self.birth_date)
+
+    @property
+    def size(self) -> str:
+        """`50 images in 3 series`."""
+        if not self.instances:
+            return ""
+        inside = f" in {self.series} series" if self.series and self.series > 1 else ""
+        return f"{counted(self.instances, 'image')}{inside}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +100,18 @@ def priors_from(content: Any) -> Priors:
     peers = [Peer(**_known(each, Peer)) for each in content.get("peers", [])]
     studies = [Study(**_tupled(_known(each, Study))) for each in content.get("studies", [])]
     return Priors(peers, sorted(studies, key=lambda study: study.day, reverse=True))
+
+
+def _fhir_date(value: str) -> str:
+    plain = value.replace("-", "")
+    return f"{plain[:4]}-{plain[4:6]}-{plain[6:8]}" if len(plain) == 8 and plain.isdigit() else value
+
+
+def _person_name(group: str) -> str:
+    """Family, given and middle, prefix and suffix of one component group."""
+    family, given, middle, prefix, suffix = [*(part.strip() for part in group.split("^")), "", "", "", "", ""][:5]
+    others = " ".join(part for part in (prefix, given, middle, suffix) if part)
+    return ", ".join(part for part in (family, others) if part)
 
 
 def _known(content: dict[str, Any], kind: Any) -> dict[str, Any]:

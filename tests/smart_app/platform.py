@@ -1,6 +1,7 @@
 """A pretend hospital, our own FHIR server and the app in one process, on free ports, with real tokens between them."""
 
 import asyncio
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -108,8 +109,10 @@ class Browser:
         return self.follow(self.request("POST", url, **options))
 
     def launch(self, tenant: str, patient: str) -> httpx.Response:
-        """EHR launch to the first page."""
-        return self.get(self.platform.launch_url(tenant, patient, self))
+        """EHR launch to the first page, the chart read as its script would ask for it."""
+        page = self.get(self.platform.launch_url(tenant, patient, self))
+        waiting = re.search(r'id="opening" hx-post="([^"]+)"', page.text)
+        return self.post(waiting.group(1)) if waiting else page
 
     def sign_in(self, username: str) -> httpx.Response:
         """Standalone sign-in of somebody of the second-opinion service."""
@@ -125,15 +128,11 @@ def launch_id(answer: httpx.Response) -> str:
 
 
 def hidden_fields(page: str) -> dict[str, str]:
-    import re
-
     found = re.findall(r'<input[^>]*type="hidden"[^>]*name="([^"]+)"[^>]*value="([^"]*)"', page)
     return {name: value.replace("&amp;", "&") for name, value in found}
 
 
 def form_action(page: httpx.Response) -> str:
-    import re
-
     action = re.search(r'<form[^>]*action="([^"]*)"', page.text)
     target = action.group(1).replace("&amp;", "&") if action and action.group(1) else ""
     return str(page.url.join(target)) if target else str(page.url)
