@@ -135,8 +135,9 @@ def frames_response(
         for body in bodies:
             yield Part({"Content-Type": content_type}, [body])
 
-    outer = multipart.content_type(content_type.partition(";")[0], boundary)
-    return StreamingResponse(multipart.write(parts(), boundary), headers={"Content-Type": outer, **headers})
+    headers = {"Content-Type": multipart.content_type(content_type.partition(";")[0], boundary), **headers}
+    body = multipart.write(parts(), boundary)
+    return Response(b"".join(body), headers=headers) if count == 1 else StreamingResponse(body, headers=headers)
 
 
 def bulk_data(doors: Doors, request: Request) -> Response:
