@@ -3,6 +3,7 @@
 import json
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -38,12 +39,10 @@ def _open() -> Gateway:
     return open_gateway(Settings())
 
 
-def _until_stopped() -> None:
-    """Wait for SIGTERM or Ctrl-C."""
-    stopped = threading.Event()
+def _on_stop(stop: Callable[[], None]) -> None:
+    """Say what SIGTERM and Ctrl-C do."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
-    stopped.wait()
+        signal.signal(number, lambda *_: stop())
 
 
 def _web(gateway: Gateway) -> uvicorn.Server:
@@ -64,8 +63,10 @@ def scp() -> None:
     """Listen for DIMSE associations."""
     gateway = _open()
     listener = Listener(gateway)
+    stopped = threading.Event()
+    _on_stop(stopped.set)
     listener.start()
-    _until_stopped()
+    stopped.wait()
     listener.stop()
     gateway.ingest.close()
 
@@ -91,6 +92,7 @@ def everything() -> None:
     """Listener, web and outbox in one process."""
     gateway = _open()
     listener, sweep = Listener(gateway), Sweep(GatewayRunner(gateway), gateway.settings.sweep_seconds)
+    _on_stop(lambda: None)  # uvicorn handles the signals and then raises them once more
     listener.start()
     sweep.start()
     _web(gateway).run()
