@@ -4,8 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
 
-from dicom_gateway.gateway import Gateway
+from dicom_gateway.gateway import VERSION_TABLE, Gateway
+from dicom_gateway.index import exchange
 from dicom_gateway.index.query import Place, Query, count, find, locate
 from dicom_gateway.index.upsert import set_state
 from konsil.database import reader
@@ -82,3 +85,9 @@ def test_retrieval(gateway: Gateway, tmp_path: Path) -> None:
         know(gateway, name="outside", ae_title="ORTHANC", port=pacs.port, can=["find", "get"])
         ask(gateway, study)
         assert work(gateway).completeness == "A"
+
+
+def test_the_migrations_make_the_schema_that_the_code_has(gateway: Gateway) -> None:
+    with gateway.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        assert compare_metadata(context, exchange.metadata) == []
