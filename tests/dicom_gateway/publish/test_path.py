@@ -227,3 +227,18 @@ def test_late_instances_inherit_only_for_the_same_identity(scene: Scene) -> None
 def flags(scene: Scene) -> list[str]:
     with reader(scene.world.gateway.engine).begin() as connection:
         return [item.flag for item in locate(connection, Place(scene.study), ("quarantined",)) if item.flag]
+
+
+@pytest.mark.peer
+def test_same_path_on_postgresql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgresql_url: str) -> None:
+    """The gateway's index, outbox, cursor and publications on PostgreSQL: accept, then everything once more."""
+    with staged(tmp_path, monkeypatch, database_url=postgresql_url) as scene:
+        scene.arrive()
+        scene.decide("accept")
+        scene.world.work(lambda: business_status(scene.world.read(scene.case)) == "ready-for-triage")
+        run_everything_again(scene)
+        check_versions(scene)
+        with serving(lambda base: create_app(scene.world.gateway)) as base:
+            answer = httpx.get(f"{base}/dicom-web/studies", headers=bearer("weber"), trust_env=False)
+        assert [item["0020000D"]["Value"][0] for item in answer.json()] == [scene.study]
+        assert states(scene) == ["released"] * 5
