@@ -63,7 +63,7 @@ def routes() -> list[Route | Mount]:
         *pages.routes(),
         Route("/.well-known/jwks.json", jwks, methods=["GET"]),
         Route("/healthz", healthz, methods=["GET"]),
-        Mount("/metrics", metrics_app),
+        Route("/metrics", metrics_app),
         Mount("/static", VendorFiles(directory=STATIC, check_dir=False)),
     ]
 
