@@ -18,8 +18,12 @@ class Ordered(Join):
 
 @compiles(Ordered, "sqlite")
 def _cross_join(join: Ordered, compiler: SQLCompiler, **arguments: Any) -> str:
-    plain: str = compiler.visit_join(join, **arguments)  # type: ignore[no-untyped-call]
-    return plain.replace(" JOIN ", " CROSS JOIN ", 1)
+    arguments["asfrom"] = True
+    sides = (compiler.process(side, **arguments) for side in (join.left, join.right))
+    condition = (
+        compiler.process(join.onclause, from_linter=arguments.get("from_linter")) if join.onclause is not None else "1"
+    )
+    return f"{' CROSS JOIN '.join(sides)} ON {condition}"
 
 
 def ordered(left: FromClause, right: FromClause, on: ColumnElement[bool]) -> Ordered:

@@ -44,6 +44,7 @@ from fhir_server.access.algebra import (
     Restriction,
 )
 from fhir_server.search.hashing import hash64
+from fhir_server.store.joins import ordered
 from fhir_server.store.models import index_reference, index_token, resource
 
 Parameter = Callable[[str, str], int]
@@ -173,11 +174,11 @@ class _Compiler:
     def _listed_naming(self, naming: Naming) -> Select[Any]:
         """Rows that name a listed one, found among those of its patient."""
         link, source, target = index_reference.alias(), resource.alias(), self._list(naming.target)
+        of_the_patient = and_(source.c.patient == target.c.patient, source.c.resource_type == naming.resource_type)
+        naming_it = and_(link.c.row_id == source.c.row_id, _is_target(link, target))
         return (
             _columns(source)
-            .select_from(target)
-            .join(source, and_(source.c.patient == target.c.patient, source.c.resource_type == naming.resource_type))
-            .join(link, and_(link.c.row_id == source.c.row_id, _is_target(link, target)))
+            .select_from(ordered(ordered(target, source, of_the_patient), link, naming_it))
             .where(link.c.parameter == self._parameter(naming.resource_type, naming.parameter))
         )
 
@@ -200,9 +201,9 @@ class _Compiler:
         listed = isinstance(source, CTE)
         return (
             select(target.c.row_id)
-            .select_from(source)
-            .join(link, link.c.row_id == source.c.row_id)
-            .join(target, _is_target(link, target))
+            .select_from(
+                ordered(ordered(source, link, link.c.row_id == source.c.row_id), target, _is_target(link, target))
+            )
             .where(
                 link.c.parameter == self._parameter(named.resource_type, named.parameter),
                 _same_patient(target, source),
