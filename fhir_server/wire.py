@@ -1,6 +1,7 @@
 """JSON as FHIR wants it: decimals keep their digits, no property twice, nothing too deep.  https://hl7.org/fhir/R4/json.html"""
 
 import json
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +10,9 @@ import orjson
 from fhir_server.errors import Invalid
 
 MAX_DEPTH = 100
+# More digits than an integer of 64 bits has.
+LONG_NUMBER = re.compile(r"\d{19}")
+SPECIAL_ESCAPE = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
 
 
 class WrittenDecimal(Decimal):
@@ -35,14 +39,20 @@ class WrittenDecimal(Decimal):
 def loads(body: bytes | str, max_depth: int = MAX_DEPTH) -> Any:
     """Parse JSON.
 
-    Raises Invalid for bad syntax, bytes that are not UTF-8, a repeated property, NaN and infinities, or nesting deeper
-    than `max_depth`.
+    Raises Invalid for bad syntax, bytes that are not UTF-8, a repeated property, NaN and infinities, half a surrogate
+    pair, the character NUL, or nesting deeper than `max_depth`.
     """
     try:
         text = body.decode("utf-8-sig") if isinstance(body, bytes) else body
         value = json.loads(
-            text, parse_float=WrittenDecimal, parse_constant=_no_constant, object_pairs_hook=_object_without_repeats
+            text,
+            parse_float=WrittenDecimal,
+            parse_int=WrittenDecimal if LONG_NUMBER.search(text) else None,
+            parse_constant=_no_constant,
+            object_pairs_hook=_object_without_repeats,
         )
+        if SPECIAL_ESCAPE.search(text):
+            _check_characters(value)
     except RecursionError:
         raise Invalid(f"The JSON is nested deeper than {max_depth} levels.") from None
     except UnicodeDecodeError:
@@ -85,6 +95,16 @@ def _no_constant(name: str) -> Any:
     raise Invalid(f"{name} is not a JSON number.")
 
 
+def _check_characters(value: Any) -> None:
+    """Refuse text that no other system could take."""
+    try:
+        written = orjson.dumps(value, default=_written)
+    except orjson.JSONEncodeError:
+        raise Invalid("A string holds half a surrogate pair.") from None
+    if b"\\u0000" in written.replace(b"\\\\", b""):
+        raise Invalid("A string holds the character NUL.")
+
+
 def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
@@ -96,7 +116,7 @@ def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _deeper_than(value: Any, depth: int) -> bool:
     """Whether containers nest deeper, level by level."""
     level = [value]
-    while level and depth >= 0:
+    while level and depth > 0:
         below: list[Any] = []
         for item in level:
             if isinstance(item, dict):

@@ -1,5 +1,6 @@
 """The way of every FHIR request: format, token, body, handler, answer; errors become OperationOutcomes here."""
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from fhir_server.http.negotiation import Preference, check_acceptable, preferenc
 from fhir_server.http.responses import PREFLIGHT, failure
 from fhir_server.store.database import Database
 
+PART = re.compile(r"[A-Za-z0-9\-.]{1,64}\Z")
 Authenticate = Callable[[Database, str], Awaitable[Caller]]
 
 
@@ -29,8 +31,11 @@ class Call:
     preference: Preference
 
     def path(self, name: str) -> str:
-        """A part of the address."""
-        return str(self.request.path_params[name])
+        """A part of the address. Raises NotFound for what cannot be an id."""
+        part = str(self.request.path_params[name])
+        if not PART.match(part):
+            raise NotFound("There is nothing at this address.")
+        return part
 
     @property
     def resource_type(self) -> str:

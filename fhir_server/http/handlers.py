@@ -21,6 +21,8 @@ from fhir_server.interactions.update import Target, update
 from fhir_server.interactions.vread import vread
 from fhir_server.store.repository import HistoryScope
 
+MAX_FORM_BYTES = 1_000_000
+
 
 async def on_read(call: Call) -> Response:
     """GET [base]/[type]/[id]"""
@@ -84,7 +86,7 @@ async def on_search(call: Call) -> Response:
 async def on_post_search(call: Call) -> Response:
     """POST [base]/[type]/_search: parameters of the body after those of the address"""
     check_content_type(call.request, FORM_TYPE)
-    raw = await read_body(call.request, call.ctx.node.settings.max_body_bytes)
+    raw = await read_body(call.request, MAX_FORM_BYTES)
     try:
         pairs = [*call.query, *parse_qsl(raw.decode(), keep_blank_values=True)]
     except UnicodeDecodeError:

@@ -19,6 +19,7 @@ from fhir_server.search.registry import COLUMNS, IDENTIFIER, Parameter, Registry
 IMPLIED_SYSTEM = "*"
 CURRENCY = "urn:iso:std:iso:4217"
 STRING_LENGTH = 200
+URI_LENGTH = 600
 LOCAL_REFERENCE = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?\Z")
 MARKS = re.compile("[\u0300-\u036f]")
 SPACES = re.compile(r"\s+")
@@ -233,7 +234,7 @@ def _quantity(unit: dict[str, Any], low: Any, high: Any) -> Row:
 
 def _uri_rows(parameter: Parameter, type_: str, value: Any) -> Rows:
     if isinstance(value, str):
-        yield {"value": value}
+        yield {"value": value[:URI_LENGTH]}
 
 
 READERS: dict[str, Callable[[Parameter, str, Any], Rows]] = {

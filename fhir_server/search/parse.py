@@ -23,6 +23,7 @@ MODIFIERS = {
 }
 PASSED_OVER = {"_format", "_pretty"}
 MAX_CHAIN = 5
+MAX_VALUES = 2000
 TOTALS = ("none", "estimate", "accurate")
 SUMMARIES = ("true", "text", "data", "count", "false")
 
@@ -38,6 +39,7 @@ class QueryParser:
 
     def parse(self, resource_type: str, pairs: Pairs, *, lenient: bool = False) -> Query:
         """Read all pairs. Raises Invalid."""
+        _check_size(pairs)
         query = Query(resource_type, count=self.page_size)
         for name, text in pairs:
             if name in PASSED_OVER or text == "":
@@ -156,6 +158,15 @@ class UnknownParameter(Invalid):
     def __init__(self, resource_type: str, name: str) -> None:
         super().__init__(f"{resource_type} has no search parameter '{name}'.")
         self.name = name
+
+
+def _check_size(pairs: Pairs) -> None:
+    """Refuse what no database would take, before it is asked."""
+    values = sum(text.count(",") + 1 for _, text in pairs)
+    if values > MAX_VALUES:
+        raise Invalid(f"A search may have {MAX_VALUES} values.")
+    if any("\0" in name or "\0" in text for name, text in pairs):
+        raise Invalid("A parameter holds the character NUL.")
 
 
 def _boolean(text: str) -> bool:

@@ -7,7 +7,7 @@ from typing import cast
 
 from fhir_server.errors import Invalid
 from fhir_server.search.dates import LATEST, date_range
-from fhir_server.search.extract import LOCAL_REFERENCE, normalized, token_text
+from fhir_server.search.extract import LOCAL_REFERENCE, URI_LENGTH, normalized, token_text
 from fhir_server.search.query import (
     Comparator,
     QuantityValue,
@@ -77,7 +77,7 @@ def _string(text: str, modifier: str | None) -> TextValue:
 
 
 def _uri(text: str, modifier: str | None) -> TextValue:
-    return TextValue(unescape(text))
+    return TextValue(unescape(text)[:URI_LENGTH])
 
 
 def _comparator(text: str) -> tuple[Comparator, str]:

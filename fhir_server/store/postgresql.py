@@ -8,6 +8,7 @@ import asyncpg
 from sqlalchemy import Executable
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
+from fhir_server.errors import Unavailable
 from fhir_server.store.compiler import Compiler
 from fhir_server.store.database import Contention, Dialect, Parameters, Row, Step
 
@@ -17,6 +18,7 @@ CONTENTION = (
     asyncpg.DeadlockDetectedError,
     asyncpg.LockNotAvailableError,
 )
+AWAY = (asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, OSError)
 
 
 class PostgresqlTransaction:
@@ -71,8 +73,11 @@ class PostgresqlDatabase:
     async def fetch(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[Row]:
         """Run a SELECT on any connection."""
         sql, values = self._compiler.render(statement, parameters)
-        async with self._pool.acquire() as connection:
-            rows: Sequence[Row] = await connection.fetch(sql, *values)
+        try:
+            async with self._pool.acquire() as connection:
+                rows: Sequence[Row] = await connection.fetch(sql, *values)
+        except AWAY as error:
+            raise Unavailable("The database is away.") from error
         return rows
 
     @asynccontextmanager
@@ -83,6 +88,8 @@ class PostgresqlDatabase:
                 yield PostgresqlTransaction(connection, self._compiler)
         except CONTENTION as error:
             raise Contention(str(error)) from error
+        except AWAY as error:
+            raise Unavailable("The database is away.") from error
 
     async def close(self) -> None:
         """Close every connection."""

@@ -149,3 +149,47 @@ async def test_health(server: Server) -> None:
     async with server.client() as client:
         assert (await client.get("http://fhir.test/healthz")).json() == {"status": "ok"}
         assert "konsil_http_requests" in (await client.get("http://fhir.test/metrics")).text
+
+
+HOSTILE = [
+    '{"resourceType":"Patient","id":"%s","multipleBirthInteger":123456789012345678901234567890}',
+    '{"resourceType":"Patient","id":"%s","name":[{"family":"\\u0000"}]}',
+    '{"resourceType":"Patient","id":"%s","name":[{"family":"\\ud800"}]}',
+    '{"resourceType":"Patient","id":"%s","implicitRules":"urn:' + "x" * 5000 + '"}',
+    '{"resourceType":"Patient","id":"%s","name":[{"family":"' + "x" * 100_000 + '"}]}',
+    '{"resourceType":"Patient","id":"%s","birthDate":"9999-99-99"}',
+    '{"resourceType":"Patient","id":"%s","identifier":[{"value":"' + "9" * 9000 + '"}]}',
+    '{"resourceType":"ValueSet","id":"%s","status":"draft","url":"urn:' + "x" * 9000 + '"}',
+    '{"resourceType":"RiskAssessment","id":"%s","status":"final","subject":{"reference":"Patient/1"},'
+    '"prediction":[{"probabilityDecimal":1e999}]}',
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+async def test_extreme_values_are_stored_or_refused(client: httpx.AsyncClient, unique: str, text: str) -> None:
+    resource_type = text.partition('":"')[2].partition('"')[0]
+    response = await client.put(f"/{resource_type}/{unique}", content=text.replace("%s", unique), headers=JSON)
+    assert response.status_code in {201, 400}
+    if response.status_code == 201:
+        assert (await client.get(f"/{resource_type}/{unique}")).content == response.content
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/Patient?name=%00", 400),
+        ("/Patient?name=%ED%A0%80", 200),
+        ("/Patient/%00", 404),
+        ("/Patient/a%2Fb", 404),
+        ("/Patient/x/_history/%00", 404),
+        ("/Patient?identifier=" + "1," * 5000 + "1", 400),
+        ("/Patient?_id=" + ",".join("x" * 60 for _ in range(500)), 200),
+        ("/Observation?value-quantity=1e400", 200),
+        ("/Observation?date=9999-12-31", 200),
+        ("/Observation?date=0001-01-01", 200),
+        ("/ValueSet?url=urn:" + "x" * 9000, 200),
+        ("/Patient?_count=99999999999999999999", 200),
+    ],
+)
+async def test_extreme_searches_are_answered_or_refused(client: httpx.AsyncClient, path: str, status: int) -> None:
+    assert (await client.get(path)).status_code == status
