@@ -118,7 +118,7 @@ class FhirClient:
 
     async def binary(self, url: str) -> tuple[bytes, str]:
         """Fetch the bytes of an attachment; only from this server's origin, since the token goes along."""
-        answer = await self._send("GET", url, headers={"Accept": "*/*"})
+        answer = await self._send("GET", url, headers={"Accept": f"*/*, {JSON};q=0.5"})  # Oracle wants JSON named
         content_type = answer.headers.get("content-type", "application/octet-stream")
         if "fhir+json" not in content_type:
             return answer.content, content_type

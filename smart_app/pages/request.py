@@ -94,6 +94,7 @@ async def consent(visit: Visit) -> Response:
     if not isinstance(upload, UploadFile) or not upload.filename:
         raise Invalid("No file came along.", "Choose the signed form as PDF or picture.")
     body = await upload.read()
+    await upload.close()
     content_type = next((kind for kind, start in CONSENT_TYPES.items() if body.startswith(start)), None)
     if content_type is None:
         raise Invalid("This file is neither a PDF nor a picture.", "Scan the signed form as PDF, PNG or JPEG.")

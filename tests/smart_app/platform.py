@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from deploy.sandbox import charts, keys, people, provision
+from deploy.sandbox.ehr.behaviour import EpicLike, OracleLike
 from deploy.sandbox.hospitals import HOSPITALS, Hospital
 from deploy.sandbox.plan import Plan, Ports
 from fhir_server import app as fhir_app
@@ -207,7 +208,12 @@ def ehr(tenants: dict[str, Starlette]) -> Starlette:
                 await stack.enter_async_context(each.router.lifespan_context(each))
             yield
 
-    return Starlette(routes=[Mount(f"/{name}", each) for name, each in tenants.items()], lifespan=lifespan)
+    return Starlette(
+        routes=[Mount(f"/{name}", HABITS[name](each)) for name, each in tenants.items()], lifespan=lifespan
+    )
+
+
+HABITS = {"epic": EpicLike, "oracle": OracleLike}
 
 
 @contextmanager

@@ -5,20 +5,14 @@ import io
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 
 import httpx
 import pypdf
 import pytest
 
-from konsil.oauth_client import ClientKey, client_assertion
-from smart_app.jobs import Work
 from tests.smart_app.platform import Browser, Platform, launch_id
-from tests.smart_app.test_launch import patient_of
-
-QUESTION = "Is resection of the nodule the right next step, or another biopsy?"
-ANSWER = "Resection is the right next step; another biopsy would not change it."
+from tests.smart_app.steps import ANSWER, QUESTION, draft_path, drain, filed, filled, offer, patient_of, sign
 
 
 @dataclass
@@ -27,34 +21,6 @@ class Story:
 
     requester: Browser
     case: str = ""
-
-    @property
-    def path(self) -> str:
-        return self.case
-
-
-def draft_path(page: str) -> str:
-    found = re.search(r'action="(/l/[^"]+/drafts/[^"/]+)/send"', page)
-    assert found, page
-    return found.group(1)
-
-
-def filled(page: str, **changes: object) -> dict[str, object]:
-    """The form as a physician would fill it in, sensible ticks left as they are."""
-    diagnosis = re.search(r'<option value="(Condition/[^"]+)"', page)
-    assert diagnosis
-    return {
-        "reason": "rare-complex",
-        "question": QUESTION,
-        "diagnosis": diagnosis.group(1),
-        "service": "HealthcareService/thoracic-oncology",
-        "product": "written-opinion",
-        "urgency": "urgent",
-        "basis": "treatment",
-        "attested": "yes",
-        "pick": re.findall(r'name="pick" value="([^"]+)" checked', page),
-        **changes,
-    }
 
 
 def test_a_draft_is_kept_and_says_what_is_missing(hospital: Platform) -> None:
@@ -80,6 +46,15 @@ def test_a_draft_is_nobody_elses_and_no_other_patients(hospital: Platform) -> No
     stranger = hospital.browser()
     other_person = launch_id(stranger.launch("oracle", patient_of("oracle")))
     assert stranger.post(f"/l/{other_person}/drafts/{draft}", data={}).status_code == 404
+
+
+def test_records_can_be_looked_at_before_they_go_along(hospital: Platform) -> None:
+    browser = hospital.browser()
+    page = browser.launch("epic", patient_of("epic"))
+    shown = [browser.get(address) for address in re.findall(r'class="k-preview" href="([^"]+)"', page.text)]
+    assert len(shown) > 2
+    assert {each.status_code for each in shown} == {200}
+    assert not [each.url.path for each in shown if "holds no text and no file" in each.text]
 
 
 @pytest.fixture(scope="module")
@@ -134,86 +109,35 @@ def test_another_hospital_sees_nothing_of_it(hospital: Platform, story: Story) -
     assert stranger.get(f"/l/{launch}/cases/{story.case}").status_code == 404
 
 
-def test_the_coordinator_offers_it(hospital: Platform, story: Story) -> None:
+def test_the_coordinator_sees_the_fitting_consultant_first(hospital: Platform, story: Story) -> None:
     coordinator = hospital.browser()
     board = coordinator.sign_in("castillo")
-    launch = launch_id(board)
     assert QUESTION in board.text
-    dialog = coordinator.get(f"/l/{launch}/cases/{story.case}/offer")
+    dialog = coordinator.get(f"/l/{launch_id(board)}/cases/{story.case}/offer")
     names = re.findall(r'name="practitioner" value="([^"]+)"', dialog.text)
-    assert names[0] == "Practitioner/lindqvist"  # the specialty that is asked comes first
+    assert names[0] == "Practitioner/lindqvist"
     assert "The specialty that is asked" in dialog.text
-    offered = coordinator.post(f"/l/{launch}/cases/{story.case}/offer", data={"practitioner": names[0]})
-    assert "Offered to Dr. Maja Lindqvist" in offered.text
+    assert "Offered to Dr. Maja Lindqvist" in offer(hospital, story.case, "lindqvist").text
 
 
 def test_the_consultant_accepts_reads_and_signs(hospital: Platform, story: Story) -> None:
     consultant = hospital.browser()
     worklist = consultant.sign_in("lindqvist")
-    case = f"/l/{launch_id(worklist)}/cases/{story.case}"
     assert "Offered to you" in worklist.text
-    accepted = consultant.post(f"{case}/accept")
-    assert "Dr. Maja Lindqvist took the case" in accepted.text
-    room = consultant.post(f"{case}/read")
-    assert room.status_code == 200, room.text
-    assert QUESTION in room.text
-    signed = consultant.post(f"{case}/sign", data=opinion(room.text))
+    signed = sign(consultant, f"/l/{launch_id(worklist)}/cases/{story.case}")
     assert signed.status_code == 200, signed.text
     assert "signed the report" in signed.text
 
 
-def opinion(room: str) -> dict[str, object]:
-    reviewed = re.findall(r'name="reviewed" value="([^"]+)"', room)
-    values = dict(re.findall(r'type="radio"[^>]*name="([^"]+)"[^>]*value="([^"]+)"', room))
-    return {
-        **values,
-        "answer": ANSWER,
-        "findings": "Spiculated nodule. [1]",
-        "recommendations": "Lobectomy",
-        "reviewed": reviewed,
-    }
-
-
 def test_the_report_is_filed_once_in_the_hospitals_record(hospital: Platform, story: Story) -> None:
     drain(hospital)
-    found = documents(hospital)
+    found = filed(hospital, "epic", patient_of("epic"))
     assert len(found) == 1
     pdf = base64.b64decode(found[0]["content"][0]["attachment"]["data"])
     assert ANSWER.split(";")[0] in pypdf.PdfReader(io.BytesIO(pdf)).pages[0].extract_text().replace("\n", " ")
     assert found[0]["docStatus"] == "final"
     drain(hospital)
-    assert len(documents(hospital)) == 1
-
-
-def drain(hospital: Platform) -> None:
-    """A worker comes, lets the cursor look and the jobs it finds run, and goes."""
-    with closing(Work(hospital.app_settings)) as work:
-        runner = work.runner()
-        for _ in range(4):
-            runner.run_due()
-
-
-def documents(hospital: Platform) -> list[dict[str, object]]:
-    """What a script of the hospital finds among the patient's documents."""
-    import json
-
-    kept = json.loads((hospital.plan.directory / "keys.json").read_text())
-    base = f"{hospital.plan.ehr_url}/epic"
-    key = ClientKey("demo-script", kept["epic-script"], f"{base}/oauth/token")
-    form = {
-        "grant_type": "client_credentials",
-        "scope": "system/*.rs",
-        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-        "client_assertion": client_assertion(key),
-    }
-    with httpx.Client(trust_env=False) as client:
-        token = client.post(key.token_url, data=form).json()["access_token"]
-        wanted = {"patient": patient_of("epic"), "type": "http://loinc.org|11488-4"}
-        answer = client.get(
-            f"{base}/fhir/DocumentReference", params=wanted, headers={"Authorization": f"Bearer {token}"}
-        )
-    entries = [entry["resource"] for entry in answer.json().get("entry", [])]
-    return [each for each in entries if any("writeback" in one.get("system", "") for one in each.get("identifier", []))]
+    assert len(filed(hospital, "epic", patient_of("epic"))) == 1
 
 
 def test_the_requester_reads_and_acknowledges(hospital: Platform, story: Story) -> None:

@@ -4,14 +4,10 @@ import sqlite3
 
 import pytest
 
-from deploy.sandbox import charts
 from tests.smart_app.platform import Browser, Platform, launch_id, query_of
+from tests.smart_app.steps import patient_of
 
-WANG, LEFEVRE = 1, 0
-
-
-def patient_of(tenant: str, place: int = 0) -> str:
-    return [each["id"] for each in charts.resources(tenant) if each["resourceType"] == "Patient"][place]
+WANG = 1
 
 
 def authorization(hospital: Platform, browser: Browser) -> tuple[str, dict[str, str]]:
