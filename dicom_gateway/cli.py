@@ -50,7 +50,9 @@ def _web(gateway: Gateway) -> uvicorn.Server:
     from dicom_gateway.app import create_app
 
     host, port = gateway.settings.host, gateway.settings.port
-    return uvicorn.Server(uvicorn.Config(create_app(gateway), host=host, port=port, log_config=None, access_log=False))
+    config = uvicorn.Config(create_app(gateway), host=host, port=port, log_config=None, access_log=False)
+    config.timeout_graceful_shutdown = 3
+    return uvicorn.Server(config)
 
 
 @click.group()

@@ -24,7 +24,7 @@ from dicom_gateway.web.sessions import COOKIE
 
 INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 HASHED_NAME = re.compile(r"\.[0-9a-f]{16}\.|^[0-9a-f]{16}\.")
-ENDED = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Viewer session ended</title>
+ENDED = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Open the images again</title>
 <body style="font:14px system-ui;margin:4rem auto;max-width:32rem">
 <h1 style="font-size:1.2rem">This viewer session
 has ended</h1> <p>Open the images again from the case. Nothing that was signed or saved there is
@@ -34,15 +34,15 @@ lost.</p></body></html>"""
 async def open_session(doors: Doors, request: Request) -> Response:
     """Turn a code into a session cookie and show its studies.
 
-    A session of the same browser that stood before is replaced. Raises WebError 403 for a page that is not ours,
-    400 for a code that is unknown, used or older than 30 s.
+    A session of the same browser that stood before is replaced. A code that is unknown, used or older than 30 s is
+    answered 400, with a page for the person in front. Raises WebError 403 for a page that is not ours.
     """
     check_origin(doors, request)
     form = await request.form()
     code = form.get("code")
     redeemed = await run_in_threadpool(doors.sessions.redeem, code) if isinstance(code, str) else None
     if redeemed is None:
-        raise WebError(400, "This code has been used or is too old. Open the images again from the case.")
+        return HTMLResponse(ENDED, 400, headers={"Cache-Control": "no-store"})
     value, session = redeemed
     query = urlencode({"StudyInstanceUIDs": ",".join(session.studies)}, safe=",")
     cookie = f"{COOKIE}={value}; Path=/; Secure; HttpOnly; SameSite=None; Partitioned"
