@@ -1,4 +1,10 @@
-"""SQLite on threads: WAL, synchronous=FULL, one writing connection with BEGIN IMMEDIATE, a pool of reading ones."""
+"""SQLite: WAL, synchronous=FULL, one writing connection with BEGIN IMMEDIATE, a pool of reading ones on threads.
+
+The statements of a write transaction run where they are called: each takes some ten microseconds, a visit to a
+thread takes longer and, while the loop is busy, waits for the interpreter's lock up to 5 ms, with the database
+locked meanwhile. What can take long goes to a thread: the flush of a COMMIT, and waiting for another process that
+writes.
+"""
 
 import asyncio
 import sqlite3
@@ -7,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Executable
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
@@ -31,7 +37,7 @@ def _connect(path: str, *, writes: bool) -> sqlite3.Connection:
 
 
 class SqliteTransaction:
-    """Statements of one BEGIN IMMEDIATE ... COMMIT on the writing thread; it begins with the first statement."""
+    """Statements of one BEGIN IMMEDIATE ... COMMIT; it begins with the first statement."""
 
     dialect: Dialect = "sqlite"
 
@@ -49,7 +55,7 @@ class SqliteTransaction:
         return await self._write(lambda connection: connection.execute(sql, values).rowcount)
 
     async def run(self, steps: Sequence[Step]) -> None:
-        """Run statements one after the other on one visit to the writing thread."""
+        """Run statements one after the other."""
         rendered = [self._database.compiler.render_step(step) for step in steps]
         await self._write(lambda connection: [connection.executemany(sql, rows) for sql, rows in rendered])
 
@@ -59,12 +65,7 @@ class SqliteTransaction:
             await self.run([(statement, parameters)])
 
     async def _write(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
-        def begun(connection: sqlite3.Connection) -> Result:
-            if not connection.in_transaction:
-                connection.execute("BEGIN IMMEDIATE")
-            return work(connection)
-
-        return await self._database.write(begun)
+        return await self._database.write(work)
 
 
 class SqliteDatabase:
@@ -102,21 +103,47 @@ class SqliteDatabase:
         async with self._turn:
             try:
                 yield SqliteTransaction(self)
-                await self.write(_commit)
             except BaseException:
-                await asyncio.shield(self.write(_rollback))
+                await self._finish(_rollback)
                 raise
+            await self._finish(_commit)
 
     async def write(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
-        """Run work on the writing thread."""
+        """Run work on the writing connection, inside a transaction."""
         try:
-            return await self._run(self._writing, lambda: work(self._writer))
+            if not self._writer.in_transaction:
+                await self._begin()
+            return work(self._writer)
         except sqlite3.IntegrityError as error:
             raise Contention(str(error)) from error
         except sqlite3.OperationalError as error:
-            if "locked" in str(error):
-                raise Unavailable("The database is busy.") from error
-            raise
+            raise _unavailable(error) from None
+
+    async def _begin(self) -> None:
+        """BEGIN IMMEDIATE at once, or on the thread as soon as another process has finished."""
+        try:
+            self._writer.execute("PRAGMA busy_timeout=0")
+            self._writer.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            await self._run(self._writing, lambda: _begin_patiently(self._writer))
+
+    async def _finish(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        """COMMIT or ROLLBACK, to its end even when the caller is cancelled: nobody may write in between."""
+        future = asyncio.get_running_loop().run_in_executor(self._writing, work, self._writer)
+        cancelled: asyncio.CancelledError | None = None
+        while not future.done():
+            try:
+                await asyncio.wait([future])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        try:
+            future.result()
+        except sqlite3.IntegrityError as error:
+            raise Contention(str(error)) from error
+        except sqlite3.OperationalError as error:
+            raise _unavailable(error) from None
+        if cancelled is not None:
+            raise cancelled
 
     async def close(self) -> None:
         """Close every connection."""
@@ -137,11 +164,26 @@ class SqliteDatabase:
         return await asyncio.get_running_loop().run_in_executor(pool, work)
 
 
-def _commit(connection: sqlite3.Connection) -> Any:
-    if connection.in_transaction:
+def _begin_patiently(connection: sqlite3.Connection) -> None:
+    connection.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
+    connection.execute("BEGIN IMMEDIATE")
+
+
+def _commit(connection: sqlite3.Connection) -> None:
+    if not connection.in_transaction:
+        return
+    try:
         connection.execute("COMMIT")
+    except sqlite3.Error:
+        _rollback(connection)
+        raise
 
 
-def _rollback(connection: sqlite3.Connection) -> Any:
+def _rollback(connection: sqlite3.Connection) -> None:
     if connection.in_transaction:
         connection.execute("ROLLBACK")
+
+
+def _unavailable(error: sqlite3.OperationalError) -> Exception:
+    """Another process held the database for too long; anything else is a fault."""
+    return Unavailable("The database is busy.") if "locked" in str(error) else error

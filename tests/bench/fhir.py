@@ -1,7 +1,7 @@
 """Rates of fhir_server over real HTTP: one server process, some connections, one database.
 
-`python -m tests.bench.fhir [DATABASE_URL]` (SQLite in a temporary folder without one). Client, server and database share the
-machine, so a rate is what all three together did.
+Client, server and database share the machine, so a rate is what all three together did. `BENCH_DATABASE_URL` names another
+database than SQLite in a temporary folder, `BENCH_PATIENTS` and `BENCH_SECONDS` another size.
 """
 
 import asyncio
@@ -10,10 +10,9 @@ import os
 import random
 import socket
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from multiprocessing import get_context
 from typing import Any
 
@@ -75,7 +74,9 @@ def observation(patient: str, n: int) -> dict[str, Any]:
     return {
         "resourceType": "Observation",
         "status": "final",
-        "category": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "laboratory"}]}],
+        "category": [
+            {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "laboratory"}]}
+        ],
         "code": {"coding": [{"system": LOINC, "code": CODES[n % len(CODES)], "display": "A measurement"}]},
         "subject": {"reference": patient},
         "effectiveDateTime": f"20{10 + n % 15}-{1 + n % 12:02d}-{1 + n % 28:02d}T08:00:00Z",
@@ -97,13 +98,14 @@ def chart(n: int) -> dict[str, Any]:
     request = {"method": "POST", "url": "Patient", "ifNoneExist": f"identifier=urn:bench|{n}"}
     entries: list[dict[str, Any]] = [{"fullUrl": urn, "resource": patient, "request": request}]
     entries += [
-        {"resource": observation(urn, k), "request": {"method": "POST", "url": "Observation"}} for k in range(OBSERVATIONS)
+        {"resource": observation(urn, k), "request": {"method": "POST", "url": "Observation"}}
+        for k in range(OBSERVATIONS)
     ]
     return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
 
 
-async def measure(name: str, connections: list[Connection], work: Work, each: int = 1) -> None:
-    """Run work on all connections for some seconds; print its rate and how long one took."""
+async def repeated(name: str, connections: list[Connection], work: Work) -> str:
+    """Run work on all connections for some seconds; its rate and how long one took."""
     spent: list[float] = []
     end = time.perf_counter() + SECONDS
 
@@ -117,14 +119,13 @@ async def measure(name: str, connections: list[Connection], work: Work, each: in
 
     started = time.perf_counter()
     await asyncio.gather(*(run(connection, n) for n, connection in enumerate(connections)))
-    rate = len(spent) * each / (time.perf_counter() - started)
+    rate = len(spent) / (time.perf_counter() - started)
     p50, p99 = statistics.median(spent) * 1000, sorted(spent)[int(len(spent) * 0.99)] * 1000
-    print(f"| {name} | {rate:,.0f} | {p50:.1f} | {p99:.1f} |", flush=True)
+    return f"{name}: {rate:,.0f}/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms"
 
 
-async def bench(port: int) -> None:
+async def rates(port: int) -> AsyncIterator[str]:
     connections = [Connection(*await opened(port)) for _ in range(CONNECTIONS)]
-    print("| what | per second | p50 ms | p99 ms |\n|---|---|---|---|")
     started = time.perf_counter()
     patients: list[str] = []
 
@@ -135,7 +136,8 @@ async def bench(port: int) -> None:
 
     await asyncio.gather(*(load(connection, n) for n, connection in enumerate(connections)))
     count = PATIENTS * (OBSERVATIONS + 1)
-    print(f"| transaction import, resources ({count:,} in all) | {count / (time.perf_counter() - started):,.0f} | | |")
+    rate = count / (time.perf_counter() - started)
+    yield f"transaction import, {count:,} resources by {OBSERVATIONS + 1}: {rate:,.0f} resources/s"
     chance = random.Random(1)
 
     async def read(connection: Connection, n: int) -> None:
@@ -160,12 +162,12 @@ async def bench(port: int) -> None:
         body = {"resourceType": "Basic", "id": f"b{n % 512}", "code": {"text": str(n)}}
         await expect(connection, "PUT", f"/Basic/b{n % 512}", body)
 
-    await measure("read", connections, read)
-    await measure("search by identifier", connections, identifier)
-    await measure("search patient + code, newest first", connections, newest)
-    await measure("chained search by patient identifier + code", connections, chained)
-    await measure("create Observation", connections, create)
-    await measure("update Basic", connections, update)
+    yield await repeated("read", connections, read)
+    yield await repeated("search by identifier", connections, identifier)
+    yield await repeated("search patient + code, newest first", connections, newest)
+    yield await repeated("chained search by patient identifier + code", connections, chained)
+    yield await repeated("create Observation", connections, create)
+    yield await repeated("update Basic", connections, update)
     for connection in connections:
         connection.writer.close()
 
@@ -179,20 +181,23 @@ async def opened(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]
     raise TimeoutError("the server did not start")
 
 
-def main() -> None:
+async def next_of(lines: AsyncIterator[str]) -> str:
+    return await anext(lines, "")
+
+
+def measure() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
-        url = sys.argv[1] if len(sys.argv) > 1 else f"sqlite:///{folder}/bench.db"
+        url = os.environ.get("BENCH_DATABASE_URL", f"sqlite:///{folder}/bench.db")
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
         probe.close()
         server = get_context("spawn").Process(target=serve, args=(url, port))
         server.start()
         try:
-            asyncio.run(bench(port))
+            with asyncio.Runner() as runner:
+                lines = rates(port)
+                while line := runner.run(next_of(lines)):
+                    yield line
         finally:
             server.terminate()
             server.join()
-
-
-if __name__ == "__main__":
-    main()
