@@ -46,7 +46,7 @@ def transaction(opinion: Opinion, pdf: bytes, signing: Signing, key: ECKey | RSA
             put(observation),
             put(report),
             put(provenance(report_id, observation_id, signing, compact)),
-            put(completed(signing.task, report_id), if_match=f'W/"{signing.task["meta"]["versionId"]}"'),
+            put(completed(signing, report_id), if_match=f'W/"{signing.task["meta"]["versionId"]}"'),
         ],
     }
 
@@ -148,16 +148,17 @@ def provenance(report_id: str, observation_id: str, signing: Signing, compact: s
     }
 
 
-def completed(task: Resource, report_id: str) -> Resource:
+def completed(signing: Signing, report_id: str) -> Resource:
     """The case after signing: completed, report-signed, its output the report."""
     output = {
         "type": coded("task-output", "report", "Report"),
         "valueReference": {"reference": f"DiagnosticReport/{report_id}"},
     }
-    return task | {
+    return signing.task | {
         "status": "completed",
+        "lastModified": signing.when.isoformat(timespec="seconds"),
         "businessStatus": coded("business-status", "report-signed", "Report signed"),
-        "output": [*task.get("output", []), output],
+        "output": [*signing.task.get("output", []), output],
     }
 
 
