@@ -1,5 +1,6 @@
 """What a case rests on: the records its request named and those gathered later, numbered as they are cited."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from smart_app.fhir import FhirClient, Resource
@@ -99,14 +100,22 @@ def references(task: Resource, service_request: Resource) -> list[str]:
 def title_of(resource: Resource) -> str:
     """A record in a few words: what it is, and a result with its value."""
     if resource["resourceType"] == "ImagingStudy":
-        kinds = " ".join(each.get("code", "") for each in resource.get("modality", []))
-        return f"{kinds} {resource.get('description', '')}".strip() or "Imaging study"
+        return study_title(
+            [each.get("code", "") for each in resource.get("modality", [])], resource.get("description", "")
+        )
     if resource["resourceType"] == "DocumentReference":
         return str(resource.get("description") or concept(resource.get("type")) or "Document")
     if resource["resourceType"] == "MedicationRequest":
         return concept(resource.get("medicationCodeableConcept")) or "Medication"
     name = concept(resource.get("code")) or concept((resource.get("type") or [None])[0]) or resource["resourceType"]
     return f"{name}: {value}" if (value := value_of(resource)) else str(name)
+
+
+def study_title(modalities: Sequence[str], description: str) -> str:
+    """`CT Thorax`; a modality that the description opens with is not said twice."""
+    named = description.split()[:1]
+    kinds = [each for each in modalities if each and each not in named]
+    return " ".join([*kinds, description]).strip() or "Imaging study"
 
 
 def value_of(resource: Resource) -> str:

@@ -33,36 +33,37 @@ async def save(visit: Visit) -> Response:
     draft = await draft_of(visit, case)
     content = content_of(form)
     records = await material.of(visit.fhir, case.task, case.request)
-    kept = await keep(visit, draft, content, str(form.get("version", "")))
+    kept = await keep(visit, draft, content, str(form.get("opened", "")))
     return visit.render(
         "opinion_state.html",
         200 if kept else 409,
         kept=kept,
-        version=draft.version + 1 if kept else draft.version,
         gaps=opinion_of(content, records).missing(),
         saved_at=Clock(visit.services.settings.time_zone).now().strftime("%H:%M:%S"),
     )
 
 
-async def keep(visit: Visit, draft: Draft, content: dict[str, Any], version: str) -> bool:
-    """Whether the content could be kept: not when another window has written in between."""
-    if content == draft.content:
-        return True
-    if version != str(draft.version):
-        return False
-    return await run_sync(visit.services.drafts.save, draft, content)
+async def keep(visit: Visit, draft: Draft, content: dict[str, Any], opened: str) -> bool:
+    """Whether the content could be kept: not when another window has written since this one was opened.
+
+    A window may always write after itself: `window` names it, `opened` is the draft's version when it was loaded.
+    """
+    mine = draft.content.get("window") == content["window"] or str(draft.version) == opened
+    return mine and await run_sync(visit.services.drafts.save, draft, content)
 
 
 async def sign(visit: Visit) -> Response:
     """Typeset, sign and send in one transaction; a second click finds the draft taken."""
     case = await load_case(visit.fhir, visit.request.path_params["case"])
     records = await material.of(visit.fhir, case.task, case.request)
-    content = content_of(await visit.form())
+    form = await visit.form()
+    content = content_of(form)
     opinion = opinion_of(content, records)
     if gaps := opinion.missing():
         raise Invalid(" ".join(gaps), "Go back, complete the report and sign again.")
     draft = await draft_of(visit, case)
-    await run_sync(visit.services.drafts.save, draft, content)
+    if not await keep(visit, draft, content, str(form.get("opened", ""))):
+        raise Changed("This report was changed in another window.", "Open the case again and look before you sign.")
     if not await run_sync(visit.services.drafts.start_sending, draft.id):
         raise Changed("This report is being signed in another window.", "Open the case to see the result.")
     try:
@@ -71,7 +72,7 @@ async def sign(visit: Visit) -> Response:
         await run_sync(visit.services.drafts.reopen, draft.id)
         raise
     await run_sync(visit.services.drafts.finish, draft.id)
-    return visit.go(f"cases/{case.id}")
+    return visit.go(f"cases/{case.id}/report")
 
 
 async def send(visit: Visit, case: Case, opinion: Opinion, records: list[Record]) -> None:

@@ -1,5 +1,7 @@
 """`cases/{case}/read`: the reading room.  Question, story and records left; images or document right; report below."""
 
+from secrets import token_urlsafe
+
 from anyio.to_thread import run_sync
 from starlette.responses import Response
 
@@ -32,6 +34,7 @@ async def read(visit: Visit) -> Response:
         documents=[each for each in records if each.is_document],
         draft=draft.content,
         version=draft.version,
+        window=token_urlsafe(9),
         gaps=opinion_of(draft.content, records).missing(),
         questions=QUESTIONS,
         values=VALUES,

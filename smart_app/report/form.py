@@ -22,10 +22,11 @@ class Fields(Protocol):
 
 
 def content_of(form: Fields) -> dict[str, Any]:
-    """What is kept of the form while it is written."""
+    """What is kept of the form while it is written, and which window wrote it."""
     texts = {name: str(form.get(name) or "") for name in TEXTS}
     chosen = {key: value for key in QUESTIONS if (value := str(form.get(f"concordance-{key}") or ""))}
-    return {**texts, "concordance": chosen, "reviewed": [str(each) for each in form.getlist("reviewed")]}
+    reviewed = [str(each) for each in form.getlist("reviewed")]
+    return {**texts, "concordance": chosen, "reviewed": reviewed, "window": str(form.get("window") or "")}
 
 
 def opinion_of(content: Mapping[str, Any], records: Sequence[Record]) -> Opinion:

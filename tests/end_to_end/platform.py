@@ -18,7 +18,7 @@ from deploy.sandbox.prepare import prepare
 from konsil import supervise
 from konsil.http_client import guarded_client
 from konsil.oauth_client import BackendToken, ClientKey
-from tests.peers import Orthanc, StoreScp, orthanc, storescp, unused_port
+from tests.peers import Orthanc, StoreScp, orthanc, storescp, storescu, unused_port
 
 START_SECONDS = 90
 
@@ -80,9 +80,16 @@ def platform(
             0.5,
         )
         content = prepare(plan, lambda _: None)
-        pacs.store(sorted((plan.directory / "images").glob("*/*.dcm")))
+        fill(pacs, plan.directory / "images")
         with supervised(plan, content) as supervisor:
             yield Platform(plan, content, supervisor, pacs, radiologist)
+
+
+def fill(pacs: Orthanc, images: Path) -> None:
+    """Send everything with DCMTK's storescu; the ultrasound loops as the JPEG that they are."""
+    loops = sorted(images.glob("*-us/*.dcm"))
+    storescu(pacs.port, pacs.ae_title, loops, options=("-xy",))
+    storescu(pacs.port, pacs.ae_title, [path for path in sorted(images.glob("*/*.dcm")) if path not in loops])
 
 
 @contextmanager

@@ -1,0 +1,203 @@
+"""What each person does, in a browser of their own, as they would: by what the page says."""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import BrowserContext, Frame, FrameLocator, Page, Request, expect
+
+from tests.end_to_end.browser import workstation
+from tests.end_to_end.platform import Platform
+
+__all__ = ["Request"]
+SECONDS = 60_000
+# The picture that the viewer drew: how many grey values it has, sampled.
+GREYS = """() => {
+  const canvas = [...document.querySelectorAll('canvas')].find(each => each.width > 200);
+  if (!canvas) return 0;
+  const copy = document.createElement('canvas');
+  [copy.width, copy.height] = [canvas.width, canvas.height];
+  copy.getContext('2d').drawImage(canvas, 0, 0);
+  const data = copy.getContext('2d').getImageData(0, 0, copy.width, copy.height).data;
+  const seen = new Set();
+  for (let at = 0; at < data.length; at += 4 * 53) seen.add(data[at]);
+  return seen.size;
+}"""
+
+
+@dataclass
+class Desk:
+    """One person at a screen."""
+
+    platform: Platform
+    context: BrowserContext
+    page: Page
+
+
+@contextmanager
+def at_desk(platform: Platform, folder: Path) -> Iterator[Desk]:
+    """A fresh browser."""
+    with workstation(folder / f"browser-{time.monotonic_ns()}") as context:
+        page = context.new_page()
+        page.set_default_timeout(SECONDS)
+        expect.set_options(timeout=SECONDS)
+        yield Desk(platform, context, page)
+
+
+def enter(desk: Desk, username: str, path: str = "") -> None:
+    """Sign in with the demo's password: at the EHR for a physician, at our own server for everybody else."""
+    who = desk.platform.person(username)
+    desk.page.goto(who["where"])
+    desk.page.get_by_label("User name").fill(who["user"])
+    desk.page.get_by_label("Password").fill(who["password"])
+    desk.page.get_by_role("button", name="Sign in").click()
+    desk.page.wait_for_url(path or "**/l/**")
+
+
+def open_app(desk: Desk, username: str, tenant: str, patient: str) -> FrameLocator:
+    """The physician opens the patient's chart and the app in its frame."""
+    enter(desk, username, f"**/{tenant}/")
+    desk.page.get_by_role("link", name=re.compile(patient)).first.click()
+    desk.page.get_by_role("link", name="Second opinion").first.click()
+    return desk.page.frame_locator("iframe[title='Second opinion']")
+
+
+def ask(desk: Desk, patient: str, study: str, line: str, question: str) -> None:
+    """Write a request with one outside study ticked, up to the button that sends it."""
+    app = open_app(desk, "nunez", "epic", patient)
+    app.get_by_text("Diagnosis uncertain").click()
+    app.get_by_label("Your question").fill(question)
+    app.locator("#diagnosis").select_option(index=1)
+    app.locator("#service").select_option(label=line)
+    tick = app.locator("#priors li", has_text=study).get_by_role("checkbox")
+    tick.wait_for()
+    tick.check()
+    app.get_by_label(re.compile("Treatment, physician to physician")).check()
+    app.get_by_label(re.compile("I attest")).check()
+    app.get_by_role("button", name=f"Send request to {line}").wait_for()
+    expect(app.get_by_role("button", name=f"Send request to {line}")).to_be_enabled()
+
+
+def send(desk: Desk, line: str, question: str) -> None:
+    """Press the button, once more if the page says that a server did not answer, and see the case."""
+    app = desk.page.frame_locator("iframe[title='Second opinion']")
+    button, heading = (
+        app.get_by_role("button", name=f"Send request to {line}"),
+        app.get_by_role("heading", name=question),
+    )
+    button.click(no_wait_after=True)
+    end = time.monotonic() + 120
+    while not heading.count():
+        assert time.monotonic() < end, f"the request was not sent: {app.locator('main').inner_text()}"
+        desk.page.wait_for_timeout(1000)
+        if app.get_by_text("Nothing was lost").count():
+            desk.page.get_by_role("link", name="Second opinion").first.click()
+            desk.page.wait_for_timeout(2000)
+            if button.count() and button.is_enabled():
+                button.click(no_wait_after=True)
+
+
+def watch_arrival(desk: Desk, study: str) -> list[str]:
+    """The sentences that the open case page shows while the study arrives, without a reload."""
+    app = desk.page.frame_locator("iframe[title='Second opinion']")
+    seen: list[str] = []
+    row = app.locator(".k-retrieval", has_text=study)
+    end = time.monotonic() + 90
+    while time.monotonic() < end:
+        words = row.first.inner_text()
+        if words not in seen:
+            seen.append(words)
+        if "arrived" in words:
+            return seen
+        desk.page.wait_for_timeout(100)
+    raise AssertionError(f"the study did not arrive: {seen}")
+
+
+def reconcile(desk: Desk, decision: str = "accept") -> None:
+    """HIM staff compare the oldest arrival and decide."""
+    enter(desk, "harper")
+    desk.page.locator("table a").first.click()
+    desk.page.get_by_text("What accepting changes in the images").wait_for()
+    expect(desk.page.locator(".k-thumbs img").first).to_be_visible()
+    if decision == "accept":
+        desk.page.get_by_role("button", name=re.compile("^Accept for")).click()
+    else:
+        desk.page.get_by_text("Not this patient, or not usable").click()
+        desk.page.get_by_label("Why is it rejected?").fill("Another person of the same name.")
+        desk.page.get_by_role("button", name="Reject the study").click()
+    desk.page.get_by_text(re.compile("^(Accepted|Rejected) ")).wait_for()
+
+
+def offer(desk: Desk, consultant: str) -> None:
+    """The coordinator offers the case that is ready."""
+    enter(desk, "castillo")
+    ready = desk.page.locator(".k-column", has_text="Ready")
+    end = time.monotonic() + 60
+    while not ready.get_by_role("link", name="Offer").count():
+        assert time.monotonic() < end, "no case became ready"
+        desk.page.wait_for_timeout(500)
+        desk.page.reload()
+    ready.get_by_role("link", name="Offer").first.click()
+    desk.page.get_by_role("button", name=f"Offer to {consultant}").click()
+    desk.page.get_by_text(re.compile(f"{consultant}")).first.wait_for()
+
+
+def start_reading(desk: Desk, username: str) -> Frame:
+    """The consultant accepts and opens the reading room; gives the viewer's frame once it shows a picture."""
+    enter(desk, username)
+    desk.page.locator("[data-row] a, a[data-row]").first.click()
+    desk.page.get_by_role("button", name="Accept the case").click()
+    desk.page.get_by_role("button", name="Start reading").click(no_wait_after=True)
+    desk.page.get_by_role("heading", name="The question").wait_for()
+    return viewer(desk)
+
+
+def viewer(desk: Desk, seconds: float = 120) -> Frame:
+    """The viewer's frame, with pixels on its canvas."""
+    end, greys = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        frame = next((each for each in desk.page.frames if "/viewer?" in each.url), None)
+        greys = int(frame.evaluate(GREYS)) if frame else 0
+        if frame and greys > 50:
+            return frame
+        desk.page.wait_for_timeout(500)
+    raise AssertionError(f"the viewer shows no picture: {greys} grey values, {[each.url for each in desk.page.frames]}")
+
+
+def report(desk: Desk, answer: str) -> None:
+    """Write the report, see it saved, sign it."""
+    page = desk.page
+    page.get_by_label("Answer to the question").fill(answer)
+    page.get_by_label(re.compile("^Recommendations")).fill("Repeat the biopsy before surgery.\nDiscuss in the board.")
+    for legend, choice in (
+        ("Diagnosis", "Changed"),
+        ("Treatment", "Modified"),
+        ("Confidence", "High"),
+        ("Adequacy of the data", "Adequate"),
+        ("First subspecialty review", "Yes"),
+    ):
+        group = page.get_by_role("group", name=legend, exact=True)
+        group.get_by_text(choice, exact=True).click()
+    page.locator("label.k-reviewed", has_text="CT chest").get_by_role("checkbox").first.check()
+    page.get_by_text("Ready to sign.").wait_for()
+    page.get_by_text(re.compile("^Saved ")).wait_for()
+    page.get_by_role("button", name="Sign and send the report").click(no_wait_after=True)
+    page.wait_for_url(re.compile(r"/cases/[^/]+/report$"))
+    page.get_by_text(answer).first.wait_for()
+
+
+def acknowledge(desk: Desk, username: str, tenant: str, patient: str, answer: str) -> None:
+    """The physician finds the report in the chart's notes, reads the answer in the app and closes the loop."""
+    page = desk.page
+    app = open_app(desk, username, tenant, patient)
+    app.get_by_role("button", name="Acknowledge the report").wait_for()
+    page.get_by_role("link", name="Notes").click()
+    page.get_by_text("second opinion", exact=True).first.wait_for()
+    page.get_by_role("link", name="Second opinion").first.click()
+    app.get_by_role("button", name="Acknowledge the report").click()
+    app.get_by_text(re.compile("acknowledged", re.IGNORECASE)).first.wait_for()
+    app.get_by_role("link", name="Report", exact=True).click()
+    app.get_by_text(answer).first.wait_for()
