@@ -125,7 +125,7 @@ async def healthz(request: Request) -> Response:
         return services.provisioned.key("client") is not None
 
     ready = await run_sync(check)
-    return JSONResponse({"status": "ok" if ready else "not provisioned"}, 200)
+    return JSONResponse({"status": "ok" if ready else "not provisioned"}, 200 if ready else 503)
 
 
 async def on_app_error(request: Request, error: Exception) -> Response:

@@ -23,7 +23,7 @@ def serve() -> None:
 
     configure_logging("app")
     settings = Settings()
-    options = {"log_config": None, "access_log": False, "timeout_graceful_shutdown": 3}
+    options = {"log_config": None, "access_log": False, "timeout_graceful_shutdown": 2}
     uvicorn.run(create_app(settings), host=settings.host, port=settings.port, **options)  # type: ignore[arg-type]
 
 
