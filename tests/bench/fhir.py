@@ -1,7 +1,7 @@
 """Rates of fhir_server over real HTTP: one server process, some connections, one database.
 
-Client, server and database share the machine, so a rate is what all three together did. `BENCH_DATABASE_URL` names another
-database than SQLite in a temporary folder, `BENCH_PATIENTS` and `BENCH_SECONDS` another size.
+Client, server and database share the machine, so a rate is what all three together did. `BENCH_DATABASE_URL` names
+another database than SQLite in a temporary folder, `BENCH_PATIENTS` and `BENCH_SECONDS` another size.
 """
 
 import asyncio
@@ -127,6 +127,18 @@ async def repeated(name: str, connections: list[Connection], work: Work) -> str:
 async def rates(port: int) -> AsyncIterator[str]:
     connections = [Connection(*await opened(port)) for _ in range(CONNECTIONS)]
     started = time.perf_counter()
+    patients = await loaded(connections)
+    count = PATIENTS * (OBSERVATIONS + 1)
+    rate = count / (time.perf_counter() - started)
+    yield f"transaction import, {count:,} resources by {OBSERVATIONS + 1}: {rate:,.0f} resources/s"
+    for name, work in works(patients).items():
+        yield await repeated(name, connections, work)
+    for connection in connections:
+        connection.writer.close()
+
+
+async def loaded(connections: list[Connection]) -> list[str]:
+    """Load the charts over all connections at once; the addresses of the patients."""
     patients: list[str] = []
 
     async def load(connection: Connection, first: int) -> None:
@@ -135,9 +147,11 @@ async def rates(port: int) -> AsyncIterator[str]:
             patients.append(answer["entry"][0]["response"]["location"].partition("/_history")[0])
 
     await asyncio.gather(*(load(connection, n) for n, connection in enumerate(connections)))
-    count = PATIENTS * (OBSERVATIONS + 1)
-    rate = count / (time.perf_counter() - started)
-    yield f"transaction import, {count:,} resources by {OBSERVATIONS + 1}: {rate:,.0f} resources/s"
+    return patients
+
+
+def works(patients: list[str]) -> dict[str, Work]:
+    """What is measured, by name."""
     chance = random.Random(1)
 
     async def read(connection: Connection, n: int) -> None:
@@ -162,14 +176,14 @@ async def rates(port: int) -> AsyncIterator[str]:
         body = {"resourceType": "Basic", "id": f"b{n % 512}", "code": {"text": str(n)}}
         await expect(connection, "PUT", f"/Basic/b{n % 512}", body)
 
-    yield await repeated("read", connections, read)
-    yield await repeated("search by identifier", connections, identifier)
-    yield await repeated("search patient + code, newest first", connections, newest)
-    yield await repeated("chained search by patient identifier + code", connections, chained)
-    yield await repeated("create Observation", connections, create)
-    yield await repeated("update Basic", connections, update)
-    for connection in connections:
-        connection.writer.close()
+    return {
+        "read": read,
+        "search by identifier": identifier,
+        "search patient + code, newest first": newest,
+        "chained search by patient identifier + code": chained,
+        "create Observation": create,
+        "update Basic": update,
+    }
 
 
 async def opened(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
