@@ -90,9 +90,9 @@ def get(peer: Peer, request: GetRequest, hooks: Follow) -> Outcome:
     with associate(peer, proposal) as assoc:
         if not accepts(assoc, StudyRootGet):
             raise PeerError(Cause.CONTEXTS_REFUSED, "C-GET")
-        watches.append(Watch(assoc, request.silence_seconds))
+        watches.append(Watch(assoc, hooks, request.silence_seconds))
         answers = assoc.send_c_get(request.identifier, StudyRootGet, msg_id=MESSAGE_ID)
-        outcome = follow(assoc, StudyRootGet, answers, watches[0], hooks)
+        outcome = follow(StudyRootGet, answers, watches[0])
         return _checked(assoc, watches[0], outcome)
 
 

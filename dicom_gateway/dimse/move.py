@@ -27,9 +27,9 @@ class MoveRequest:
 def move(peer: Peer, request: MoveRequest, hooks: Follow) -> Outcome:
     """Ask a peer to send instances to us.  Raises PeerError when it is refused, breaks off or stays silent."""
     with associate(peer, Proposal([(StudyRootMove, UNCOMPRESSED)], silence_seconds=None)) as assoc:
-        watch = Watch(assoc, request.silence_seconds, request.arrived)
+        watch = Watch(assoc, hooks, request.silence_seconds, request.arrived)
         answers = assoc.send_c_move(request.identifier, peer.our_ae_title, StudyRootMove, msg_id=MESSAGE_ID)
-        outcome = follow(assoc, StudyRootMove, answers, watch, hooks)
+        outcome = follow(StudyRootMove, answers, watch)
         if watch.fired:
             raise PeerError(Cause.NO_ANSWER)
         if outcome.status is None:

@@ -5,7 +5,7 @@ No `dimse_timeout` ends them: archives may need minutes to load a tape.  They en
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,25 +30,43 @@ class Outcome:
     cancelled: bool = False
 
 
-class Watch:
-    """Aborts an association in which nothing moves.  `count`: anything that grows while instances arrive elsewhere."""
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """What to do while sub-operations run, once a second and more: tell `progress`, ask whether to `stop`.
 
-    def __init__(self, assoc: Association, seconds: float, count: Callable[[], int] | None = None) -> None:
+    Neither may raise; `progress` is called from two threads.
+    """
+
+    stop: Callable[[], bool]
+    progress: Callable[[], None]
+
+
+class Watch:
+    """Minds an association while its peer works, and while it stays silent: progress, C-CANCEL, an end to silence.
+
+    `count`: anything that grows while instances arrive elsewhere.
+    """
+
+    def __init__(
+        self, assoc: Association, hooks: Follow, seconds: float, count: Callable[[], int] | None = None
+    ) -> None:
         self._assoc = assoc
+        self._hooks = hooks
         self._seconds = seconds
         self._count = count or (lambda: 0)
         self._moved = threading.Event()
         self._ended = threading.Event()
         self.fired = False
+        self.cancelled = False
 
     def touch(self) -> None:
         """Say that something moved."""
         self._moved.set()
 
     @contextmanager
-    def running(self) -> Iterator["Watch"]:
-        """Watch while the block runs."""
-        thread = threading.Thread(target=self._run, daemon=True, name="watchdog")
+    def running(self, model: str) -> Iterator["Watch"]:
+        """Watch while the block runs; `model` is what a C-CANCEL is for."""
+        thread = threading.Thread(target=self._run, args=(model,), daemon=True, name="watchdog")
         thread.start()
         try:
             yield self
@@ -56,10 +74,15 @@ class Watch:
             self._ended.set()
             thread.join()
 
-    def _run(self) -> None:
-        step = max(0.05, min(5.0, self._seconds / 4))
+    def _run(self, model: str) -> None:
+        step = max(0.05, min(1.0, self._seconds / 4))
         silent, seen = 0.0, self._count()
         while not self._ended.wait(step):
+            self._hooks.progress()
+            if not self.cancelled and self._hooks.stop():
+                self.cancelled = True
+                with suppress(RuntimeError, ValueError):  # the association may have ended meanwhile
+                    self._assoc.send_c_cancel(MESSAGE_ID, query_model=model)
             now = self._count()
             moved = self._moved.is_set() or now != seen
             self._moved.clear()
@@ -71,32 +94,17 @@ class Watch:
                 return
 
 
-@dataclass(frozen=True, slots=True)
-class Follow:
-    """What to do while sub-operations run: `stop` is asked again and again, `progress` is told."""
-
-    stop: Callable[[], bool]
-    progress: Callable[[], None]
-
-
-def follow(
-    assoc: Association, model: str, answers: Iterable[tuple[Dataset, Any]], watch: Watch, hooks: Follow
-) -> Outcome:
-    """Read answers to the end; sends C-CANCEL once when `stop` says so.  PS3.4 C.4.2.3.1"""
-    cancelled = False
-    with watch.running():
+def follow(model: str, answers: Iterable[tuple[Dataset, Any]], watch: Watch) -> Outcome:
+    """Read answers to the end.  PS3.4 C.4.2.3.1"""
+    with watch.running(model):
         for answer, identifier in answers:
             watch.touch()
-            hooks.progress()
             status = answer.get("Status")
             if status is None:
-                return Outcome(None, cancelled=cancelled)
+                break
             if not is_pending(status):
-                return _outcome(answer, identifier, cancelled)
-            if not cancelled and hooks.stop():
-                cancelled = True
-                assoc.send_c_cancel(MESSAGE_ID, query_model=model)
-    return Outcome(None, cancelled=cancelled)
+                return _outcome(answer, identifier, watch.cancelled)
+    return Outcome(None, cancelled=watch.cancelled)
 
 
 def _outcome(answer: Dataset, identifier: Dataset | None, cancelled: bool) -> Outcome:

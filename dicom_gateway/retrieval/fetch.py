@@ -5,6 +5,7 @@ Whatever a call brings is in the journal before the peer hears success; so any c
 
 import logging
 import socket
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ from konsil.outbox import LeaseLost
 logger = logging.getLogger(__name__)
 
 LIST_AT_MOST = 100
-TICK_SECONDS = 1.0
+TICK_SECONDS = 0.9
 ANY_IMAGE = (  # SOP classes proposed when the peer does not list any
     "1.2.840.10008.5.1.4.1.1.2",
     "1.2.840.10008.5.1.4.1.1.4",
@@ -54,11 +55,19 @@ class Ticker:
     cancelled: bool = False
     lost: LeaseLost | None = None
     _last: float = field(default_factory=time.monotonic)
+    _busy: threading.Lock = field(default_factory=threading.Lock)
 
     def progress(self) -> None:
-        """Called with every sign of life; never raises, for it runs inside the peer's association."""
+        """Called with every sign of life and each second of silence; never raises, whoever calls could not help it."""
         if time.monotonic() - self._last < TICK_SECONDS or self.lost is not None:
             return
+        if self._busy.acquire(blocking=False):
+            try:
+                self._tick()
+            finally:
+                self._busy.release()
+
+    def _tick(self) -> None:
         try:
             self.renew()
             self.update()
@@ -202,7 +211,7 @@ class Fetch:
 
     def _move_once(self, query: Dataset, wanted: Sequence[Expected], hooks: Follow) -> Outcome:
         before = self._arrived()
-        outcome = move(self.peer, MoveRequest(query, self._arrived, self._silence), hooks)
+        outcome = move(self.peer, MoveRequest(query, self._seen, self._silence), hooks)
         if not outcome.cancelled:
             self._settle(wanted, outcome, before)
         return outcome
@@ -236,6 +245,13 @@ class Fetch:
         self.gateway.ingest.replay()
         with self._read() as connection:
             return state.count_received(connection, self.row)
+
+    def _seen(self) -> int:
+        """The same for the watchdog, which must not end because the database was busy."""
+        try:
+            return self._arrived()
+        except (OSError, SQLAlchemyError):
+            return -1
 
     def _missing(self, series_uid: str) -> list[Expected]:
         with self._read() as connection:
