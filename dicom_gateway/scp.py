@@ -155,7 +155,8 @@ class Listener:
         self._due.set()
         if self._server is not None:
             for assoc in self._server.active_associations:
-                assoc.abort()
+                if assoc.is_established:  # one that is being rejected or released ends by itself
+                    assoc.abort()
             socketserver.TCPServer.shutdown(self._server)
             self._server.server_close()
         for thread in self._threads:
