@@ -9,11 +9,11 @@ writes.
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Executable
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
@@ -37,12 +37,13 @@ def _connect(path: str, *, writes: bool) -> sqlite3.Connection:
 
 
 class SqliteTransaction:
-    """Statements of one BEGIN IMMEDIATE ... COMMIT; it begins with the first statement."""
+    """Statements of one transaction; it begins with the first of them."""
 
     dialect: Dialect = "sqlite"
 
     def __init__(self, database: "SqliteDatabase") -> None:
         self._database = database
+        self.begun = False
 
     async def fetch(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[Row]:
         """Run a statement and give its rows."""
@@ -65,7 +66,7 @@ class SqliteTransaction:
             await self.run([(statement, parameters)])
 
     async def _write(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
-        return await self._database.write(work)
+        return await self._database.write(self, work)
 
 
 class SqliteDatabase:
@@ -79,6 +80,8 @@ class SqliteDatabase:
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
         self._turn = asyncio.Lock()
+        self._group: asyncio.Future[None] | None = None
+        self._committer: asyncio.Task[None] | None = None
         self._writing = ThreadPoolExecutor(1, "sqlite-write")
         self._reading = ThreadPoolExecutor(readers, "sqlite-read")
 
@@ -99,20 +102,43 @@ class SqliteDatabase:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[SqliteTransaction]:
-        """The only writer of this process from here on, of all processes from its first statement on."""
+        """The only writer of this process until the block ends, of all processes from its first statement on."""
+        transaction = SqliteTransaction(self)
         async with self._turn:
             try:
-                yield SqliteTransaction(self)
+                yield transaction
+                self._end(transaction, "RELEASE one")
             except BaseException:
-                await self._finish(_rollback)
+                self._end(transaction, "ROLLBACK TO one", "RELEASE one")
                 raise
-            await self._finish(_commit)
+            finally:
+                group = self._group
+                if group is not None and self._committer is None:
+                    self._committer = asyncio.create_task(self._commit())
+        if transaction.begun and group is not None:
+            await asyncio.shield(group)
 
-    async def write(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
-        """Run work on the writing connection, inside a transaction."""
+    def _end(self, transaction: SqliteTransaction, *statements: str) -> None:
+        """End the SAVEPOINT; where SQLite has taken everything back by itself, all of the group have failed."""
+        if not transaction.begun:
+            return
+        if self._writer.in_transaction:
+            for statement in statements:
+                self._writer.execute(statement)
+        elif self._group is not None:
+            failure = Unavailable("The database took the changes back.")
+            _fail(self._group, failure)
+            self._group = None
+            raise failure
+
+    async def write(self, transaction: SqliteTransaction, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Run work on the writing connection, inside the transaction."""
         try:
-            if not self._writer.in_transaction:
-                await self._begin()
+            if not transaction.begun:
+                if not self._writer.in_transaction:
+                    await self._begin()
+                self._writer.execute("SAVEPOINT one")
+                transaction.begun = True
             return work(self._writer)
         except sqlite3.IntegrityError as error:
             raise Contention(str(error)) from error
@@ -125,28 +151,27 @@ class SqliteDatabase:
             self._writer.execute("PRAGMA busy_timeout=0")
             self._writer.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError:
-            await self._run(self._writing, lambda: _begin_patiently(self._writer))
+            await _to_its_end(self._run(self._writing, lambda: _begin_patiently(self._writer)))
+        finally:
+            if self._writer.in_transaction:
+                self._group = asyncio.get_running_loop().create_future()
 
-    async def _finish(self, work: Callable[[sqlite3.Connection], None]) -> None:
-        """COMMIT or ROLLBACK, to its end even when the caller is cancelled: nobody may write in between."""
-        future = asyncio.get_running_loop().run_in_executor(self._writing, work, self._writer)
-        cancelled: asyncio.CancelledError | None = None
-        while not future.done():
+    async def _commit(self) -> None:
+        """COMMIT what those who waited have written, and tell them."""
+        async with self._turn:
+            group, self._group, self._committer = self._group, None, None
+            if group is None:
+                return
             try:
-                await asyncio.wait([future])
-            except asyncio.CancelledError as error:
-                cancelled = error
-        try:
-            future.result()
-        except sqlite3.IntegrityError as error:
-            raise Contention(str(error)) from error
-        except sqlite3.OperationalError as error:
-            raise _unavailable(error) from None
-        if cancelled is not None:
-            raise cancelled
+                await self._run(self._writing, lambda: _commit(self._writer))
+                group.set_result(None)
+            except sqlite3.OperationalError as error:
+                _fail(group, _unavailable(error))
 
     async def close(self) -> None:
         """Close every connection."""
+        if self._committer is not None:
+            await self._committer
         await self._run(self._writing, self._writer.close)
         self._writing.shutdown()
         self._reading.shutdown()
@@ -170,18 +195,32 @@ def _begin_patiently(connection: sqlite3.Connection) -> None:
 
 
 def _commit(connection: sqlite3.Connection) -> None:
-    if not connection.in_transaction:
-        return
     try:
         connection.execute("COMMIT")
     except sqlite3.Error:
-        _rollback(connection)
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
 
 
-def _rollback(connection: sqlite3.Connection) -> None:
-    if connection.in_transaction:
-        connection.execute("ROLLBACK")
+def _fail(group: asyncio.Future[None], error: Exception) -> None:
+    """Tell everybody of the group; nobody may be left to hear it."""
+    group.set_exception(error)
+    group.exception()
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Wait even when cancelled: the database may not be left in between."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    task.result()
+    if cancelled is not None:
+        raise cancelled
 
 
 def _unavailable(error: sqlite3.OperationalError) -> Exception:
