@@ -5,6 +5,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from smart_app import words
+from smart_app.case.material import study_title
 from smart_app.settings import Settings
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -22,6 +23,10 @@ def environment(settings: Settings) -> Environment:
     clock = words.Clock(settings.time_zone)
     made.filters.update(
         day=clock.day,
+        dicom_value=lambda value, tag: (
+            clock.day(words.dicom_date(value)) if tag == "(0010,0030)" else words.dicom_value(value, tag)
+        ),
+        study_title=lambda study: study_title(study["modalities"], study["description"]),
         dicom_day=lambda value: clock.day(words.dicom_date(value)),
         moment=clock.moment,
         ago=clock.ago,

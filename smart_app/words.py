@@ -79,6 +79,27 @@ def dicom_date(value: str | None) -> str:
     return f"{plain[:4]}-{plain[4:6]}-{plain[6:8]}" if len(plain) == 8 and plain.isdigit() else ""
 
 
+def dicom_name(value: str) -> str:
+    """A DICOM PN as people write names, further scripts in brackets: `Wang^Xiu Ying=王^秀英`.  PS3.5 6.2.1"""
+    groups = [_one_script(group) for group in value.split("=") if group.strip("^ ")]
+    return f"{groups[0]} ({', '.join(groups[1:])})" if len(groups) > 1 else "".join(groups)
+
+
+def _one_script(group: str) -> str:
+    family, given, middle, prefix, suffix = (*group.split("^"), "", "", "", "", "")[:5]
+    if any(character >= "\u2e80" for character in group):  # family name first, and no blank between
+        return f"{family}{given}{middle}"
+    return " ".join(part for part in (prefix, given, middle, family, suffix) if part)
+
+
+def dicom_value(value: str | None, tag: str) -> str:
+    """A DICOM value of a person's identity as people read it: names and dates; all else as it is."""
+    shown = value or ""
+    if tag == "(0010,0010)":
+        return dicom_name(shown)
+    return {"F": "female", "M": "male", "O": "other"}.get(shown, shown) if tag == "(0010,0040)" else shown
+
+
 def counted(number: int, noun: str) -> str:
     """`1 image`, `212 images`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

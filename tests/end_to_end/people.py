@@ -125,8 +125,8 @@ def reconcile(desk: Desk, decision: str = "accept") -> None:
     if decision == "accept":
         desk.page.get_by_role("button", name=re.compile("^Accept for")).click()
     else:
-        desk.page.get_by_text("Not this patient, or not usable").click()
-        desk.page.get_by_label("Why is it rejected?").fill("Another person of the same name.")
+        desk.page.get_by_role("button", name="Reject", exact=True).click()
+        desk.page.get_by_label(re.compile("Why is it rejected")).fill("Another person of the same name.")
         desk.page.get_by_role("button", name="Reject the study").click()
     desk.page.get_by_text(re.compile("^(Accepted|Rejected) ")).wait_for()
 
