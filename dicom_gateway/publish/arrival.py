@@ -3,14 +3,17 @@
 One transaction with conditional creates: killed and run again, it makes nothing twice.
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, select
 from sqlalchemy.engine import RowMapping
 
+from dicom_gateway import retrieve
 from dicom_gateway.index.exchange import publication
 from dicom_gateway.index.models import outbox
 from dicom_gateway.index.query import Query, find
+from dicom_gateway.peers import by_name
 from dicom_gateway.publish import codes, imaging_study
 from dicom_gateway.publish.codes import IDENTIFIER, QUARANTINED, coded, fresh_id
 from dicom_gateway.publish.exchange import Exchange, publication_of, set_publication
@@ -93,7 +96,7 @@ def quarantine_entries(exchange: Exchange, row: RowMapping, content: StudyConten
         "subject": {"reference": urls["patient"]},
         "endpoint": [{"reference": urls["endpoint"]}],
     }
-    task = reconciliation_task(row, urls, content)
+    task = reconciliation_task(row, urls, content, source_of(exchange, row))
     return [
         create_entry(urls["patient"], patient, patient["identifier"][0]),
         create_entry(urls["endpoint"], endpoint, endpoint["identifier"][0]),
@@ -102,7 +105,13 @@ def quarantine_entries(exchange: Exchange, row: RowMapping, content: StudyConten
     ]
 
 
-def reconciliation_task(row: RowMapping, urls: dict[str, str], content: StudyContent) -> Resource:
+def source_of(exchange: Exchange, row: RowMapping) -> str:
+    """The archive that the study came from, as people call it."""
+    with reader(exchange.gateway.engine).connect() as connection:
+        return by_name(connection, retrieve.progress(connection, row["task_id"]).peer).title
+
+
+def reconciliation_task(row: RowMapping, urls: dict[str, str], content: StudyContent, source: str) -> Resource:
     """The Task by which HIM staff decide whose study this is."""
     title = imaging_study.text(content.study, "00081030") or "Outside imaging"
     outside = {"type": coded(codes.TASK_INPUT, "outside-patient"), "valueReference": {"reference": urls["patient"]}}
@@ -116,10 +125,11 @@ def reconciliation_task(row: RowMapping, urls: dict[str, str], content: StudyCon
         "intent": "order",
         "code": coded(codes.TASK_CODE, "reconciliation"),
         "description": title,
+        "authoredOn": datetime.now(UTC).isoformat(timespec="seconds"),
         "partOf": [{"reference": row["case_reference"]}],
         "focus": {"reference": urls["study"]},
         "for": {"reference": row["patient_reference"]},
-        "input": [outside, wanted],
+        "input": [outside, wanted, {"type": coded(codes.TASK_INPUT, "peer"), "valueString": source}],
     }
 
 
