@@ -63,6 +63,14 @@ class Watch:
         """Say that something moved."""
         self._moved.set()
 
+    def look(self, model: str) -> None:
+        """Tell progress; send C-CANCEL, once, when it is time to stop.  PS3.4 C.4.2.3.1"""
+        self._hooks.progress()
+        if not self.cancelled and self._hooks.stop():
+            self.cancelled = True
+            with suppress(RuntimeError, ValueError):  # the association may have ended meanwhile
+                self._assoc.send_c_cancel(MESSAGE_ID, query_model=model)
+
     @contextmanager
     def running(self, model: str) -> Iterator["Watch"]:
         """Watch while the block runs; `model` is what a C-CANCEL is for."""
@@ -78,11 +86,7 @@ class Watch:
         step = max(0.05, min(1.0, self._seconds / 4))
         silent, seen = 0.0, self._count()
         while not self._ended.wait(step):
-            self._hooks.progress()
-            if not self.cancelled and self._hooks.stop():
-                self.cancelled = True
-                with suppress(RuntimeError, ValueError):  # the association may have ended meanwhile
-                    self._assoc.send_c_cancel(MESSAGE_ID, query_model=model)
+            self.look(model)
             now = self._count()
             moved = self._moved.is_set() or now != seen
             self._moved.clear()
@@ -104,6 +108,7 @@ def follow(model: str, answers: Iterable[tuple[Dataset, Any]], watch: Watch) -> 
                 break
             if not is_pending(status):
                 return _outcome(answer, identifier, watch.cancelled)
+            watch.look(model)
     return Outcome(None, cancelled=watch.cancelled)
 
 

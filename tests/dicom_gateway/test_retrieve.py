@@ -17,6 +17,7 @@ from dicom_gateway.gateway import Gateway
 from dicom_gateway.index.models import instance, outbox, version
 from dicom_gateway.ingest import Incoming, Source
 from dicom_gateway.jobs import GatewayRunner
+from dicom_gateway.retrieval import fetch
 from dicom_gateway.retrieve import Progress
 from konsil.database import reader
 from tests.dicom_gateway.conftest import MakeGateway, know, listening
@@ -174,7 +175,10 @@ def test_cancelled(make_gateway: MakeGateway, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("way", ["get", "move"])
-def test_cancelled_in_the_middle(make_gateway: MakeGateway, tmp_path: Path, way: str) -> None:
+def test_cancelled_in_the_middle(
+    make_gateway: MakeGateway, tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "TICK_SECONDS", 0.05)
     gateway, pacs = make_gateway(), make_gateway("pacs", mode="archive", ae_title="PACS")
     study, files = write_study(tmp_path / "study", [200], side=200)
     for path in files:
@@ -229,8 +233,9 @@ def test_killed_in_the_middle_it_goes_on_and_doubles_nothing(make_gateway: MakeG
         ask(gateway, study)
         environment = {**os.environ, "PYTHONPATH": str(root)}
         worker = subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path / "gateway")], env=environment)
-        while told(gateway).received < 5:
+        while len(states(gateway)) < 5:
             assert worker.poll() is None
+            gateway.ingest.replay()
             time.sleep(0.02)
         worker.send_signal(signal.SIGKILL)
         worker.wait()
