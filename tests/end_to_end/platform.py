@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +32,7 @@ class Platform:
     supervisor: supervise.Supervisor
     pacs: Orthanc
     radiologist: StoreScp
+    killed: dict[str, int] = field(default_factory=dict)
 
     def fhir(self, server: str) -> httpx.Client:
         """A FHIR client as demo.json lets any script have one: `konsil`, `epic` or `oracle`."""
@@ -55,6 +56,15 @@ class Platform:
         process = self.supervisor.process(name)
         assert process is not None, f"{name} does not run"
         os.killpg(process, signal.SIGKILL)
+        self.killed[name] = process
+
+    def wait_for(self, name: str) -> None:
+        """Until a killed program runs again and is healthy."""
+
+        def back() -> bool:
+            return self.supervisor.process(name) not in (None, self.killed[name]) and self.supervisor.healthy(name)
+
+        eventually(back, f"{name} to be back")
 
     def log(self, name: str) -> str:
         """What a program wrote."""

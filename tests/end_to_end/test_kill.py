@@ -7,7 +7,7 @@ import pytest
 
 from deploy.sandbox.imaging.studies import CT_CHEST
 from tests.end_to_end import checks, people
-from tests.end_to_end.platform import Platform, eventually, platform
+from tests.end_to_end.platform import Platform, platform
 from tests.end_to_end.test_main_path import ANSWER, IMAGES, KEEP_EVERY, LINE, PATIENT, QUESTION, RECORD_NUMBER
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(900)]
@@ -51,10 +51,10 @@ def test_every_program_may_die_once(tmp_path: Path) -> None:
             people.report(desk, ANSWER)
             running.kill("app_worker")
             running.kill("smart_app")
-        eventually(lambda: running.supervisor.healthy("smart_app"), "the app to be back")
+        running.wait_for("smart_app")
         checks.written_back(running, "epic", PATIENT, ANSWER)
         running.kill("ehr")
-        eventually(lambda: running.supervisor.healthy("ehr"), "the EHR to be back")
+        running.wait_for("ehr")
         with people.at_desk(running, tmp_path) as desk:
             people.acknowledge(desk, "nunez", "epic", "Lef", ANSWER)
         checks.forwarded(running, IMAGES, RECORD_NUMBER)
