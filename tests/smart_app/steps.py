@@ -10,7 +10,7 @@ import httpx
 from deploy.sandbox import charts
 from konsil.oauth_client import ASSERTION_TYPE, ClientKey, client_assertion
 from smart_app.jobs import Work
-from tests.smart_app.platform import Browser, Platform, launch_id
+from tests.smart_app.platform import Browser, Platform, hidden_fields, launch_id
 
 QUESTION = "Is resection of the nodule the right next step, or another biopsy?"
 ANSWER = "Resection is the right next step; another biopsy would not change it."
@@ -61,17 +61,22 @@ def offer(hospital: Platform, case: str, username: str) -> httpx.Response:
 
 def sign(consultant: Browser, case: str) -> httpx.Response:
     """Accept, read, sign."""
+    return consultant.post(f"{case}/sign", data=opinion(open_room(consultant, case)))
+
+
+def open_room(consultant: Browser, case: str) -> str:
+    """Accept, start reading; the reading room's page."""
     assert "took the case" in consultant.post(f"{case}/accept").text
     room = consultant.post(f"{case}/read")
     assert QUESTION in room.text, room.text
-    return consultant.post(f"{case}/sign", data=opinion(room.text))
+    return str(room.text)
 
 
 def opinion(room: str) -> dict[str, object]:
     reviewed = re.findall(r'name="reviewed" value="([^"]+)"', room)
     values = dict(re.findall(r'type="radio"[^>]*name="([^"]+)"[^>]*value="([^"]+)"', room))
     text = {"answer": ANSWER, "findings": "Spiculated nodule. [1]", "recommendations": "Lobectomy"}
-    return {**values, **text, "reviewed": reviewed}
+    return {**hidden_fields(room), **values, **text, "reviewed": reviewed}
 
 
 def drain(hospital: Platform) -> None:

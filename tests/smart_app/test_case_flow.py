@@ -12,7 +12,18 @@ import pypdf
 import pytest
 
 from tests.smart_app.platform import Browser, Platform, launch_id
-from tests.smart_app.steps import ANSWER, QUESTION, draft_path, drain, filed, filled, offer, patient_of, sign
+from tests.smart_app.steps import (
+    ANSWER,
+    QUESTION,
+    draft_path,
+    drain,
+    filed,
+    filled,
+    offer,
+    open_room,
+    opinion,
+    patient_of,
+)
 
 
 @dataclass
@@ -124,7 +135,12 @@ def test_the_consultant_accepts_reads_and_signs(hospital: Platform, story: Story
     consultant = hospital.browser()
     worklist = consultant.sign_in("lindqvist")
     assert "Offered to you" in worklist.text
-    signed = sign(consultant, f"/l/{launch_id(worklist)}/cases/{story.case}")
+    case = f"/l/{launch_id(worklist)}/cases/{story.case}"
+    first, second = open_room(consultant, case), consultant.get(f"{case}/read").text
+    assert consultant.post(f"{case}/opinion", data=opinion(second)).status_code == 200
+    refused = consultant.post(f"{case}/sign", data=opinion(first))
+    assert refused.status_code == 409 and "another window" in refused.text
+    signed = consultant.post(f"{case}/sign", data=opinion(second))
     assert signed.status_code == 200, signed.text
     assert "signed the report" in signed.text
 
