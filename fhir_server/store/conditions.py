@@ -7,7 +7,7 @@ searched type (chains, reverse chains) carries the caller's visibility too, so n
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, false, not_, or_, select, union_all
+from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, false, not_, or_, select, union_all
 
 from fhir_server.search.dates import EARLIEST, LATEST
 from fhir_server.search.extract import IMPLIED_SYSTEM, STRING_LENGTH
@@ -34,6 +34,7 @@ from fhir_server.store.models import INDEX_TABLES, index_reference, index_token,
 Numbering = Callable[[str, str], int]
 Visible = Callable[[str, FromClause], ColumnElement[bool]]
 MILLISECOND = 1000
+RANKS = {"reference": 2, "uri": 4, "string": 5, "quantity": 6, "number": 6, "date": 7}
 LAST_CHARACTER = "\U0010ffff"
 
 
@@ -48,8 +49,19 @@ class Conditions:
     def of(self, query: Query, table: FromClause) -> list[ColumnElement[bool]]:
         """Every condition of a query on rows of `table`."""
         patient = self.patient_of(query)
-        tests = [self.condition(condition, table, patient) for condition in query.conditions]
-        return tests if patient is None else [table.c.patient == patient, *tests]
+        if patient is not None:
+            return [table.c.patient == patient, *(self.condition(each, table, patient) for each in query.conditions)]
+        ordered_by_rank = sorted(query.conditions, key=_rank)
+        leading = [self.condition(condition, table) for condition in ordered_by_rank[:1]]
+        return leading + [self._along(condition, table) for condition in ordered_by_rank[1:]]
+
+    def _along(self, condition: Condition, table: FromClause) -> ColumnElement[bool]:
+        """A condition that another one leads: asked row by row, so that a common code is never listed whole."""
+        if isinstance(condition, Clause) and condition.parameter.code not in COLUMNS:
+            rows = self._index(condition)
+            there = self._rows(condition, None).where(rows.c.row_id == table.c.row_id).correlate(table).exists()
+            return not_(there) if condition.modifier == "not" else there
+        return self.condition(condition, table)
 
     def implies_type(self, query: Query) -> bool:
         """Whether some condition can only be met by rows of the type: numbers of parameters belong to one type."""
@@ -88,17 +100,19 @@ class Conditions:
             return _in_or_not(clause, table.c.resource_id)
         if code == "_lastUpdated":
             return or_(*(_last_updated(value, table) for value in clause.values))
-        rows = self._rows(clause, patient)
-        return not_(table.c.row_id.in_(rows)) if clause.modifier == "not" else table.c.row_id.in_(rows)
+        if clause.modifier == "not":
+            return self._along(clause, table)
+        return table.c.row_id.in_(self._rows(clause, patient).correlate(None))
+
+    def _index(self, clause: Clause) -> Table:
+        return index_token if clause.modifier == "identifier" else INDEX_TABLES[clause.parameter.type]
 
     def _rows(self, clause: Clause, patient: str | None) -> Select[Any]:
-        parameter = clause.parameter
-        if clause.modifier == "identifier":
-            rows, number = index_token, self.number(parameter.resource_type, parameter.code + IDENTIFIER)
-        else:
-            rows, number = INDEX_TABLES[parameter.type], self.number(parameter.resource_type, parameter.code)
+        parameter, rows = clause.parameter, self._index(clause)
+        suffix = IDENTIFIER if clause.modifier == "identifier" else ""
+        number = self.number(parameter.resource_type, parameter.code + suffix)
         matches = or_(*(self._matches(value, clause, rows) for value in clause.values))
-        found = select(rows.c.row_id).where(rows.c.parameter == number, *_hashes(clause, rows), matches).correlate(None)
+        found = select(rows.c.row_id).where(rows.c.parameter == number, *_hashes(clause, rows), matches)
         return found if patient is None else found.where(rows.c.patient_key == hash64("Patient", patient))
 
     def _matches(self, value: Value, clause: Clause, rows: FromClause) -> ColumnElement[bool]:
@@ -130,7 +144,8 @@ class Conditions:
             return false() if missing else table.c.row_id.is_not(None)
         rows = INDEX_TABLES[parameter.type]
         number = self.number(parameter.resource_type, parameter.code)
-        there = table.c.row_id.in_(select(rows.c.row_id).where(rows.c.parameter == number).correlate(None))
+        own = select(rows.c.row_id).where(rows.c.row_id == table.c.row_id, rows.c.parameter == number)
+        there = own.correlate(table).exists()
         return not_(there) if missing else there
 
     def _chained(self, parameter: Parameter, type_: str, inner: Condition) -> Select[Any]:
@@ -172,6 +187,19 @@ def same_target(link: FromClause, target: FromClause) -> ColumnElement[bool]:
         target.c.resource_type == link.c.target_type,
         target.c.resource_id == link.c.target_id,
     )
+
+
+def _rank(condition: Condition) -> int:
+    """Which condition to lead with: the lower, the fewer rows it is likely to leave."""
+    if isinstance(condition, Chain | Has):
+        return 3
+    if isinstance(condition, Missing) or condition.modifier == "not":
+        return 9
+    if condition.parameter.code == "_id":
+        return 0
+    if condition.parameter.type == "token":
+        return 1 if condition.parameter.literal else 8
+    return RANKS[condition.parameter.type]
 
 
 def _hashes(clause: Clause, rows: FromClause) -> list[ColumnElement[bool]]:

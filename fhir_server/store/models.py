@@ -115,7 +115,7 @@ index_token = _index_table(
     Column("code_hash", BigInteger, nullable=False),
     Column("system", Text, nullable=False),
     Column("code", Text, nullable=False),
-    value_first=("code_hash", "moment"),
+    value_first=("code_hash",),
 )
 index_string = _index_table(
     "index_string",
@@ -153,7 +153,7 @@ index_reference = _index_table(
     Column("target_type", Text, nullable=False),
     Column("target_id", Text, nullable=False),
     Column("url", Text),
-    value_first=("target_hash", "moment"),
+    value_first=("target_hash",),
 )
 index_uri = _index_table(
     "index_uri", Column("value", BYTEWISE, nullable=False), value_first=("value",), patient_first=False

@@ -124,21 +124,40 @@ async def repeated(name: str, connections: list[Connection], work: Work) -> str:
     return f"{name}: {rate:,.0f}/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms"
 
 
-async def rates(port: int) -> AsyncIterator[str]:
-    connections = [Connection(*await opened(port)) for _ in range(CONNECTIONS)]
-    started = time.perf_counter()
-    patients = await loaded(connections)
-    count = PATIENTS * (OBSERVATIONS + 1)
-    rate = count / (time.perf_counter() - started)
-    yield f"transaction import, {count:,} resources by {OBSERVATIONS + 1}: {rate:,.0f} resources/s"
-    for name, work in works(patients).items():
-        yield await repeated(name, connections, work)
-    for connection in connections:
-        connection.writer.close()
+def works(patients: list[str]) -> dict[str, Work]:
+    """What is measured, by name."""
+    chance = random.Random(1)
+
+    def getting(path: Callable[[], str]) -> Work:
+        async def work(connection: Connection, n: int) -> None:
+            await expect(connection, "GET", path())
+
+        return work
+
+    async def create(connection: Connection, n: int) -> None:
+        await expect(connection, "POST", "/Observation", observation(chance.choice(patients), n))
+
+    async def update(connection: Connection, n: int) -> None:
+        body = {"resourceType": "Basic", "id": f"b{n % 512}", "code": {"text": str(n)}}
+        await expect(connection, "PUT", f"/Basic/b{n % 512}", body)
+
+    def one() -> str:
+        return f"identifier=urn:bench|{chance.randrange(len(patients))}"
+
+    def newest() -> str:
+        return f"patient={chance.choice(patients)}&code={LOINC}|{chance.choice(CODES)}&_sort=-date&_count=10"
+
+    return {
+        "read": getting(lambda: f"/{chance.choice(patients)}"),
+        "search by identifier": getting(lambda: f"/Patient?{one()}"),
+        "search patient + code, newest first": getting(lambda: f"/Observation?{newest()}"),
+        "chained search": getting(lambda: f"/Observation?patient.{one()}&code={CODES[0]}&_count=10"),
+        "create Observation": create,
+        "update Basic": update,
+    }
 
 
-async def loaded(connections: list[Connection]) -> list[str]:
-    """Load the charts over all connections at once; the addresses of the patients."""
+async def imported(connections: list[Connection]) -> list[str]:
     patients: list[str] = []
 
     async def load(connection: Connection, first: int) -> None:
@@ -150,40 +169,17 @@ async def loaded(connections: list[Connection]) -> list[str]:
     return patients
 
 
-def works(patients: list[str]) -> dict[str, Work]:
-    """What is measured, by name."""
-    chance = random.Random(1)
-
-    async def read(connection: Connection, n: int) -> None:
-        await expect(connection, "GET", f"/{chance.choice(patients)}")
-
-    async def identifier(connection: Connection, n: int) -> None:
-        await expect(connection, "GET", f"/Patient?identifier=urn:bench|{chance.randrange(PATIENTS)}")
-
-    async def newest(connection: Connection, n: int) -> None:
-        code = chance.choice(CODES)
-        path = f"/Observation?patient={chance.choice(patients)}&code={LOINC}|{code}&_sort=-date&_count=10"
-        await expect(connection, "GET", path)
-
-    async def chained(connection: Connection, n: int) -> None:
-        path = f"/Observation?patient.identifier=urn:bench|{chance.randrange(PATIENTS)}&code={CODES[0]}&_count=10"
-        await expect(connection, "GET", path)
-
-    async def create(connection: Connection, n: int) -> None:
-        await expect(connection, "POST", "/Observation", observation(chance.choice(patients), n))
-
-    async def update(connection: Connection, n: int) -> None:
-        body = {"resourceType": "Basic", "id": f"b{n % 512}", "code": {"text": str(n)}}
-        await expect(connection, "PUT", f"/Basic/b{n % 512}", body)
-
-    return {
-        "read": read,
-        "search by identifier": identifier,
-        "search patient + code, newest first": newest,
-        "chained search by patient identifier + code": chained,
-        "create Observation": create,
-        "update Basic": update,
-    }
+async def rates(port: int) -> AsyncIterator[str]:
+    connections = [Connection(*await opened(port)) for _ in range(CONNECTIONS)]
+    started = time.perf_counter()
+    patients = await imported(connections)
+    count = PATIENTS * (OBSERVATIONS + 1)
+    rate = count / (time.perf_counter() - started)
+    yield f"transaction import, {count:,} resources by {OBSERVATIONS + 1}: {rate:,.0f} resources/s"
+    for name, work in works(patients).items():
+        yield await repeated(name, connections, work)
+    for connection in connections:
+        connection.writer.close()
 
 
 async def opened(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
