@@ -1,6 +1,7 @@
 """Rates of fhir_server over real HTTP: one server process, some connections, one database.
 
-Client, server and database share the machine, so a rate is what all three together did. `BENCH_DATABASE_URL` names
+Client, server and database share the machine, so a rate is what all three together did; the processor time of the
+server's process (from /proc) says what one request costs it, and hardly depends on the load. `BENCH_DATABASE_URL` names
 another database than SQLite in a temporary folder, `BENCH_PATIENTS` and `BENCH_SECONDS` another size.
 """
 
@@ -14,6 +15,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 PATIENTS = int(os.environ.get("BENCH_PATIENTS", "200"))
@@ -104,8 +106,13 @@ def chart(n: int) -> dict[str, Any]:
     return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
 
 
-async def repeated(name: str, connections: list[Connection], work: Work) -> str:
-    """Run work on all connections for some seconds; its rate and how long one took."""
+def processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def repeated(name: str, connections: list[Connection], work: Work, pid: int) -> str:
+    """Run work on all connections for some seconds; its rate, how long one took, and what it cost the server."""
     spent: list[float] = []
     end = time.perf_counter() + SECONDS
 
@@ -117,11 +124,12 @@ async def repeated(name: str, connections: list[Connection], work: Work) -> str:
             spent.append(time.perf_counter() - started)
             n += CONNECTIONS
 
-    started = time.perf_counter()
+    cost, started = processor_seconds(pid), time.perf_counter()
     await asyncio.gather(*(run(connection, n) for n, connection in enumerate(connections)))
     rate = len(spent) / (time.perf_counter() - started)
     p50, p99 = statistics.median(spent) * 1000, sorted(spent)[int(len(spent) * 0.99)] * 1000
-    return f"{name}: {rate:,.0f}/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms"
+    cost = (processor_seconds(pid) - cost) / len(spent) * 1000
+    return f"{name}: {rate:,.0f}/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms, {cost:.2f} ms of the server's processor time"
 
 
 def works(patients: list[str]) -> dict[str, Work]:
@@ -169,15 +177,16 @@ async def imported(connections: list[Connection]) -> list[str]:
     return patients
 
 
-async def rates(port: int) -> AsyncIterator[str]:
+async def rates(port: int, pid: int) -> AsyncIterator[str]:
     connections = [Connection(*await opened(port)) for _ in range(CONNECTIONS)]
-    started = time.perf_counter()
+    cost, started = processor_seconds(pid), time.perf_counter()
     patients = await imported(connections)
     count = PATIENTS * (OBSERVATIONS + 1)
     rate = count / (time.perf_counter() - started)
-    yield f"transaction import, {count:,} resources by {OBSERVATIONS + 1}: {rate:,.0f} resources/s"
+    cost = (processor_seconds(pid) - cost) / count * 1000
+    yield f"import of {count:,} resources by {OBSERVATIONS + 1}: {rate:,.0f}/s, {cost:.2f} ms of processor time each"
     for name, work in works(patients).items():
-        yield await repeated(name, connections, work)
+        yield await repeated(name, connections, work, pid)
     for connection in connections:
         connection.writer.close()
 
@@ -205,7 +214,7 @@ def measure() -> Iterator[str]:
         server.start()
         try:
             with asyncio.Runner() as runner:
-                lines = rates(port)
+                lines = rates(port, server.pid or 0)
                 while line := runner.run(next_of(lines)):
                     yield line
         finally:
