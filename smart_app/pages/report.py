@@ -15,7 +15,7 @@ from smart_app.report.opinion import QUESTIONS
 from smart_app.visit import Visit, page
 from smart_app.words import code_in, concept
 
-ACUTE = frozenset({"changed", "alternative", "inadequate", "low"})
+ACUTE = frozenset({"refined", "changed", "modified", "alternative", "inadequate", "low"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 from contextlib import closing
 from typing import Any
 
@@ -73,4 +74,7 @@ def nothing_doubled(platform: Platform, images: int) -> None:
     reports = all_of(platform, "konsil", "DiagnosticReport?code=11488-4&_count=100")
     assert len(reports) == 1
     signed = all_of(platform, "konsil", f"Provenance?target=DiagnosticReport/{reports[0]['id']}")
-    assert len([each for each in signed if each.get("signature")]) == 1
+    signatures = [each["signature"][0] for each in signed if each.get("signature")]
+    assert len(signatures) == 1
+    payload = base64.b64decode(signatures[0]["data"]).decode().split(".")[1]
+    assert len(json.loads(base64.urlsafe_b64decode(payload + "=="))["instances"]) == images

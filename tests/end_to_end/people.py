@@ -9,6 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import BrowserContext, Frame, FrameLocator, Page, Request, expect
 
+from deploy.sandbox.imaging.studies import CT_CHEST
 from tests.end_to_end.browser import workstation
 from tests.end_to_end.platform import Platform
 
@@ -181,7 +182,7 @@ def report(desk: Desk, answer: str) -> None:
     ):
         group = page.get_by_role("group", name=legend, exact=True)
         group.get_by_text(choice, exact=True).click()
-    page.locator("label.k-reviewed", has_text="CT chest").get_by_role("checkbox").first.check()
+    page.locator("label.k-reviewed", has_text=CT_CHEST.description).get_by_role("checkbox").check()
     page.get_by_text("Ready to sign.").wait_for()
     page.get_by_text(re.compile("^Saved ")).wait_for()
     page.get_by_role("button", name="Sign and send the report").click(no_wait_after=True)

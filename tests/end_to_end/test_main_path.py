@@ -1,15 +1,16 @@
 """The main job with real peers: Chromium, Orthanc as the outside PACS, storescp as the radiologist's PACS."""
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from deploy.sandbox.imaging.studies import CT_CHEST
+from deploy.sandbox import charts
+from deploy.sandbox.imaging.studies import CT_CHEST, FILM
 from deploy.sandbox.plan import Program
 from tests.conftest import fresh_database
-from tests.end_to_end import checks, people
-from tests.end_to_end.platform import Platform, platform
+from tests.end_to_end import checks, engine, people
+from tests.end_to_end.platform import Platform, eventually, platform
 
 QUESTION = "Is this the primary, or is it a metastasis of something else?"
 ANSWER = "We think that this is a second primary. The biopsy should be repeated before anybody operates."
@@ -66,6 +67,23 @@ def test_embedded(tmp_path: Path) -> None:
     """On SQLite, local files and the filesystem broker, as `make demo` runs."""
     with platform(tmp_path, keep_every=KEEP_EVERY) as running:
         whole_path(running, tmp_path)
+        without_a_screen(running, tmp_path)
+
+
+def without_a_screen(running: Platform, folder: Path) -> None:
+    """An interface engine submits over plain HTTP and takes the same path; this time HIM staff reject the study."""
+    patient = next(each for each in charts.resources("epic") if each["id"] == PATIENT)
+    bundle = engine.submission(patient, FILM.study_instance_uid)
+    with closing(running.fhir("konsil")) as fhir:
+        answer = fhir.post("", json=bundle, headers={"Content-Type": "application/fhir+json"})
+    assert answer.status_code == 200, answer.text
+    eventually(lambda: checks.case_in(running, "reconciling"), "the film to wait for HIM staff")
+    with people.at_desk(running, folder) as desk:
+        people.reconcile(desk, "reject")
+    ready = eventually(lambda: checks.case_in(running, "ready-for-triage"), "the case to go on without the film")
+    assert ready["id"] == engine.task_id(answer.json(), "fulfill", bundle)
+    assert "ImagingStudy" not in str(ready.get("input"))
+    checks.forwarded(running, IMAGES, RECORD_NUMBER)
 
 
 def test_postgresql_and_redis(tmp_path: Path, postgresql_cluster: str, redis_url: str) -> None:
