@@ -5,16 +5,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from smart_app.fhir import FhirClient, Resource
-from smart_app.words import age, concept, person_name
+from smart_app.words import age, concept, name_in_other_script, person_name
 
 EDGES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Banner:
-    """What the banner shows; `allergies` is None when nobody could tell, empty when none are known."""
+    """What the banner shows; `written` is the name in another script.
+
+    `allergies` is None when nobody could tell, empty when none are known.
+    """
 
     name: str
+    written: str
     birth_date: str
     age: str
     sex: str
@@ -29,6 +33,7 @@ def banner_of(patient: Resource, allergies: Sequence[str] | None = None, issuer:
     number: Resource = next(iter(patient.get("identifier", [])), {})
     return Banner(
         name=person_name(patient),
+        written=name_in_other_script(patient),
         birth_date=patient.get("birthDate", ""),
         age=age(patient.get("birthDate")),
         sex=patient.get("gender", ""),

@@ -122,6 +122,17 @@ def person_name(resource: Mapping[str, Any] | None) -> str:
     return human_name(ranked[0]) if ranked else "Name unknown"
 
 
+def name_in_other_script(resource: Mapping[str, Any] | None) -> str:
+    """The person's name as it is written in another script than `person_name` is, else empty."""
+    shown = person_name(resource)
+    names = (human_name(name) for name in (resource or {}).get("name") or [] if isinstance(name, Mapping))
+    return next((name for name in names if _is_latin(name) != _is_latin(shown)), "")
+
+
+def _is_latin(text: str) -> bool:
+    return all(character < "\u0370" or "\u1e00" <= character <= "\u1eff" for character in text if character.isalpha())
+
+
 def human_name(name: Mapping[str, Any]) -> str:
     """One HumanName: its text, else prefix, given and family."""
     if text := name.get("text"):

@@ -1,8 +1,8 @@
-"""DICOM values as people read them."""
+"""Names and DICOM values as people read them."""
 
 import pytest
 
-from smart_app.words import dicom_date, dicom_name, dicom_value
+from smart_app.words import dicom_date, dicom_name, dicom_value, name_in_other_script
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,11 @@ def test_dates_and_sex() -> None:
     assert dicom_date("about 1964") == ""
     assert dicom_value("F", "(0010,0040)") == "female"
     assert dicom_value(None, "(0010,0040)") == ""
+
+
+def test_the_other_script_of_a_name() -> None:
+    wang = {"name": [{"use": "official", "family": "Wang", "given": ["Xiuying"]}, {"text": "王秀英"}]}
+    assert name_in_other_script(wang) == "王秀英"
+    assert name_in_other_script({"name": [{"text": "王秀英"}, {"text": "Wang"}]}) == "Wang"
+    assert name_in_other_script({"name": [{"family": "Lefèvre-Muñoz"}, {"family": "Nguyễn"}]}) == ""
+    assert name_in_other_script(None) == ""
