@@ -61,7 +61,7 @@ def free_port() -> Callable[[], int]:
 def postgresql_cluster() -> Iterator[str]:
     """A private PostgreSQL, `postgresql://user@host:port`, for the session; it is fast because it need not survive."""
     if not _POSTGRESQL_FOLDERS:
-        pytest.skip("PostgreSQL is not installed")
+        pytest.fail("PostgreSQL is not installed: `make test` as root installs it")
     folder = Path(tempfile.mkdtemp(prefix="konsil-postgresql-"))
     try:
         with _postgresql(folder, unused_port()) as url:
@@ -94,7 +94,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def redis_url() -> Iterator[str]:
     """A private Redis for the session."""
     if shutil.which("redis-server") is None:
-        pytest.skip("Redis is not installed")
+        pytest.fail("Redis is not installed: `make test` as root installs it")
     port = unused_port()
     with tempfile.TemporaryDirectory(prefix="konsil-redis-") as folder:
         command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]

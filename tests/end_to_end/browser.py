@@ -22,6 +22,19 @@ FLAGS = (
 )
 BLOCK_THIRD_PARTY_COOKIES = {"profile": {"cookie_controls_mode": 1, "block_third_party_cookies": True}}
 
+# The picture that the viewer drew: how many grey values it has, sampled.
+GREYS = """() => {
+  const canvas = [...document.querySelectorAll('canvas')].find(each => each.width > 200);
+  if (!canvas) return 0;
+  const copy = document.createElement('canvas');
+  [copy.width, copy.height] = [canvas.width, canvas.height];
+  copy.getContext('2d').drawImage(canvas, 0, 0);
+  const data = copy.getContext('2d').getImageData(0, 0, copy.width, copy.height).data;
+  const seen = new Set();
+  for (let at = 0; at < data.length; at += 4 * 53) seen.add(data[at]);
+  return seen.size;
+}"""
+
 
 @contextmanager
 def workstation(profile: Path, width: int = 1440, height: int = 900) -> Iterator[BrowserContext]:

@@ -10,23 +10,11 @@ from pathlib import Path
 from playwright.sync_api import BrowserContext, Frame, FrameLocator, Page, Request, expect
 
 from deploy.sandbox.imaging.studies import CT_CHEST
-from tests.end_to_end.browser import workstation
+from tests.end_to_end.browser import GREYS, workstation
 from tests.end_to_end.platform import Platform
 
 __all__ = ["Request"]
 SECONDS = 60_000
-# The picture that the viewer drew: how many grey values it has, sampled.
-GREYS = """() => {
-  const canvas = [...document.querySelectorAll('canvas')].find(each => each.width > 200);
-  if (!canvas) return 0;
-  const copy = document.createElement('canvas');
-  [copy.width, copy.height] = [canvas.width, canvas.height];
-  copy.getContext('2d').drawImage(canvas, 0, 0);
-  const data = copy.getContext('2d').getImageData(0, 0, copy.width, copy.height).data;
-  const seen = new Set();
-  for (let at = 0; at < data.length; at += 4 * 53) seen.add(data[at]);
-  return seen.size;
-}"""
 
 
 @dataclass

@@ -16,29 +16,13 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from dicom_gateway.app import create_app
-from dicom_gateway.settings import default_viewer_dir
-from dicom_gateway.viewer.install import installed
 from tests.dicom_gateway.publish.scene import Scene, staged
 from tests.dicom_gateway.web.serving import serving
 from tests.dicom_gateway.world import business_status
-from tests.end_to_end.browser import workstation
+from tests.end_to_end.browser import GREYS, workstation
 
 COOKIE = "__Host-konsil-viewer"
 APP = "http://app.test"
-# The picture that Cornerstone drew: how many grey values it has, sampled.
-GREYS = """() => {
-  const canvas = [...document.querySelectorAll('canvas')].find(item => item.width > 200);
-  if (!canvas) return 0;
-  const copy = document.createElement('canvas');
-  [copy.width, copy.height] = [canvas.width, canvas.height];
-  const context = copy.getContext('2d');
-  context.drawImage(canvas, 0, 0);
-  const data = context.getImageData(0, 0, copy.width, copy.height).data;
-  const seen = new Set();
-  for (let i = 0; i < data.length; i += 4 * 53) seen.add(data[i]);
-  return seen.size;
-}"""
-needs_viewer = pytest.mark.skipif(not installed(default_viewer_dir()), reason="OHIF is not installed")
 
 
 class Page:
@@ -88,7 +72,6 @@ def redeem(base: str, code: str, origin: str | None = APP) -> httpx.Response:
     return httpx.post(f"{base}/viewer-session", data={"code": code}, headers=headers, trust_env=False)
 
 
-@needs_viewer
 def test_code_works_once_and_opens_its_studies_only(released: tuple[Scene, str]) -> None:
     """A code is given for what FHIR shows, works once, from the app's pages; the cookie opens these studies alone."""
     scene, base = released
@@ -114,7 +97,6 @@ def test_code_works_once_and_opens_its_studies_only(released: tuple[Scene, str])
     assert httpx.get(f"{base}/viewer", headers={"Cookie": f"{COOKIE}=x"}, trust_env=False).status_code == 401
 
 
-@needs_viewer
 @pytest.mark.peer
 def test_ohif_draws_the_study_in_a_cross_site_frame(
     released: tuple[Scene, str], page: tuple[Page, str], tmp_path: Path
