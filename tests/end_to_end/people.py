@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import BrowserContext, Frame, FrameLocator, Page, Request, expect
+from playwright.sync_api import BrowserContext, Error, Frame, FrameLocator, Page, Request, expect
 
 from deploy.sandbox.imaging.studies import CT_CHEST
 from tests.end_to_end.browser import GREYS, workstation
@@ -149,11 +149,21 @@ def viewer(desk: Desk, seconds: float = 120) -> Frame:
     end, greys = time.monotonic() + seconds, 0
     while time.monotonic() < end:
         frame = next((each for each in desk.page.frames if "/viewer?" in each.url), None)
-        greys = int(frame.evaluate(GREYS)) if frame else 0
+        greys = greys_of(frame) if frame else 0
         if frame and greys > 50:
             return frame
         desk.page.wait_for_timeout(500)
     raise AssertionError(f"the viewer shows no picture: {greys} grey values, {[each.url for each in desk.page.frames]}")
+
+
+def greys_of(frame: Frame) -> int:
+    """Grey values on the canvas; none while the frame is on its way to another page."""
+    try:
+        return int(frame.evaluate(GREYS))
+    except Error as error:
+        if "context was destroyed" in error.message or "detached" in error.message:
+            return 0
+        raise
 
 
 def report(desk: Desk, answer: str) -> None:
