@@ -12,6 +12,7 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import build_context
 
+from dicom_gateway.dimse.checkpoint import Checkpoint
 from dicom_gateway.dimse.transport import Entity
 from dicom_gateway.errors import PeerError
 from dicom_gateway.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -84,6 +85,7 @@ def associate(peer: Peer, proposal: Proposal) -> Iterator[Association]:
     )
     if not assoc.is_established:
         raise _failure(assoc, trace)
+    assoc._reactor_checkpoint = Checkpoint()
     try:
         yield assoc
     except BaseException:

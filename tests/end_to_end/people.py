@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import BrowserContext, Error, Frame, FrameLocator, Page, Request, expect
+from playwright.sync_api import BrowserContext, Error, Frame, FrameLocator, Locator, Page, Request, expect
 
 from deploy.sandbox.imaging.studies import CT_CHEST
 from tests.end_to_end.browser import GREYS, workstation
@@ -108,7 +108,9 @@ def watch_arrival(desk: Desk, study: str) -> list[str]:
 def reconcile(desk: Desk, decision: str = "accept") -> None:
     """HIM staff compare the oldest arrival and decide."""
     enter(desk, "harper")
-    desk.page.locator("table a").first.click()
+    arrivals = desk.page.locator("section", has_text="Waiting for you").locator("table a")
+    reload_until(desk, arrivals, "nothing arrived in the inbox")
+    arrivals.first.click()
     desk.page.get_by_text("What accepting changes in the images").wait_for()
     expect(desk.page.locator(".k-thumbs img").first).to_be_visible()
     if decision == "accept":
@@ -120,16 +122,21 @@ def reconcile(desk: Desk, decision: str = "accept") -> None:
     desk.page.get_by_text(re.compile("^(Accepted|Rejected) ")).wait_for()
 
 
+def reload_until(desk: Desk, wanted: Locator, otherwise: str, seconds: float = 90) -> None:
+    """Load the page again until it shows what is wanted."""
+    end = time.monotonic() + seconds
+    while not wanted.count():
+        assert time.monotonic() < end, otherwise
+        desk.page.wait_for_timeout(500)
+        desk.page.reload()
+
+
 def offer(desk: Desk, consultant: str) -> None:
     """The coordinator offers the case that is ready."""
     enter(desk, "castillo")
-    ready = desk.page.locator(".k-column", has_text="Ready")
-    end = time.monotonic() + 60
-    while not ready.get_by_role("link", name="Offer").count():
-        assert time.monotonic() < end, "no case became ready"
-        desk.page.wait_for_timeout(500)
-        desk.page.reload()
-    ready.get_by_role("link", name="Offer").first.click()
+    offers = desk.page.locator(".k-column", has_text="Ready").get_by_role("link", name="Offer")
+    reload_until(desk, offers, "no case became ready")
+    offers.first.click()
     desk.page.get_by_role("button", name=f"Offer to {consultant}").click()
     desk.page.get_by_text(re.compile(f"{consultant}")).first.wait_for()
 
