@@ -15,7 +15,8 @@ WIDE, TABLET, NARROW = (1440, 900), (768, 1024), (320, 800)
 
 # Runs in each of our frames by itself: axe's own way through frames needs scripts in them to talk to each other.
 RUN = """async (tags) => {
-  const found = await axe.run(document, {iframes: false, resultTypes: ['violations'], runOnly: {type: 'tag', values: tags}});
+  const wanted = {iframes: false, resultTypes: ['violations'], runOnly: {type: 'tag', values: tags}};
+  const found = await axe.run(document, wanted);
   return found.violations.flatMap(each => each.nodes.map(node => ({
     rule: each.id, help: each.help, target: node.target.join(' '), html: node.html.slice(0, 160),
     why: (node.failureSummary || '').replace(/\\s+/g, ' ').slice(0, 260)})));
