@@ -1,9 +1,12 @@
 """Settings of the FHIR server: read once at start, then passed in."""
 
 import os
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -15,6 +18,14 @@ def cache_folder() -> Path:
 def default_definitions() -> Path:
     """Where set-up puts the package hl7.fhir.r4.core."""
     return cache_folder() / "r4" / "hl7.fhir.r4.core.tgz"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a host name or address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class Settings(BaseSettings):
@@ -48,6 +59,20 @@ class Settings(BaseSettings):
     exchanged_token_seconds: int = Field(14_400, description="Life of an access token made from a tenant's id_token")
     refresh_token_seconds: int = Field(7_776_000, description="Life of a refresh token (offline_access)")
     product_name: str = Field("konsil", description="Name on the sign-in pages")
+    demo_sign_in: bool = Field(
+        False,
+        description="Sign in whomever `login_hint` names, without a password: for a demo alone, never where there are "
+        "real patients; refused unless host and base URL are loopback",
+    )
+
+    @model_validator(mode="after")
+    def demo_stays_on_this_machine(self) -> Self:
+        """Refuse to start where another machine could enter without a password."""
+        named = {"host": self.host, "base_url": urlsplit(self.base_url).hostname or ""}
+        for name, host in named.items():
+            if self.demo_sign_in and not is_loopback(host):
+                raise ValueError(f"demo_sign_in lets anybody in without a password: {name} is not loopback ({host})")
+        return self
 
     @property
     def fhir_url(self) -> str:

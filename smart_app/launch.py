@@ -35,6 +35,7 @@ from smart_app.tenants import Tenant, base_url
 from smart_app.tokens import life_end, own_key, tenant_key
 
 OWN_SCOPE = "openid fhirUser profile offline_access user/*.cruds"
+LONGEST_HINT = 100
 AGAIN = "Open the app again from the patient's chart."
 
 
@@ -57,7 +58,10 @@ async def ehr_launch(request: Request) -> Response:
 
 
 async def sign_in(request: Request) -> Response:
-    """GET /sign-in: standalone launch at our own server, for people who work for the second-opinion service."""
+    """GET /sign-in: standalone launch at our own server, for people who work for the second-opinion service.
+
+    `login_hint` is handed on: who is about to sign in.  OpenID Connect Core 3.1.2.1
+    """
     services: Services = request.app.state.services
     settings, origins = services.settings, services.own_origins()
     key = await own_key(services)
@@ -72,6 +76,8 @@ async def sign_in(request: Request) -> Response:
         "return_to": _own_path(request.query_params.get("to", "")),
     }
     asked = {"scope": OWN_SCOPE, "client_id": key.client_id}
+    if who := request.query_params.get("login_hint"):
+        asked["login_hint"] = who[:LONGEST_HINT]
     return await _to_authorization(request, endpoints.authorization, asked, kept)
 
 

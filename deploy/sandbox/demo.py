@@ -3,7 +3,7 @@
 from typing import Any
 
 from deploy.sandbox import people
-from deploy.sandbox.hospitals import HOSPITALS, OUR_AE_TITLE, OUTSIDE_AE_TITLE
+from deploy.sandbox.hospitals import HOSPITALS, OUR_AE_TITLE, OUTSIDE_AE_TITLE, Hospital
 from deploy.sandbox.keys import Keys
 from deploy.sandbox.plan import Plan
 from deploy.sandbox.programs import programs
@@ -13,6 +13,8 @@ TRY = {
     "him": "Open the inbox, compare the outside study with the patient, accept it.",
     "coordinator": "Open the board, offer the case to a consultant.",
     "consultant": "Accept the case, read the images, write the report and sign it.",
+    "radiologist": "Read the images that a consultant asked about, send the report back.",
+    "programme-manager": "Open the board: how many cases, how long they take, which are late.",
 }
 
 
@@ -58,23 +60,30 @@ def server(base: str, client_id: str, key: dict[str, Any]) -> dict[str, Any]:
 
 def who(plan: Plan) -> list[dict[str, str]]:
     """Who one can be: name, role, user, password, where, what to try."""
-    physicians = [
-        person(people.PHYSICIANS[each.key], f"requester at {each.title}", f"{plan.ehr_url}/{each.key}/", "requester")
-        for each in HOSPITALS
-    ]
-    staff = [
-        person(each, each.specialty or each.roles[0], f"{plan.app_url}/sign-in", each.roles[0]) for each in people.STAFF
-    ]
-    return [*physicians, *staff]
+    return [*(physician(plan, each) for each in HOSPITALS), *(colleague(plan, each) for each in people.STAFF)]
 
 
-def person(each: people.Person, role: str, where: str, does: str) -> dict[str, str]:
-    """One door."""
+def physician(plan: Plan, hospital: Hospital) -> dict[str, str]:
+    """Somebody who asks; `door` signs in by a click."""
+    tenant, who = f"{plan.ehr_url}/{hospital.key}", people.PHYSICIANS[hospital.key]
+    place = {"where": f"{tenant}/", "door": f"{tenant}/become/{who.username}"}
+    return person(who, f"requester at {hospital.title}", "requester") | place
+
+
+def colleague(plan: Plan, who: people.Person) -> dict[str, str]:
+    """Somebody of the second-opinion service."""
+    where = f"{plan.app_url}/sign-in"
+    place = {"where": where, "door": f"{where}?login_hint={who.username}"}
+    return person(who, who.specialty or who.roles[0], who.roles[0]) | place
+
+
+def person(each: people.Person, role: str, does: str) -> dict[str, str]:
+    """Who somebody is and what to try as them."""
     return {
         "name": each.name,
         "role": role,
+        "kind": does,
         "user": each.username,
         "password": people.PASSWORD,
-        "where": where,
-        "try": TRY[does],
+        "try": TRY.get(does, ""),
     }

@@ -18,6 +18,7 @@ def fhir_env(plan: Plan) -> dict[str, str]:
         "KONSIL_FHIR_PORT": str(plan.ports.fhir),
         "KONSIL_FHIR_BASE_URL": plan.fhir_url,
         "KONSIL_FHIR_COOKIE_NAME": "konsil-fhir",
+        "KONSIL_FHIR_DEMO_SIGN_IN": "true",
     }
 
 
@@ -31,6 +32,7 @@ def tenant_env(plan: Plan, hospital: Hospital) -> dict[str, str]:
         "KONSIL_FHIR_COOKIE_NAME": f"ehr-{hospital.key}",
         "KONSIL_FHIR_PRODUCT_NAME": hospital.title,
         "KONSIL_FHIR_PUBLISH_PROFILES": "false",
+        "KONSIL_FHIR_DEMO_SIGN_IN": "true",
     }
 
 

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from fhir_server.auth import accounts, authorize, patients, sessions
+from fhir_server.auth import accounts, authorize, demo, patients, sessions
 from fhir_server.auth.authorize import AskConsent, ChoosePatient, Redirect, Step, Untrusted
 from fhir_server.auth.policy import describe
 from fhir_server.auth.server import AuthorizationServer
@@ -59,10 +59,23 @@ async def _authorize(server: AuthorizationServer, request: Request) -> Response:
             raise
         back = authorize.Request("", error.redirect_uri, "", "", state=error.state)
         return _redirect(back.redirect(error=error.error or "", error_description=error.get_error_description()))
-    step = await authorize.proceed(server, asked, await _session(server, request))
+    session = await _session(server, request)
+    if (person := await demo.hinted(server, given, session)) is not None:
+        return await _enter_demo(server, request, asked, person)
+    step = await authorize.proceed(server, asked, session)
     if isinstance(step, Redirect):
         return _redirect(step.url)
     return _redirect(server.url(f"oauth/continue?request={await authorize.keep(server, asked)}"))
+
+
+async def _enter_demo(
+    server: AuthorizationServer, request: Request, asked: authorize.Request, person: Account
+) -> Response:
+    """Sign the named person in, in a demo only, and go on with the request."""
+    waiting = await authorize.keep(server, demo.allowed(asked, person))
+    answer = _redirect(server.url(f"oauth/continue?request={waiting}"))
+    answer.headers.append("Set-Cookie", await demo.enter(server, person, request.cookies))
+    return answer
 
 
 async def _continue(server: AuthorizationServer, request: Request) -> Response:

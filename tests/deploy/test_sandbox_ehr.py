@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from starlette.applications import Starlette
 from deploy.sandbox import charts, people, provision
 from deploy.sandbox.ehr.app import create_app
 from deploy.sandbox.ehr.pages import TABS
+from deploy.sandbox.ehr.tenant import Tenant
 from deploy.sandbox.hospitals import HOSPITALS
 from deploy.sandbox.keys import load_or_make
 from deploy.sandbox.plan import Plan
@@ -33,6 +35,7 @@ class Ehr:
 
     def __init__(self, app: Starlette, portal: BlockingPortal) -> None:
         self.portal = portal
+        self.tenants: dict[str, Tenant] = app.state.tenants
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=EHR)
 
     def get(self, url: str, **rest: Any) -> httpx.Response:
@@ -84,6 +87,32 @@ def nobody_signed_in(ehr: Ehr) -> None:
 def sign_in(ehr: Ehr, tenant: str, password: str = people.PASSWORD) -> httpx.Response:
     sent = {"user": people.PHYSICIANS[tenant].username, "password": password}
     return ehr.post(f"/{tenant}/sign-in", data=sent, headers={"origin": EHR})
+
+
+@pytest.fixture
+def demo(ehr: Ehr) -> Iterator[None]:
+    """The tenants let anybody in by name; set past the check that Settings makes, as the address is no loopback."""
+    nodes = {key: tenant.node for key, tenant in ehr.tenants.items()}
+    for key, node in nodes.items():
+        settings = node.settings.model_copy(update={"demo_sign_in": True})
+        ehr.tenants[key].server.state.node = replace(node, settings=settings)
+    yield
+    for key, node in nodes.items():
+        ehr.tenants[key].server.state.node = node
+
+
+def test_nobody_is_let_in_by_name_outside_a_demo(ehr: Ehr) -> None:
+    answer = ehr.get("/epic/become/nunez")
+    assert answer.status_code == 404
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.usefixtures("demo")
+def test_in_a_demo_a_click_becomes_the_physician(ehr: Ehr) -> None:
+    answer = ehr.get("/oracle/become/meyer")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/oracle/")
+    assert "Paul Meyer" in ehr.get("/oracle/").text
+    assert ehr.get("/oracle/become/nunez").status_code == 404
 
 
 def test_pages_lead_to_sign_in(ehr: Ehr) -> None:

@@ -134,6 +134,14 @@ def test_roles_land_on_their_page(hospital: Platform) -> None:
     assert hospital.browser().sign_in("harper").url.path.endswith("/inbox")
 
 
+@pytest.mark.spec("OpenID Connect Core 1.0 3.1.2.1")
+def test_who_is_about_to_sign_in_is_handed_on(hospital: Platform) -> None:
+    asked = query_of(hospital.browser().request("GET", "/sign-in?login_hint=ito").headers["location"])
+    assert asked["login_hint"] == "ito"
+    assert "login_hint" not in query_of(hospital.browser().request("GET", "/sign-in").headers["location"])
+    assert hospital.browser().get("/sign-in?login_hint=ito").url.path == "/oauth/continue"  # not a demo: the form
+
+
 def test_a_write_from_elsewhere_is_refused(hospital: Platform) -> None:
     browser = hospital.browser()
     page = browser.launch("epic", patient_of("epic", WANG))

@@ -51,6 +51,7 @@ def create_app(settings: Settings) -> Starlette:
             Route("/{tenant}/", pages.patients),
             Route("/{tenant}/sign-in", sign_in.show, methods=["GET"]),
             Route("/{tenant}/sign-in", sign_in.enter, methods=["POST"]),
+            Route("/{tenant}/become/{user}", sign_in.become),
             Route("/{tenant}/sign-out", sign_in.leave, methods=["POST"]),
             Route("/{tenant}/patients/{patient}", pages.chart),
             Route("/{tenant}/patients/{patient}/{tab}", pages.chart),

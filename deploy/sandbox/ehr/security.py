@@ -12,7 +12,7 @@ POLICY = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; frame-src 'self' {app}"
 )
 KEPT = ("/static/", "/fonts/")
-OWN_PARTS = ("sign-in", "sign-out", "patients", "static", "fonts", "programs")
+OWN_PARTS = ("sign-in", "sign-out", "become", "patients", "static", "fonts", "programs")
 
 
 class Guard:
