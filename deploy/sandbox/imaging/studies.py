@@ -15,27 +15,11 @@ from pydicom.uid import (
 )
 
 from deploy.sandbox.imaging import brain, echo, radiograph, thorax
-from deploy.sandbox.imaging.dicom import OutsidePatient, Series, Study, grey_pixels, instance, jpeg_frames, uid, write
+from deploy.sandbox.imaging.catalogue import CT_CHEST, ECHO, FILM, MR_BRAIN
+from deploy.sandbox.imaging.dicom import Series, grey_pixels, instance, jpeg_frames, uid, write
 
 VERSION = 3
 Progress = Callable[[str], None]
-
-LEFEVRE = OutsidePatient("A-0098213", "Lefèvre-Muñoz^Rene", "19640311", "F", "ISO_IR 100")
-LEFEVRE_SWAPPED = OutsidePatient("A-0031177", "RENÉE CLAIRE^LEFÈVRE MUÑOZ", "19640311", "", "ISO_IR 100")
-WANG = OutsidePatient("A-0104456", "Wang^Xiu Ying=王^秀英", "19711007", "", "GB18030")
-ONEILL = OutsidePatient("A-0087702", "O'NEILL^ALOYSIUS THOMAS", "19530702", "M", "ISO_IR 100")
-
-CT_CHEST = Study(
-    "lefevre-ct", LEFEVRE, "20261028", "101512", "SA26-44871", "CT chest with contrast", "CHEST", "Brandt^Ilse^^Dr."
-)
-FILM = Study(
-    "lefevre-film", LEFEVRE_SWAPPED, "20240305", "084410", "SA24-10233", "Chest PA", "CHEST", "Brandt^Ilse^^Dr."
-)
-MR_BRAIN = Study(
-    "wang-mr", WANG, "20261030", "143005", "SA26-45102", "MR brain without and with contrast", "BRAIN", "Lindqvist^Per"
-)
-ECHO = Study("oneill-us", ONEILL, "20261102", "091822", "SA26-45290", "Transthoracic echo", "HEART", "Marchetti^Carla")
-STUDIES = (CT_CHEST, FILM, MR_BRAIN, ECHO)
 
 
 def generate(directory: Path, progress: Progress, keep_every: int = 1) -> list[Path]:
