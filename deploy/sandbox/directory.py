@@ -14,6 +14,34 @@ SERVICE_LINES = {
         "Lung nodules and lung cancer: diagnosis, staging, treatment.",
         "lindqvist",
     ),
+    "breast-oncology": (
+        "Breast Oncology",
+        "Breast cancer: extent, surgery, drug treatment before or after it.",
+        "adeyemi",
+    ),
+    "pathology": ("Pathology", "Glass or whole slides read again by a subspecialist.", "haas"),
+    "spine-surgery": (
+        "Spine Surgery",
+        "Stenosis, slipped vertebrae, deformity: whether to fuse, and how far.",
+        "ferreira",
+    ),
+    "paediatric-neurology": (
+        "Paediatric Neurology",
+        "Epilepsy that drugs do not control, and other disease of the child's brain.",
+        "raman",
+    ),
+    "rheumatology-vascular": (
+        "Rheumatology and Vascular Medicine",
+        "Inflamed vessels and other rare systemic disease.",
+        "demir",
+    ),
+    "radiology": ("Radiology", "CT, MR, mammograms and other images read again.", "weiss"),
+    "hepatobiliary-surgery": (
+        "Hepatobiliary Surgery",
+        "Tumours of pancreas, liver and bile ducts: can it be removed, and when.",
+        "chen",
+    ),
+    "endocrine-surgery": ("Endocrine Surgery", "Thyroid, parathyroid and adrenal: how much to remove.", "rossi"),
 }
 
 

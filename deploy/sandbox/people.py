@@ -3,11 +3,31 @@
 from dataclasses import dataclass
 from typing import Any
 
-from deploy.sandbox.hospitals import LAKESIDE, NORTHFIELD, PROGRAMME
+from deploy.sandbox.hospitals import LAKESIDE, NORTHFIELD, PROGRAMME, Hospital
 
 PASSWORD = "konsil-demo-2026"  # noqa: S105 - a pretend hospital's, shown on its front page
 Resource = dict[str, Any]
 NPI = "http://hl7.org/fhir/sid/us-npi"
+BOARDS = {"Minnesota": "Minnesota Board of Medical Practice", "Maine": "Maine Board of Licensure in Medicine"}
+"""Who licenses physicians where the two asking hospitals' patients live."""
+
+
+@dataclass(frozen=True)
+class Licence:
+    """The permission to practise medicine in one state; the number is the board's."""
+
+    state: str
+    number: str
+    until: str
+
+    def qualification(self) -> Resource:
+        """As a Practitioner's qualification."""
+        return {
+            "identifier": [{"value": self.number}],
+            "code": {"text": f"Licensed physician, {self.state}"},
+            "period": {"end": self.until},
+            "issuer": {"display": BOARDS[self.state]},
+        }
 
 
 @dataclass(frozen=True)
@@ -22,6 +42,7 @@ class Person:
     npi: str
     specialty: str = ""
     organization: str = PROGRAMME
+    licences: tuple[Licence, ...] = ()
 
     @property
     def name(self) -> str:
@@ -38,7 +59,8 @@ class Person:
             "name": [{"text": self.name, "family": self.family, "given": [self.given], "prefix": [self.prefix]}],
         }
         if self.specialty:
-            resource["qualification"] = [{"code": {"text": f"Board certified in {self.specialty}"}}]
+            certified = {"code": {"text": f"Board certified in {self.specialty}"}}
+            resource["qualification"] = [certified, *(each.qualification() for each in self.licences)]
         if not self.prefix:
             del resource["name"][0]["prefix"]
         return resource
@@ -55,21 +77,68 @@ class Person:
         }
 
 
+def consultant(
+    username: str, name: tuple[str, str], npi: str, specialty: str, states: dict[str, str], *more: str
+) -> Person:
+    """A consultant of the programme: given and family name; licence numbers by state; further roles."""
+    licences = tuple(Licence(state, number, f"{LICENSED_UNTIL[state]}") for state, number in states.items())
+    given, family = name
+    return Person(username, family, given, "Dr.", ("consultant", *more), npi, specialty, licences=licences)
+
+
+LICENSED_UNTIL = {"Minnesota": "2027-09-30", "Maine": "2028-03-31"}
+
+
+def both(minnesota: str, maine: str) -> dict[str, str]:
+    """Licence numbers of somebody licensed in both states."""
+    return {"Minnesota": minnesota, "Maine": maine}
+
+
 CONSULTANTS = (
-    Person("ito", "Ito", "Kenji", "Dr.", ("consultant",), "1999000011", "Neurosurgery"),
-    Person("okafor", "Okafor", "Adaeze", "Dr.", ("consultant",), "1999000029", "Cardiac surgery"),
-    Person("lindqvist", "Lindqvist", "Maja", "Dr.", ("consultant",), "1999000037", "Thoracic oncology"),
+    consultant("ito", ("Kenji", "Ito"), "1999000015", "Neurosurgery", both("48211", "MD17402")),
+    consultant("okafor", ("Adaeze", "Okafor"), "1999000023", "Cardiac surgery", both("51870", "MD19915")),
+    consultant("lindqvist", ("Maja", "Lindqvist"), "1999000031", "Thoracic oncology", both("55392", "MD20338")),
+    consultant("adeyemi", ("Samuel", "Adeyemi"), "1999000098", "Breast oncology", both("52466", "MD18870")),
+    consultant("haas", ("Ingrid", "Haas"), "1999000106", "Pathology", both("44903", "MD16071")),
+    consultant("ferreira", ("Tomás", "Ferreira"), "1999000114", "Spine surgery", {"Minnesota": "57718"}),
+    consultant("raman", ("Priya", "Raman"), "1999000122", "Paediatric neurology", both("50127", "MD18244")),
+    consultant(
+        "demir", ("Yusuf", "Demir"), "1999000130", "Rheumatology and vascular medicine", both("53381", "MD19006")
+    ),
+    consultant("weiss", ("Hannah", "Weiss"), "1999000148", "Radiology", both("46650", "MD16932"), "radiologist"),
+    consultant("chen", ("Wei", "Chen"), "1999000155", "Hepatobiliary surgery", both("54209", "MD19730")),
+    consultant("rossi", ("Elena", "Rossi"), "1999000163", "Endocrine surgery", both("56034", "MD20881")),
 )
 STAFF = (
     *CONSULTANTS,
-    Person("harper", "Harper", "June", "", ("him",), "1999000045"),
-    Person("castillo", "Castillo", "Rosa", "", ("coordinator",), "1999000052"),
+    Person("harper", "Harper", "June", "", ("him",), "1999000049"),
+    Person("castillo", "Castillo", "Rosa", "", ("coordinator",), "1999000056"),
+    Person("albrecht", "Albrecht", "Martin", "", ("programme-manager",), "1999000171"),
 )
-PHYSICIANS = {
-    LAKESIDE.key: Person(
-        "nunez", "Núñez", "Ana", "Dr.", ("requester",), "1999000060", "Pulmonology", LAKESIDE.organization
+
+
+def physician(username: str, name: tuple[str, str], npi: str, specialty: str, hospital: Hospital) -> Person:
+    """Somebody who treats and asks; given and family name."""
+    given, family = name
+    return Person(username, family, given, "Dr.", ("requester",), npi, specialty, hospital.organization)
+
+
+REQUESTERS = {
+    LAKESIDE.key: (
+        physician("nunez", ("Ana", "Núñez"), "1999000064", "Pulmonology", LAKESIDE),
+        physician("whitfield", ("Daniel", "Whitfield"), "1999000080", "Neurology", LAKESIDE),
+        physician("delgado", ("Carmen", "Delgado"), "1999000189", "Breast surgery", LAKESIDE),
+        physician("feld", ("Naomi", "Feld"), "1999000197", "Child neurology", LAKESIDE),
+        physician("solberg", ("Erik", "Solberg"), "1999000205", "Orthopaedic surgery", LAKESIDE),
+        physician("marsh", ("Olivia", "Marsh"), "1999000213", "Endocrinology", LAKESIDE),
     ),
-    NORTHFIELD.key: Person(
-        "meyer", "Meyer", "Paul", "Dr.", ("requester",), "1999000078", "Cardiology", NORTHFIELD.organization
+    NORTHFIELD.key: (
+        physician("meyer", ("Paul", "Meyer"), "1999000072", "Cardiology", NORTHFIELD),
+        physician("stone", ("Judith", "Stone"), "1999000221", "Internal medicine", NORTHFIELD),
+        physician("pruitt", ("Alan", "Pruitt"), "1999000239", "Dermatology", NORTHFIELD),
+        physician("holloway", ("Grace", "Holloway"), "1999000247", "Gastroenterology", NORTHFIELD),
     ),
 }
+"""Who asks, in each hospital; all have accounts at its EHR."""
+PHYSICIANS = {key: those[0] for key, those in REQUESTERS.items()}
+"""The one of each hospital who is shown on the front page."""

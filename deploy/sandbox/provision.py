@@ -102,7 +102,7 @@ def tenant(plan: Plan, hospital: Hospital, keys: Keys) -> Document:
             ),
             system_client("demo-script", keys[f"{hospital.key}-script"], "system/*.rs"),
         ],
-        "accounts": [people.PHYSICIANS[hospital.key].account()],
+        "accounts": [each.account() for each in people.REQUESTERS[hospital.key]],
         "organization": hospital.organization,
     }
 

@@ -1,17 +1,10 @@
-"""The physicians who write the charts: those with accounts, and a colleague."""
+"""The physicians who write the charts, as charts refer to them."""
 
 from deploy.sandbox import people
 from deploy.sandbox.charts.chart import Person
-from deploy.sandbox.hospitals import LAKESIDE, NORTHFIELD
 
-NEUROLOGIST = people.Person("whitfield", "Whitfield", "Daniel", "Dr.", (), "1999000086", "Neurology", "")
+BY_NAME = {each.username: Person(each.username, each.name) for some in people.REQUESTERS.values() for each in some}
 
-
-def reference(person: people.Person) -> Person:
-    """A physician as charts refer to them."""
-    return Person(person.username, person.name)
-
-
-NUNEZ = reference(people.PHYSICIANS[LAKESIDE.key])
-MEYER = reference(people.PHYSICIANS[NORTHFIELD.key])
-WHITFIELD = reference(NEUROLOGIST)
+NUNEZ, WHITFIELD, DELGADO = BY_NAME["nunez"], BY_NAME["whitfield"], BY_NAME["delgado"]
+FELD, SOLBERG, MARSH = BY_NAME["feld"], BY_NAME["solberg"], BY_NAME["marsh"]
+MEYER, STONE, PRUITT, HOLLOWAY = BY_NAME["meyer"], BY_NAME["stone"], BY_NAME["pruitt"], BY_NAME["holloway"]

@@ -99,7 +99,7 @@ def chart() -> list[Resource]:
     echo = concept(LOINC, "42148-7", "US Heart", "Transthoracic echocardiogram")
     made.imaging_report("echo", echo, "2026-11-02", "St. Anna Hospital, Cardiology", ECHO_REPORT)
     film = concept(LOINC, "36643-5", "XR Chest 2 Views")
-    made.imaging_report("chest-xray", film, "2026-09-22", "Yusuf Demir, MD, Radiology", XRAY_REPORT)
+    made.imaging_report("chest-xray", film, "2026-09-22", "Leyla Aydin, MD, Radiology", XRAY_REPORT)
     made.document("progress", "Cardiology clinic note", "2026-11-06", "text/plain", PROGRESS.strip().encode())
     made.document("procedure", "Cardiac catheterization", "2026-10-27", "application/pdf", as_pdf(angiography()))
     return made.resources

@@ -6,8 +6,6 @@ from typing import Any
 
 from deploy.sandbox.charts.catalogue import Resource
 
-IDEOGRAPHIC = ("IDE", "SYL")
-
 
 def names_of(patient: Resource, native: bool) -> list[Resource]:
     """The names in another script, or those in Latin letters."""
@@ -16,7 +14,8 @@ def names_of(patient: Resource, native: bool) -> list[Resource]:
 
 def is_native(name: Resource) -> bool:
     """Whether a name is written in its own, not in Latin, script."""
-    return any(each.get("valueCode") in IDEOGRAPHIC for each in name.get("extension", []))
+    letters = [letter for letter in f"{name.get('family', '')}{name.get('text', '')}" if letter.isalpha()]
+    return any(letter > "\u036f" and not "\u1e00" <= letter <= "\u1eff" for letter in letters)
 
 
 def full_name(patient: Resource) -> str:
