@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from dicom_gateway.publish.fhir import Bearer, FhirClient, FhirError
+from konsil.oauth_client import Introspection
 
 DECISION_SECONDS = 5.0
 SYSTEM_UID = "urn:dicom:uid"
@@ -88,11 +89,14 @@ class Access:
     """Asks the FHIR server, with the caller's token, which studies it shows."""
 
     fhir: FhirClient
+    introspection: Introspection | None = None
     decisions: Decisions = field(init=False)
+    known_roles: Decisions = field(init=False)
 
     def __post_init__(self) -> None:
-        """Bind the cache to this server."""
+        """Bind the caches to this server."""
         object.__setattr__(self, "decisions", Decisions(self._ask))
+        object.__setattr__(self, "known_roles", Decisions(lambda token, _: self._roles(token)))
 
     def study(self, token: str, study_instance_uid: str) -> bool:
         """Whether the token is shown this study.  Raises TokenRefused, FhirError, httpx.HTTPError."""
@@ -101,6 +105,24 @@ class Access:
     def studies(self, token: str) -> frozenset[str]:
         """All studies the token is shown: what a search above study level joins with."""
         return self.decisions.get(token, ALL)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.fhir.client.close()
+        if self.introspection is not None:
+            self.introspection.close()
+
+    def roles(self, token: str) -> frozenset[str]:
+        """The roles of whoever holds the token.  Raises TokenRefused, httpx.HTTPError."""
+        return self.known_roles.get(token, ALL)
+
+    def _roles(self, token: str) -> frozenset[str]:
+        if self.introspection is None:
+            return frozenset()
+        described = self.introspection.describe(token)
+        if not described.get("active"):
+            raise TokenRefused
+        return frozenset(str(role) for role in described.get("roles", []))
 
     def _ask(self, token: str, study: str) -> frozenset[str]:
         parameters = {"_elements": "identifier,status", "_count": "500"}

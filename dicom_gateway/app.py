@@ -14,9 +14,9 @@ from starlette.routing import Mount, Route
 
 from dicom_gateway.access import Access
 from dicom_gateway.gateway import Gateway
-from dicom_gateway.publish.exchange import fhir_client
+from dicom_gateway.publish.exchange import fhir_client, introspection_of
 from dicom_gateway.settings import Settings
-from dicom_gateway.web import api, pixels, qido, reconciliations, stow, viewer, wado
+from dicom_gateway.web import api, pixels, qido, reconciliations, stow, transfers, viewer, wado
 from dicom_gateway.web.doors import Doors
 from dicom_gateway.web.http import HANDLERS
 from konsil.database import reader
@@ -33,7 +33,7 @@ def create_app(gateway: Gateway) -> Starlette:
         Route("/healthz", partial(health, gateway), methods=["GET"]),
         Route("/metrics", metrics_app),
         Mount("/dicom-web", routes=dicom_web),
-        Mount("/api", routes=[*api.routes(doors), *reconciliations.routes(doors)]),
+        Mount("/api", routes=[*api.routes(doors), *transfers.routes(doors), *reconciliations.routes(doors)]),
         *(viewer.routes(doors) if doors.access is not None else []),
     ]
     middleware = [Middleware(RequestMetrics, program=PROGRAM)]
@@ -47,14 +47,14 @@ async def closing(doors: Doors, app: Starlette) -> AsyncIterator[None]:
     """Close the connections to the FHIR server at the end."""
     yield
     if doors.access is not None:
-        doors.access.fhir.client.close()
+        doors.access.close()
 
 
 def access_of(settings: Settings) -> Access | None:
     """Who decides on access: the FHIR server in gateway mode, nobody in archive mode."""
     if settings.mode == "archive":
         return None
-    return Access(fhir_client(settings))
+    return Access(fhir_client(settings), introspection_of(settings))
 
 
 async def health(gateway: Gateway, request: Request) -> Response:

@@ -17,12 +17,12 @@ from blake3 import blake3
 from pydicom.dataset import Dataset
 from sqlalchemy import Connection, Engine, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 
-from dicom_gateway import journal
+from dicom_gateway import aside, journal
 from dicom_gateway.archive import Archive, StoredObject
 from dicom_gateway.attributes import read_header, read_identity, text
-from dicom_gateway.errors import CannotUnderstand, DataSetMismatch, OutOfResources
+from dicom_gateway.errors import CannotUnderstand, DataSetMismatch, IngestError, OutOfResources
 from dicom_gateway.index import models
 from dicom_gateway.index.arrivals import Arrival, Indexer
 from dicom_gateway.part10 import read_meta, write_meta
@@ -109,10 +109,15 @@ class Ingest:
     def accept(self, instance: Incoming) -> Receipt:
         """Keep one instance durably; on return it survives a power cut and the sender may be told so.  PS3.4 B.2.2
 
-        Raises OutOfResources, DataSetMismatch, CannotUnderstand; then nothing was kept.
+        Raises OutOfResources, and DataSetMismatch, CannotUnderstand for what is set aside when a peer sent it.
         """
-        receipt = check(instance)
         source = instance.source
+        try:
+            receipt = check(instance)
+        except (DataSetMismatch, CannotUnderstand) as error:
+            if source.peer:
+                self._set_aside(instance, error)
+            raise
         header = {
             "sop_class_uid": instance.sop_class_uid,
             "sop_instance_uid": instance.sop_instance_uid,
@@ -129,6 +134,14 @@ class Ingest:
         except OSError as error:
             raise OutOfResources("the instance could not be written") from error
         return receipt
+
+    def _set_aside(self, instance: Incoming, error: IngestError) -> None:
+        """Keep what cannot be read, for a person to look at; failing that, the peer's own error is what counts."""
+        try:
+            stored = self._archive.put((instance.meta, instance.data_set))
+            aside.keep(self._engine, stored, instance.source.peer, instance.source.retrieval, error)
+        except (OSError, SQLAlchemyError):
+            logger.exception("an object that cannot be read could not be set aside")
 
     def replay(self) -> int:
         """Take everything that the journal holds into archive and index; return how many instances that were.

@@ -4,6 +4,7 @@ Peers may ignore birth date and issuer, so nothing is taken on their word: what 
 dropped.
 """
 
+import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -21,6 +22,7 @@ from dicom_gateway.errors import PeerError
 from dicom_gateway.peers import Peer
 from dicom_gateway.reconcile import Difference, Identity, compare, outside_identity, plain
 from dicom_gateway.retrieval.state import sentences
+from dicom_gateway.status import LATER, SEARCH_REMEDIES, Cause
 
 LIMIT = 200
 WIDTH = 8
@@ -63,29 +65,37 @@ class Prior:
     differences: list[str]
 
 
-def search(peers: Iterable[Peer], local: Identity) -> dict[str, list[dict[str, object]]]:
-    """Ask all peers that can be asked; newest studies first."""
+def search(peers: Iterable[Peer], local: Identity, seconds: float) -> dict[str, list[dict[str, object]]]:
+    """Ask all peers that can be asked, each for at most so long; newest studies first."""
     asked = [peer for peer in peers if "find" in peer.can]
     with ThreadPoolExecutor(max_workers=WIDTH) as pool:
-        answers = list(pool.map(lambda peer: ask(peer, local), asked))
+        answers = list(pool.map(lambda peer: ask(peer, local, seconds), asked))
     studies = [study for _, found in answers for study in found]
     studies.sort(key=lambda study: (study.date, study.time), reverse=True)
     return {"peers": [asdict(answer) for answer, _ in answers], "studies": [asdict(study) for study in studies]}
 
 
-def ask(peer: Peer, local: Identity) -> tuple[PeerAnswer, list[Prior]]:
-    """Ask one peer; one that fails is an answer too."""
+def ask(peer: Peer, local: Identity, seconds: float) -> tuple[PeerAnswer, list[Prior]]:
+    """Ask one peer; one that fails is an answer too, and what one found before it fell silent still counts."""
     found: dict[str, Prior] = {}
+    ends = time.monotonic() + seconds
     try:
-        with associate(peer, Proposal([(StudyRootFind, UNCOMPRESSED)])) as assoc:
+        with associate(peer, Proposal([(StudyRootFind, UNCOMPRESSED)], silence_seconds=seconds)) as assoc:
             for keys in questions(peer, local):
                 found |= answers(assoc, peer, keys, local)
+                if time.monotonic() > ends:
+                    raise PeerError(Cause.TOO_SLOW)
             if not found and local.birth_date:
                 found |= answers(assoc, peer, {"PatientBirthDate": local.birth_date}, local)
     except PeerError as error:
-        names = {"title": peer.title, "host": peer.host, "port": peer.port, "our": peer.our_ae_title}
-        return PeerAnswer(peer.name, peer.title, "failed", *sentences(error.cause, names)), []
+        return failure(peer, Cause(error.cause)), list(found.values())
     return PeerAnswer(peer.name, peer.title, "ok"), list(found.values())
+
+
+def failure(peer: Peer, cause: Cause) -> PeerAnswer:
+    """Why a peer could not be searched, and what whoever asks can do: none of it needs an administrator."""
+    names = {"title": peer.title, "host": peer.host, "port": peer.port, "our": peer.our_ae_title}
+    return PeerAnswer(peer.name, peer.title, "failed", sentences(cause, names)[0], SEARCH_REMEDIES.get(cause, LATER))
 
 
 def answers(assoc: Association, peer: Peer, keys: dict[str, str], local: Identity) -> dict[str, Prior]:

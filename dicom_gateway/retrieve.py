@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert
 
+from dicom_gateway import aside
 from dicom_gateway.errors import NotFound, PeerError
 from dicom_gateway.gateway import Gateway
 from dicom_gateway.index.models import outbox, retrieval
@@ -52,6 +53,7 @@ class Progress:
     cause: str | None
     remedy: str | None
     revision: int
+    aside: int = 0
 
 
 def request(connection: Connection, task_id: str, peer: str, study_instance_uid: str) -> None:
@@ -105,6 +107,7 @@ def progress(connection: Connection, task_id: str) -> Progress:
         cause=told,
         remedy=remedy,
         revision=row.revision,
+        aside=aside.of_retrieval(connection, task_id),
     )
 
 
@@ -227,11 +230,12 @@ class _Steps:
     def _judge(self, evidence: Evidence) -> None:
         completeness = grade(evidence)
         received = self._received()
+        absent = Cause.UNREADABLE if self._aside() else Cause.INSTANCES_FAILED
         if received == 0:
-            raise PeerError(self._row.detail if self._row.detail in set(Cause) else Cause.INSTANCES_FAILED)
+            raise PeerError(self._row.detail if self._row.detail in set(Cause) - {Cause.INSTANCES_FAILED} else absent)
         cause = None
         if evidence.absent:
-            cause = Cause.INSTANCES_FAILED
+            cause = absent
         elif completeness != "A":
             cause = Cause.NOT_PROVEN_COMPLETE
         self.end("completed", cause=cause, completeness=completeness, failed=evidence.absent, received=received)
@@ -239,6 +243,10 @@ class _Steps:
     def _received(self) -> int:
         with reader(self._gateway.engine).connect() as connection:
             return state.count_received(connection, state.load(connection, self._row.task_id))
+
+    def _aside(self) -> int:
+        with reader(self._gateway.engine).connect() as connection:
+            return aside.of_retrieval(connection, self._row.task_id)
 
     def failed(self, error: PeerError) -> Again | None:
         """Wait and try again where that may help, else end; the cause stands in the retrieval either way."""

@@ -46,6 +46,9 @@ class Settings(BaseSettings):
     late_arrival_seconds: float = Field(
         default=600, description="objects that come this long after a retrieval still count"
     )
+    search_seconds: float = Field(
+        default=25, description="how long an outside PACS may take over a search for prior imaging"
+    )
     settle_seconds: float = Field(
         default=5, description="how long objects may still be on their way after a C-MOVE ended"
     )

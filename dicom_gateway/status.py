@@ -65,8 +65,10 @@ class Cause(StrEnum):
     PEER_OUT_OF_RESOURCES = "peer-out-of-resources"
     IDENTIFIER_REFUSED = "identifier-refused"
     INSTANCES_FAILED = "instances-failed"
+    UNREADABLE = "unreadable"
     NOT_PROVEN_COMPLETE = "not-proven-complete"
     NO_ANSWER = "no-answer"
+    TOO_SLOW = "too-slow"
     STORAGE_FULL = "storage-full"
     UNKNOWN_PEER = "unknown-peer"
     CANCELLED = "cancelled"
@@ -117,6 +119,10 @@ SENTENCES: Final[dict[Cause, tuple[str, str]]] = {
         "{title} did not send some of the images.",
         "Start the retrieval again; if the same images fail, ask its administrators to send the study to {our}.",
     ),
+    Cause.UNREADABLE: (
+        "{title} sent files that cannot be read; they are kept aside, the other images are here.",
+        "Ask its administrators to check these images, then fetch the study again; or have it sent on a CD.",
+    ),
     Cause.NOT_PROVEN_COMPLETE: (
         "All images that {title} announced have arrived, but it gives no full list of them.",
         "Ask the sending site how many images the study has before relying on its completeness.",
@@ -124,6 +130,10 @@ SENTENCES: Final[dict[Cause, tuple[str, str]]] = {
     Cause.NO_ANSWER: (
         "{title} accepted the request and then stayed silent.",
         "Start the retrieval again; a study in a slow archive may need a second request.",
+    ),
+    Cause.TOO_SLOW: (
+        "{title} answers slowly: not everything could be asked in time.",
+        "Try again later, when it is less busy.",
     ),
     Cause.STORAGE_FULL: (
         "Our own storage could not take the images.",
@@ -138,3 +148,12 @@ SENTENCES: Final[dict[Cause, tuple[str, str]]] = {
         "Start it again if the images are still needed.",
     ),
 }
+
+LATER: Final = "Search again in a few minutes, or send the request without these images: they can be fetched later."
+CLOSED: Final = (
+    "Send the request without these images and tell the coordinator: the archive has to let us in first. "
+    "Images on a CD can follow."
+)
+SEARCH_REMEDIES: Final = dict.fromkeys(
+    (Cause.ASSOCIATION_REJECTED, Cause.CONTEXTS_REFUSED, Cause.IDENTIFIER_REFUSED, Cause.UNKNOWN_PEER), CLOSED
+)

@@ -91,6 +91,37 @@ class BackendToken:
         self._good_until = time.monotonic() + float(body.get("expires_in", 0)) - _RENEW_BEFORE_SECONDS
 
 
+class Introspection:
+    """Asks what a token is, as a resource server.  RFC 7662 2; SMART token-introspection.html"""
+
+    def __init__(self, client: httpx.Client, key: ClientKey, fhir_base: str) -> None:
+        """Keep the means; the endpoint is looked up when first needed."""
+        self._client = client
+        self._key = key
+        self._base = fhir_base
+        self._endpoint = ""
+
+    def describe(self, token: str) -> Mapping[str, Any]:
+        """What the server says of a token: `active` false and nothing else when it is none.  Raises httpx.HTTPError."""
+        if not self._endpoint:
+            found = self._client.get(f"{self._base}/.well-known/smart-configuration")
+            found.raise_for_status()
+            self._endpoint = str(found.json()["introspection_endpoint"])
+        form = {
+            "token": token,
+            "client_assertion_type": ASSERTION_TYPE,
+            "client_assertion": client_assertion(self._key),
+        }
+        answer = self._client.post(self._endpoint, data=form, headers={"Accept": "application/json"})
+        answer.raise_for_status()
+        body = answer.json()
+        return body if isinstance(body, dict) else {}
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+
 def _error_word(answer: httpx.Response) -> str:
     if not answer.headers.get("content-type", "").startswith("application/json"):
         return "unknown"

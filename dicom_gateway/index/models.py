@@ -141,6 +141,17 @@ unindexed = Table(
     Column("created_at", Float, nullable=False),
 )
 
+# What a registered peer sent and nobody can read: kept in the archive as it came.  retrieval: the task it came for.
+set_aside = Table(
+    "set_aside",
+    metadata,
+    Column("object_key", Text, primary_key=True),
+    Column("peer", Text, nullable=False),
+    Column("retrieval", Text, index=True),
+    Column("reason", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
 # can, calling_ae_titles, addresses: JSON lists.  capabilities: JSON, learned by probing and by use.
 peer = Table(
     "peer",

@@ -15,7 +15,7 @@ from dicom_gateway.publish.fhir import Authorization, FhirClient
 from dicom_gateway.settings import Settings
 from konsil.database import reader
 from konsil.http_client import guarded_client
-from konsil.oauth_client import BackendToken, ClientKey
+from konsil.oauth_client import BackendToken, ClientKey, Introspection
 
 SCOPE = (
     "system/Task.crus system/Patient.crus system/ImagingStudy.crus system/Endpoint.crus system/Provenance.crus "
@@ -55,6 +55,16 @@ def exchange_of(gateway: Gateway) -> Exchange:
     key = ClientKey(settings.fhir_client_id, key_jwk, settings.fhir_token_url)
     client = guarded_client([settings.fhir_token_url])
     return Exchange(gateway, fhir_client(settings), BackendToken(client, key, SCOPE), client)
+
+
+def introspection_of(settings: Settings) -> Introspection | None:
+    """Who can say what a token is; None when the gateway has no key to ask with: then nobody has a role here."""
+    if settings.fhir_base_url is None or settings.fhir_token_url is None or settings.fhir_key_file is None:
+        return None
+    key_jwk = json.loads(settings.fhir_key_file.read_text("utf-8"))
+    key = ClientKey(settings.fhir_client_id, key_jwk, settings.fhir_token_url)
+    base = settings.fhir_base_url.rstrip("/")
+    return Introspection(guarded_client([base, settings.fhir_token_url]), key, base)
 
 
 def publication_of(exchange: Exchange, task_id: str) -> RowMapping:

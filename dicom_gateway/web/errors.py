@@ -18,6 +18,13 @@ class NotFound(WebError):
         super().__init__(404, detail)
 
 
+class Forbidden(WebError):
+    """403: the caller is known, and this belongs to another role."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(403, detail)
+
+
 class NotAcceptable(WebError):
     """406: none of the acceptable media types can be made.  PS3.18 8.7.8"""
 

@@ -48,6 +48,7 @@ def problem(status: int, detail: str, headers: dict[str, str]) -> Response:
 REMEDIES = {
     400: "Correct the request.",
     401: "Sign in again.",
+    403: "Sign in with an account that has the role.",
     404: "Check the address, or ask who may show it to you.",
     406: "Ask for another format.",
     503: "Try again in a minute.",

@@ -152,6 +152,7 @@ POLICY: Mapping[str, tuple[Grant, ...]] = {
         Grant({"Task"}, UPDATE, cases),
         Grant({"Communication", "Provenance"}, CREATE, everything),
     ),
+    "programme-manager": (Grant({"Task", "ServiceRequest", "Patient"}, READING, everything),),
     "patient": (Grant(ANY, READING, own_compartment),),
     "system": (Grant(ANY, ALL, own_organization_if_any),),
     "administrator": (Grant(ANY | SHIELDED, ALL, everything),),

@@ -113,7 +113,10 @@ async def revoke_grant(db: Database, grant_id: str, now: float) -> None:
 
 
 def introspect(row: Row | None, issuer: str, now: float) -> Mapping[str, Any]:
-    """Describe a token.  RFC 7662 2.2, SMART token-introspection.html; an inactive one only says that."""
+    """Describe a token.  RFC 7662 2.2, SMART token-introspection.html; an inactive one only says that.
+
+    `roles` is a member of our own (RFC 7662 2.2 allows it): what the person may do where no record decides.
+    """
     if row is None or not is_active(row, now):
         return {"active": False}
     grant, caller = read_grant(row), _caller(row)
@@ -126,6 +129,7 @@ def introspect(row: Row | None, issuer: str, now: float) -> Mapping[str, Any]:
         "iat": int(row["issued_at"]),
         "exp": int(row["expires_at"]),
         "token_type": "Bearer",
+        "roles": sorted(caller.roles),
     }
     if caller.fhir_user is not None:
         answer["fhirUser"] = f"{issuer}/fhir/{caller.fhir_user}"

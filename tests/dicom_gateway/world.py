@@ -17,10 +17,12 @@ from dicom_gateway.jobs import GatewayRunner
 from dicom_gateway.publish.exchange import SCOPE
 from dicom_gateway.settings import Settings
 from fhir_server.app import create_app, open_node
-from fhir_server.auth import tokens
+from fhir_server.auth import opaque, tokens
 from fhir_server.auth.provision import Document, provision
 from fhir_server.caller import Caller
 from fhir_server.settings import Settings as FhirSettings
+from fhir_server.store import auth_grants, auth_registry
+from fhir_server.store.auth_values import Account, LaunchContext
 from fhir_server.store.database import Database
 from tests.dicom_gateway.web.serving import serving
 
@@ -110,10 +112,8 @@ def fhir_settings(folder: Path, base: str) -> FhirSettings:
 
 
 async def authenticate(database: Database, token: str) -> Caller:
-    """Test people by name, everybody else by their real token."""
-    if token == ADMINISTRATOR.subject:
-        return ADMINISTRATOR
-    return PEOPLE[token] if token in PEOPLE else await tokens.resolve(database, token)
+    """The administrator by name, everybody else by their token."""
+    return ADMINISTRATOR if token == ADMINISTRATOR.subject else await tokens.resolve(database, token)
 
 
 def document(key: ECKey) -> Document:
@@ -132,15 +132,39 @@ def document(key: ECKey) -> Document:
         {"resourceType": "Organization", "id": reference.split("/")[1], "name": reference.split("/")[1].title()}
         for reference in (HOSPITAL, ELSEWHERE, PROGRAMME)
     ]
-    return Document.model_validate(
-        {"resources": [*organizations, *practitioners], "clients": [client], "organization": PROGRAMME}
-    )
+    app = {"client_id": "konsil-app", "name": "app", "type": "public", "scopes": "user/*.cruds"}
+    everything = {"resources": [*organizations, *practitioners], "clients": [client, app]}
+    return Document.model_validate(everything | {"organization": PROGRAMME})
 
 
 async def fill(settings: FhirSettings, key: ECKey) -> None:
     """Provision an empty server."""
     async with open_node(settings) as node:
         await provision(node, document(key))
+        await sign_everybody_in(node.database)
+
+
+async def sign_everybody_in(database: Database) -> None:
+    """A live token for each of the test people: their name."""
+    now = time.time()
+    for caller in PEOPLE.values():
+        name, roles = caller.subject, caller.roles
+        account = Account(name, name.title(), roles, caller.organization, caller.fhir_user, name)
+        row = {
+            "token_hash": opaque.digest(name),
+            "kind": "access",
+            "grant_id": name,
+            "client_id": "konsil-app",
+            "account_id": name,
+            "scope": " ".join(caller.scopes),
+            "context_json": LaunchContext().to_json(),
+            "signed_in_at": now,
+            "issued_at": now,
+            "expires_at": now + 3600,
+        }
+        async with database.transaction() as transaction:
+            await auth_registry.put_local_account(transaction, account, None)
+            await auth_grants.add_token(transaction, row)
 
 
 PATIENT: Resource = {

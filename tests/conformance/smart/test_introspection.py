@@ -31,6 +31,7 @@ async def test_an_active_token_is_described_to_its_client_and_to_a_resource_serv
     assert described["active"] is True
     assert (described["client_id"], described["scope"], described["iss"]) == ("app", body["scope"], BASE)
     assert described["exp"] - described["iat"] == body["expires_in"]
+    assert described["roles"] == ["consultant"]
     assert described["fhirUser"] == f"{BASE}/fhir/Practitioner/ito"
 
 

@@ -195,6 +195,23 @@ def test_transfers_and_peers_are_shown(scene: Scene, web: httpx.Client) -> None:
     assert web.get("/api/peers").status_code == 401
 
 
+def test_sources_are_for_those_who_look_after_them(scene: Scene, web: httpx.Client) -> None:
+    """Peers, echo, storage and sending on: HIM staff and administrators, by their role at the FHIR server."""
+    scene.arrive()
+    asked = [("GET", "/api/peers"), ("GET", "/api/overview"), ("POST", "/api/peers/outside/echo")]
+    asked.append(("POST", "/api/forwardings/1/resend"))
+    for method, path in asked:
+        assert web.request(method, path).status_code == 401
+        assert web.request(method, path, headers=bearer("nobody")).status_code == 401
+        for name in ("weber", "ito", "okafor"):
+            assert web.request(method, path, headers=bearer(name)).status_code == 403, (path, name)
+    (peer,) = web.get("/api/peers", headers=bearer("silva")).json()["peers"]
+    assert peer["title"] == "St. Anna" and peer["state"] == "ok" and peer["checked_at"].endswith("+00:00")
+    found = web.get("/api/overview", headers=bearer("silva")).json()
+    assert found["quarantined"] == {"instances": 5, "studies": 1} and found["waiting"] == 1 and found["aside"] == 0
+    assert 0 < found["bytes"] < found["disk_total"]
+
+
 def test_second_case_for_the_same_patient_needs_no_second_decision(scene: Scene) -> None:
     """A study that is the patient's already joins a further case by itself."""
     world = scene.world
