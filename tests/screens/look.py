@@ -27,7 +27,13 @@ OVERFLOW = """() => {
   const wide = [...document.body.querySelectorAll('*')].filter(each => each.getBoundingClientRect().right > room + 1);
   return wide.slice(-3).map(each => each.outerHTML.slice(0, 120));
 }"""
-THEME = "theme => { if (document.documentElement.dataset.bsTheme) document.documentElement.dataset.bsTheme = theme; }"
+# Chromium keeps colours of `light-dark()` half-way after a change in place; showing the page anew brings the right ones.
+THEME = """theme => {
+  const root = document.documentElement, at = [scrollX, scrollY], focused = document.activeElement;
+  if (root.dataset.bsTheme) root.dataset.bsTheme = theme;
+  root.style.display = 'none'; root.offsetHeight; root.style.display = '';
+  focused?.focus({preventScroll: true}); scrollTo(...at);
+}"""
 CALM = """() => {
   const style = document.createElement('style');
   style.textContent = '*{transition:none!important;animation:none!important;caret-color:transparent!important}';
