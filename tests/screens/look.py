@@ -27,7 +27,7 @@ OVERFLOW = """() => {
   const wide = [...document.body.querySelectorAll('*')].filter(each => each.getBoundingClientRect().right > room + 1);
   return wide.slice(-3).map(each => each.outerHTML.slice(0, 120));
 }"""
-# Chromium keeps colours of `light-dark()` half-way after a change in place; showing the page anew brings the right ones.
+# Chromium keeps `light-dark()` colours half-way after a change in place; showing the page anew brings the right ones.
 THEME = """theme => {
   const root = document.documentElement, at = [scrollX, scrollY], focused = document.activeElement;
   if (root.dataset.bsTheme) root.dataset.bsTheme = theme;
