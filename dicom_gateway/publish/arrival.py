@@ -41,7 +41,7 @@ def content_of(connection: Connection, study_instance_uid: str, states: tuple[st
 def arrive(exchange: Exchange, job: Job) -> Again | None:
     """Publish what a retrieval brought; what is ours already joins the case without another decision.
 
-    Waits while another case's decision on the same study is open. Raises FhirError, httpx.HTTPError, Retry.
+    Waits while another case's decision on the same images is open. Raises FhirError, httpx.HTTPError, Retry.
     """
     row = publication_of(exchange, str(job.payload["task_id"]))
     if row["state"] not in {"retrieving", "arrived"}:
@@ -49,35 +49,37 @@ def arrive(exchange: Exchange, job: Job) -> Again | None:
     with reader(exchange.gateway.engine).begin() as connection:
         quarantined = content_of(connection, row["study_instance_uid"], ("quarantined",))
         released = content_of(connection, row["study_instance_uid"], ("released",))
-        waiting = other_waiting(connection, row)
-    if waiting:
+        waiting = other_states(connection, row)
+    if "deciding" in waiting or (quarantined is not None and waiting):
         return Again(WAIT_SECONDS)
     if quarantined is not None:
         ask_to_decide(exchange, row, quarantined)
     elif released is not None:
-        join(exchange, row)
+        join(exchange, row, released)
     else:
         nothing_came(exchange, row)
     return None
 
 
-def other_waiting(connection: Connection, row: RowMapping) -> bool:
-    """Whether the same study waits for a decision that another retrieval asked for."""
+def other_states(connection: Connection, row: RowMapping) -> frozenset[str]:
+    """Where other retrievals of the same study stand that somebody is deciding on: waiting, deciding."""
     same = publication.c.study_instance_uid == row["study_instance_uid"]
     states = publication.c.state.in_(("waiting", "deciding"))
-    query = select(publication.c.task_id).where(same, states, publication.c.task_id != row["task_id"])
-    return connection.execute(query).first() is not None
+    query = select(publication.c.state).where(same, states, publication.c.task_id != row["task_id"])
+    return frozenset(connection.execute(query).scalars())
 
 
 def ask_to_decide(exchange: Exchange, row: RowMapping, content: StudyContent) -> None:
     """Outside Patient, study and Task in one transaction, with the case's status; then the publication waits."""
+    wait_for(exchange, row, quarantine_entries(exchange, row, content))
+
+
+def wait_for(exchange: Exchange, row: RowMapping, entries: list[Resource]) -> None:
+    """Send what asks HIM staff, the Task last, with the case's status; then the publication waits."""
     case = exchange.fhir.read(exchange.system, row["case_reference"])
-    entries = quarantine_entries(exchange, row, content)
     moved = gathering("reconciling", case)
-    if moved is not None:
-        entries.append(update_entry(moved))
-    answers = send(exchange, entries)
-    task_id = located(answers[3])
+    answers = send(exchange, [*entries, update_entry(moved)] if moved is not None else entries)
+    task_id = located(answers[len(entries) - 1])
     with exchange.gateway.engine.begin() as connection:
         set_publication(connection, row["task_id"], state="waiting", reconciliation_task_id=task_id)
 
@@ -162,16 +164,33 @@ def located(entry: Resource) -> str:
     return str(entry["response"]["location"]).split("/_history/", maxsplit=1)[0].rstrip("/").rsplit("/", maxsplit=1)[-1]
 
 
-def join(exchange: Exchange, row: RowMapping) -> None:
-    """The study is released already: for the same patient it joins the case, for another it does not."""
+def join(exchange: Exchange, row: RowMapping, content: StudyContent) -> None:
+    """The study is released already: for the same patient it joins the case, for another a person has to look."""
     study = study_resource(exchange, row["study_instance_uid"])
-    same = study is not None and codes.reference_of(study.get("subject")) == row["patient_reference"]
-    if study is not None and same:
-        case = exchange.fhir.read(exchange.system, row["case_reference"])
-        attach(exchange, case, f"ImagingStudy/{study['id']}", row["task_id"])
-    state = "published" if same else "failed"
+    if study is None:
+        nothing_came(exchange, row)
+        return
+    if codes.reference_of(study.get("subject")) != row["patient_reference"]:
+        ask_whose(exchange, row, study, content)
+        return
+    case = exchange.fhir.read(exchange.system, row["case_reference"])
+    attach(exchange, case, f"ImagingStudy/{study['id']}", row["task_id"])
     with exchange.gateway.engine.begin() as connection:
-        set_publication(connection, row["task_id"], state=state)
+        set_publication(connection, row["task_id"], state="published")
+
+
+def ask_whose(exchange: Exchange, row: RowMapping, study: Resource, content: StudyContent) -> None:
+    """The study is filed with another patient here: a Task that asks HIM staff which of the two is wrong.
+
+    Nothing is opened by it, and nobody but they learns whose the study is.
+    """
+    uid = row["study_instance_uid"]
+    patient = imaging_study.outside_patient(content.study, uid)
+    urls = {name: f"urn:uuid:{fresh_id(name, uid, row['task_id'])}" for name in ("patient", "task")}
+    urls["study"] = f"ImagingStudy/{study['id']}"
+    task = reconciliation_task(row, urls, content, source_of(exchange, row))
+    entries = [create_entry(urls["patient"], patient, patient["identifier"][0])]
+    wait_for(exchange, row, [*entries, create_entry(urls["task"], task, task["identifier"][0])])
 
 
 def attach(exchange: Exchange, case: Resource, reference: str, retrieval_task_id: str) -> None:

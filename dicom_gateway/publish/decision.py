@@ -59,6 +59,9 @@ def decide(exchange: Exchange, job: Job) -> Again | None:
     if row is None or row["state"] not in {"waiting", "deciding"}:
         return None
     match codes.output_of(task, "decision"):
+        case "accept" if filed_elsewhere(exchange, task, row):
+            reject(exchange, row)
+            raise Failed("the study is filed with another patient: that decision has to be reversed first")
         case "accept":
             return accept(exchange, task, row, job)
         case "reject":
@@ -66,6 +69,14 @@ def decide(exchange: Exchange, job: Job) -> Again | None:
             return None
         case _:
             raise Failed("the completed reconciliation Task carries no decision")
+
+
+def filed_elsewhere(exchange: Exchange, task: Resource, row: RowMapping) -> bool:
+    """Whether the study was accepted for another patient before."""
+    study = study_resource(exchange, row["study_instance_uid"])
+    if study is None or codes.is_quarantined(study):
+        return False
+    return codes.reference_of(study.get("subject")) != codes.reference_of(task.get("for"))
 
 
 def reject(exchange: Exchange, row: RowMapping) -> None:

@@ -4,10 +4,12 @@ Quarantined pixels leave by this door alone, to tokens that can read the reconci
 cached.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
+from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from sqlalchemy import select
 from sqlalchemy.engine import RowMapping
@@ -20,21 +22,23 @@ from dicom_gateway.errors import NotFound as NoRetrieval
 from dicom_gateway.index.exchange import publication
 from dicom_gateway.index.models import instance, version
 from dicom_gateway.index.query import Located, Place, locate
-from dicom_gateway.peers import by_name
+from dicom_gateway.peers import all_peers, by_name
 from dicom_gateway.publish import codes
 from dicom_gateway.publish.arrival import content_of
-from dicom_gateway.publish.fhir import Resource
+from dicom_gateway.publish.fhir import Bearer, Resource
 from dicom_gateway.publish.imaging_study import StudyContent, text
-from dicom_gateway.reconcile import compare, local_identity, outside_identity, verdict
+from dicom_gateway.reconcile import Difference, Identity, compare, local_identity, outside_identity
 from dicom_gateway.web import render
-from dicom_gateway.web.api import answer, read_as_caller
+from dicom_gateway.web.api import access_of, answer, read_as_caller
 from dicom_gateway.web.doors import Doors, require_bearer
 from dicom_gateway.web.errors import NotFound
 from dicom_gateway.web.frames import read_header
+from dicom_gateway.weights import match_of, weight
 from konsil.database import reader
 
 THUMBNAILS = 12
-BOX = (256, 256)
+BOX = (384, 384)
+LARGE = (1600, 1600)
 STATES = {"waiting": "waiting", "deciding": "applying", "published": "released", "rejected": "rejected"}
 EVERY = ("quarantined", "released", "rejected")
 
@@ -76,20 +80,99 @@ def show(doors: Doors, request: Request) -> Response:
     with doors.archive.open(instances[0].object_key) as stream:
         ds = read_header(stream)
     local = local_identity(patient, doors.settings.id_domains)
-    fields = compare(outside_identity(ds), local)
-    word, sentence = verdict(fields)
+    fields = compare(outside_of(doors, row, ds), local)
+    filed = filed_with(doors, request, task, row)
     after = coerce.coerced(ds, local, datetime.now(UTC), doors.settings.ae_title)
-    changes = [asdict(item) | {"tag": item.tag} for item in coerce.changes(ds, after)]
+    changes = [] if filed else [asdict(item) | {"tag": item.tag} for item in coerce.changes(ds, after)]
     return answer(
         {
             "state": STATES.get(row["state"], row["state"]),
             "study": study_of(doors, row, content),
-            "match": {"verdict": word, "sentence": sentence},
-            "fields": [asdict(item) | {"title": item.title, "tag": item.tag} for item in fields],
+            "match": asdict(match_of(fields)),
+            "fields": [
+                asdict(item) | {"title": item.title, "tag": item.tag, "weight": weight(item)} for item in fields
+            ],
+            "issuers": issuer_titles(doors),
+            "filed": filed,
             "changes": changes,
             "thumbnails": len(pictured(instances)),
         }
     )
+
+
+def shown_field(item: Difference) -> dict[str, Any]:
+    """One compared attribute with what it adds to the score."""
+    return asdict(item) | {"title": item.title, "tag": item.tag, "weight": weight(item)}
+
+
+def outside_of(doors: Doors, row: RowMapping, ds: Dataset) -> Identity:
+    """Who the outside record says the patient is; an id without issuer is the archive's own."""
+    outside = outside_identity(ds)
+    if outside.issuer:
+        return outside
+    with reader(doors.engine).begin() as connection:
+        try:
+            return replace(
+                outside, issuer=by_name(connection, retrieve.progress(connection, row["task_id"]).peer).issuer
+            )
+        except NoRetrieval:
+            return outside
+
+
+def issuer_titles(doors: Doors) -> dict[str, str]:
+    """Who issues record numbers, as people call them: by the name or the OID that objects give."""
+    with reader(doors.engine).begin() as connection:
+        peers = all_peers(connection)
+    return {key: peer.title for peer in peers for key in (peer.issuer_oid, peer.issuer) if key}
+
+
+def filed_with(doors: Doors, request: Request, task: Resource, row: RowMapping) -> dict[str, Any] | None:
+    """The other patient whom the study was accepted for before, as far as the caller may read that."""
+    token = require_bearer(request)
+    study = read_as_caller(doors, token, codes.reference_of(task.get("focus")), "ImagingStudy")
+    subject = codes.reference_of(study.get("subject"))
+    if codes.is_quarantined(study) or subject in {"", codes.reference_of(task.get("for"))}:
+        return None
+    return {"patient": read_as_caller(doors, token, subject, "Patient"), "since": study["meta"]["lastUpdated"]}
+
+
+def waiting(doors: Doors, request: Request) -> Response:
+    """Every arrival that the caller may decide on, in short: the outside record, the band, how many pictures."""
+    token = require_bearer(request)
+    criteria = {"code": f"{codes.TASK_CODE}|reconciliation", "status": "requested,accepted,in-progress"}
+    fhir = access_of(doors).fhir
+    tasks = {task["id"]: task for task in fhir.search(Bearer(token), "Task", criteria | {"_count": "200"})}
+    wanted = sorted({codes.reference_of(task.get("for")).removeprefix("Patient/") for task in tasks.values()} - {""})
+    found = fhir.search(Bearer(token), "Patient", {"_id": ",".join(wanted), "_count": "200"}) if wanted else []
+    patients = {f"Patient/{patient['id']}": patient for patient in found}
+    with reader(doors.engine).begin() as connection:
+        query = select(publication).where(publication.c.reconciliation_task_id.in_(tasks))
+        rows = connection.execute(query).mappings().all()
+    shown = {}
+    for row in rows:
+        patient = patients.get(codes.reference_of(tasks[row["reconciliation_task_id"]].get("for")))
+        arrival = in_short(doors, row, patient) if patient else None
+        if arrival is not None:
+            shown[row["reconciliation_task_id"]] = arrival
+    return answer({"arrivals": shown, "issuers": issuer_titles(doors)})
+
+
+def in_short(doors: Doors, row: RowMapping, patient: Resource) -> dict[str, Any] | None:
+    """One arrival; None when its objects are not indexed any more."""
+    instances = originals(doors, row["study_instance_uid"])
+    with reader(doors.engine).begin() as connection:
+        content = content_of(connection, row["study_instance_uid"], EVERY)
+    if not instances or content is None:
+        return None
+    with doors.archive.open(instances[0].object_key) as stream:
+        outside = outside_of(doors, row, read_header(stream))
+    fields = compare(outside, local_identity(patient, doors.settings.id_domains))
+    return {
+        "match": asdict(match_of(fields)),
+        "fields": [shown_field(item) for item in fields],
+        "study": study_of(doors, row, content),
+        "thumbnails": len(pictured(instances)),
+    }
 
 
 def study_of(doors: Doors, row: RowMapping, content: StudyContent) -> dict[str, Any]:
@@ -97,9 +180,10 @@ def study_of(doors: Doors, row: RowMapping, content: StudyContent) -> dict[str, 
     with reader(doors.engine).begin() as connection:
         try:
             progress = retrieve.progress(connection, row["task_id"])
-            peer, completeness = by_name(connection, progress.peer).title, progress.completeness
+            peer, expected = by_name(connection, progress.peer).title, progress.expected
+            completeness, aside = progress.completeness, progress.aside
         except NoRetrieval:
-            peer, completeness = "", None
+            peer, completeness, expected, aside = "", None, None, 0
     return {
         "study_instance_uid": row["study_instance_uid"],
         "description": text(content.study, "00081030"),
@@ -109,6 +193,8 @@ def study_of(doors: Doors, row: RowMapping, content: StudyContent) -> dict[str, 
         "instances": len(content.instances),
         "peer": peer,
         "completeness": completeness,
+        "expected": expected,
+        "aside": aside,
     }
 
 
@@ -120,8 +206,8 @@ def pictured(instances: list[Located]) -> list[Located]:
     return [images[number * len(images) // THUMBNAILS] for number in range(THUMBNAILS)]
 
 
-def thumbnail(doors: Doors, request: Request) -> Response:
-    """One of the pictures, small, as PNG; never cached."""
+def picture(box: tuple[int, int], doors: Doors, request: Request) -> Response:
+    """One of the pictures as PNG, in a size; never cached."""
     _, row = decided_on(doors, request)
     chosen = pictured(originals(doors, row["study_instance_uid"]))
     number = int(request.path_params["number"])
@@ -129,15 +215,18 @@ def thumbnail(doors: Doors, request: Request) -> Response:
         raise NotFound
     item = chosen[number]
     with doors.archive.open(item.object_key) as stream:
-        content = render.render(stream, (item.frames + 1) // 2, render.View(None, BOX, "image/png"))
+        content = render.render(stream, (item.frames + 1) // 2, render.View(None, box, "image/png"))
     return Response(content, media_type="image/png", headers={"Cache-Control": "no-store"})
 
 
 def routes(doors: Doors) -> list[Route]:
     """The routes below /api."""
     path = "/reconciliations/{task}"
+    small, large = doors.bind(partial(picture, BOX)), doors.bind(partial(picture, LARGE))
     return [
+        Route("/reconciliations", doors.bind(waiting), methods=["GET"]),
         Route(path, doors.bind(show), methods=["GET"]),
-        Route(path + "/thumbnails/{number:int}", doors.bind(thumbnail), methods=["GET"]),
-        Route(path + "/thumbnails/{number:int}.png", doors.bind(thumbnail), methods=["GET"]),
+        Route(path + "/thumbnails/{number:int}", small, methods=["GET"]),
+        Route(path + "/thumbnails/{number:int}.png", small, methods=["GET"]),
+        Route(path + "/images/{number:int}", large, methods=["GET"]),
     ]

@@ -14,7 +14,7 @@ from dicom_gateway.ingest import Incoming, Source
 from tests.conftest import unused_port
 from tests.dicom_gateway.conftest import know, listening, opened
 from tests.dicom_gateway.objects import file_of, slice_of, write_study
-from tests.dicom_gateway.world import CODES, World, coded, open_case, place_of, submission, world
+from tests.dicom_gateway.world import CODES, PATIENT, World, coded, open_case, place_of, submission, world
 
 
 @dataclass
@@ -47,6 +47,14 @@ class Scene:
     def another_case(self) -> str:
         """A further case of the same patient that asks for the same study."""
         answer = self.world.call("weber", "POST", "", submission(self.patient, self.study))
+        assert answer.status_code == 200, answer.text
+        return place_of(answer.json()["entry"][1])
+
+    def another_patients_case(self) -> str:
+        """A case of somebody else of the same name who was born on another day, which asks for the same study."""
+        number = [{**PATIENT["identifier"][0], "value": "L-2"}]
+        made = self.world.call("weber", "POST", "Patient", {**PATIENT, "identifier": number, "birthDate": "1988-11-30"})
+        answer = self.world.call("weber", "POST", "", submission(f"Patient/{made.json()['id']}", self.study))
         assert answer.status_code == 200, answer.text
         return place_of(answer.json()["entry"][1])
 

@@ -226,6 +226,46 @@ def test_second_case_for_the_same_patient_needs_no_second_decision(scene: Scene)
         assert set(connection.execute(select(publication.c.state)).scalars()) == {"published"}
 
 
+def test_a_study_of_another_patient_asks_a_person_which_is_wrong(scene: Scene, web: httpx.Client) -> None:
+    """A case of somebody else finds the study filed here already: HIM staff see with whom, nothing is opened."""
+    world = scene.world
+    scene.arrive()
+    first = scene.task
+    scene.decide("accept")
+    world.work(lambda: business_status(world.read(scene.case)) == "ready-for-triage")
+    second = scene.another_patients_case()
+    world.work(lambda: business_status(world.read(second)) == "reconciling")
+    (asked,) = [task for task in world.search("Task?code=reconciliation") if f"Task/{task['id']}" != first]
+    assert scene.patient not in str(asked), "whose the study is stands in no Task that the requester reads"
+    shown = web.get(f"/api/reconciliations/{asked['id']}", headers=bearer("silva")).json()
+    assert f"Patient/{shown['filed']['patient']['id']}" == scene.patient and shown["changes"] == []
+    assert (shown["match"]["band"], shown["match"]["score"]) == ("other", 1)
+    scene.task = f"Task/{asked['id']}"
+    scene.decide("accept")
+    world.work(lambda: business_status(world.read(second)) == "ready-for-triage")
+    (study,) = world.search("ImagingStudy")
+    assert study["subject"]["reference"] == scene.patient and "input" not in world.read(second)
+    assert states(scene) == ["released"] * 5
+
+
+def test_arrivals_are_listed_in_short(scene: Scene, web: httpx.Client) -> None:
+    """Band, outside record and pictures of all that waits, for those who decide; a larger picture on demand."""
+    scene.arrive()
+    assert web.get("/api/reconciliations").status_code == 401
+    assert web.get("/api/reconciliations", headers=bearer("ito")).json()["arrivals"] == {}
+    found = web.get("/api/reconciliations", headers=bearer("silva")).json()
+    arrival = found["arrivals"][scene.task.removeprefix("Task/")]
+    assert arrival["match"] == {
+        "band": "probable", "title": "Probably the same person", "score": 22, "verdict": "near",
+        "sentence": "Probably the same person: name nearly equal.",
+    }  # fmt: skip
+    assert [field["weight"] for field in arrival["fields"]] == [7, 14, 1, 0, 0]
+    assert found["issuers"] == {"STANNA": "St. Anna"} and arrival["fields"][4]["outside"] == "STANNA"
+    path = f"/api/{scene.task.replace('Task/', 'reconciliations/')}"
+    assert web.get(f"{path}/images/0", headers=bearer("silva")).content.startswith(b"\x89PNG")
+    assert web.get(f"{path}/images/0", headers=bearer("ito")).status_code == 404
+
+
 def test_late_instances_inherit_only_for_the_same_identity(scene: Scene) -> None:
     """One more slice of the same person is released by itself; one that names somebody else waits."""
     world = scene.world
