@@ -83,7 +83,7 @@ def person(each: people.Person, role: str, does: str) -> dict[str, str]:
     return {
         "name": each.name,
         "role": role,
-        "kind": does,
+        "roles": " ".join(each.roles),
         "user": each.username,
         "password": people.PASSWORD,
         "try": TRY.get(does, ""),

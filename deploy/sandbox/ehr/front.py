@@ -8,37 +8,55 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from deploy.sandbox.ehr.pages import templates
+from deploy.sandbox.ehr.trouble import ANSWERS, MOMENTS
+from deploy.sandbox.hospitals import HOSPITALS
 from konsil.probe import healthy
 
-TRY = {
+DOORS = {
     "requester": (
-        "Open a patient's chart and its tab “Second opinion”.",
-        "Say why you ask, tick records, find the prior imaging at St. Anna Hospital, send.",
-        "Later: read the signed report, acknowledge it, find its PDF under Notes.",
+        "Physicians who ask",
+        (
+            "Open a chart, then its activity “Second opinion”.",
+            "Say why you ask, tick records, find the old images, send.",
+            "Read the signed report; its PDF is under Notes.",
+        ),
     ),
     "him": (
-        "Open the inbox: what arrived waits here, nobody else sees it.",
-        "Compare the outside study with the local patient; look at the differences marked.",
-        "Accept it and see what changes in the images, tag by tag, or reject it with a reason.",
+        "Health information staff",
+        (
+            "Open the inbox: what arrived waits here, unseen by others.",
+            "Compare the outside study with the patient, field by field.",
+            "Accept it, or reject it: one is of somebody else.",
+        ),
     ),
     "coordinator": (
-        "Open the board: every request by state.",
-        "Look at one: completeness, specialty, promised date.",
-        "Offer it to the consultant of that service line.",
+        "Coordinator",
+        (
+            "Open the board: every case by state, with its promised day.",
+            "See what is missing and whose licence fits.",
+            "Offer a case to the consultant who is ranked first, and see why.",
+        ),
     ),
     "consultant": (
-        "Accept the case that was offered to you.",
-        "Read the question, the chart and the images side by side.",
-        "Write the opinion with its concordance, check, sign.",
+        "Consultants who answer",
+        (
+            "Accept the case that was offered to you.",
+            "Read question, chart and images side by side; cite with a key.",
+            "Write the opinion, look at the checks, sign.",
+        ),
     ),
+    "radiologist": (
+        "Radiologist",
+        (
+            "Open the worklist: studies to re-read.",
+            "Compare current and prior images.",
+            "Write and sign the re-read.",
+        ),
+    ),
+    "programme-manager": ("Programme manager", ("See how many cases, how long they take, which are late.",)),
 }
-DOORS = ("requester", "him", "coordinator", "consultant")
-ROLES = {
-    "requester": "Physician who asks",
-    "him": "Health information management",
-    "coordinator": "Programme coordinator",
-    "consultant": "Consultant who answers",
-}
+DOWN = "not answering"
+PLACED = ("requester", "consultant")
 
 
 def demo(request: Request) -> dict[str, Any]:
@@ -47,19 +65,19 @@ def demo(request: Request) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
 
-def kind_of(person: dict[str, str]) -> str:
-    """Which door somebody stands behind."""
-    return next((door for door in DOORS if person.get("role", "").startswith(door)), "consultant")
-
-
 def doors_of(people: list[dict[str, str]]) -> list[dict[str, Any]]:
-    """Five doors, in the order in which a case meets them; consultants share one."""
-    doors: list[dict[str, Any]] = []
-    for kind in DOORS:
-        here = [each for each in people if kind_of(each) == kind]
-        groups = [[each] for each in here] if kind == "requester" else [here]
-        doors += [{"kind": kind, "title": ROLES[kind], "steps": TRY[kind], "people": each} for each in groups if each]
+    """A door for each role that somebody has, in the order in which a case meets them."""
+    doors = []
+    for kind, (title, steps) in DOORS.items():
+        here = [named(each, kind) for each in people if kind in each.get("roles", "").split()]
+        if here:
+            doors.append({"kind": kind, "title": title, "steps": steps, "people": here})
     return doors
+
+
+def named(person: dict[str, str], kind: str) -> dict[str, str]:
+    """A person as a door names them: physicians by hospital, consultants by specialty."""
+    return {**person, "place": person["role"].removeprefix("requester at ") if kind in PLACED else ""}
 
 
 async def state_of(program: dict[str, Any], states: dict[str, str]) -> None:
@@ -69,7 +87,7 @@ async def state_of(program: dict[str, Any], states: dict[str, str]) -> None:
         states[program["name"]] = "background"
         return
     up = await anyio.to_thread.run_sync(healthy, address)
-    states[program["name"]] = "running" if up else "not answering"
+    states[program["name"]] = "running" if up else DOWN
 
 
 async def states_of(listed: list[dict[str, Any]]) -> dict[str, str]:
@@ -87,15 +105,44 @@ async def states_of(listed: list[dict[str, Any]]) -> dict[str, str]:
 async def show(request: Request) -> Response:
     """The page."""
     content = demo(request)
-    doors = doors_of(content.get("open", {}).get("people", []))
-    states = await states_of(content.get("programs", []))
-    values = {"doors": doors, "states": states, "addresses": addresses(content)}
+    people = content.get("open", {}).get("people", [])
+    states = await states_of(listed(content))
+    values = {
+        "doors": doors_of(people),
+        "states": states,
+        "up": sum(state != DOWN for state in states.values()),
+        "cases": cases(request),
+        "addresses": addresses(content),
+        "password": next((each["password"] for each in people), ""),
+        "hospitals": HOSPITALS,
+        "moments": MOMENTS,
+        "answers": ANSWERS,
+        "troubles": request.app.state.troubles.going,
+    }
     return HTMLResponse(templates.get_template("front.html").render(values))
 
 
 async def programs(request: Request) -> Response:
-    """The programs' states as JSON, for the page's own script."""
-    return JSONResponse(await states_of(demo(request).get("programs", [])))
+    """The programs' states and the cases in the making as JSON, for the page's own script."""
+    return JSONResponse({"programs": await states_of(listed(demo(request))), "cases": cases(request)})
+
+
+def listed(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """The programs that keep running."""
+    return [each for each in content.get("programs", []) if not each.get("once")]
+
+
+def cases(request: Request) -> dict[str, Any]:
+    """How far the making of the demo's cases has come; no text when there is nothing to say."""
+    path = request.app.state.settings.demo_file.with_name("cases.json")
+    made = dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+    done, of = int(made.get("done", 0)), int(made.get("of", 0))
+    text = {
+        "starting": "Making cases",
+        "making": f"Making cases: {done} of {of}",
+        "stuck": f"Making cases stopped at {done} of {of}: {made.get('problem', '')}",
+    }.get(str(made.get("state", "")), "")
+    return {"text": text, "done": done, "of": max(of, 1)}
 
 
 def addresses(content: dict[str, Any]) -> list[tuple[str, str]]:
