@@ -15,7 +15,6 @@ TRY = {
     "programme-manager": "Open the board: what waits, since when, and who has room.",
     "consultant": "Accept the case, read the images, write the report and sign it.",
     "radiologist": "Read the images that a consultant asked about, send the report back.",
-    "programme-manager": "Open the board: how many cases, how long they take, which are late.",
 }
 
 

@@ -1,6 +1,7 @@
 """The pretend EHR: sign-in, every page of every chart, launch, and each tenant's habits."""
 
 import base64
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,8 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from starlette.applications import Starlette
 
 from deploy.sandbox import charts, people, provision
+from deploy.sandbox.demo import who
+from deploy.sandbox.ehr import front
 from deploy.sandbox.ehr.app import create_app
 from deploy.sandbox.ehr.pages import TABS
 from deploy.sandbox.ehr.tenant import Tenant
@@ -34,8 +37,9 @@ class Ehr:
     """A browser's view of the EHR, in this process."""
 
     def __init__(self, app: Starlette, portal: BlockingPortal) -> None:
-        self.portal = portal
+        self.app, self.portal = app, portal
         self.tenants: dict[str, Tenant] = app.state.tenants
+        self.demo_file: Path = app.state.settings.demo_file
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=EHR)
 
     def get(self, url: str, **rest: Any) -> httpx.Response:
@@ -271,5 +275,69 @@ def test_epic_creates_no_task_and_looks_at_no_condition(ehr: Ehr, keys: dict[str
 
 def test_front_page_without_a_demo_says_how_to_make_one(ehr: Ehr, tmp_path: Path) -> None:
     assert "make demo" in ehr.get("/").text
-    assert ehr.get("/programs").json() == {}
+    assert ehr.get("/programs").json()["programs"] == {}
     assert ehr.get("/healthz").status_code == 200
+
+
+def test_front_page_has_a_door_for_each_role(ehr: Ehr) -> None:
+    folder = ehr.demo_file.parent
+    content = {"open": {"people": who(Plan(folder))}, "programs": []}
+    ehr.demo_file.write_text(json.dumps(content))
+    ehr.demo_file.with_name("cases.json").write_text('{"state": "making", "done": 7, "of": 14}')
+    text = ehr.get("/").text
+    ehr.demo_file.unlink()
+    for title, _ in front.DOORS.values():
+        assert title in text
+    for each in content["open"]["people"]:
+        assert f'href="{each["door"]}"' in text
+    assert "Making cases: 7 of 14" in text
+    assert ehr.get("/programs").json()["cases"] == {"text": "Making cases: 7 of 14", "done": 7, "of": 14}
+    ehr.demo_file.with_name("cases.json").unlink()
+    assert ehr.get("/programs").json()["cases"]["text"] == ""
+
+
+@pytest.fixture
+def trouble(ehr: Ehr) -> Iterator[None]:
+    yield
+    assert ehr.post("/sandbox/behave").json() == {"going": []}
+
+
+@pytest.mark.usefixtures("trouble")
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [("401", 401), ("403", 403), ("break-the-glass", 403), ("429", 429), ("500", 500), ("503", 503), ("garbage", 200)],
+)
+def test_it_misbehaves_as_often_as_asked(ehr: Ehr, oracle: dict[str, str], answer: str, status: int) -> None:
+    wanted = {"tenant": "oracle", "path": "/fhir/Patient/*", "status": answer, "count": 2, "seconds": 7}
+    assert ehr.post("/sandbox/misbehave", json=wanted).status_code == 201
+    assert ehr.get("/sandbox/trouble").json()["going"][0]["tenant"] == "oracle"
+    answers = [ehr.get("/oracle/fhir/Patient/oneill", headers=oracle) for _ in range(3)]
+    assert [each.status_code for each in answers] == [status, status, 200]
+    if status in {429, 503}:
+        assert answers[0].headers["retry-after"] == "7"
+    if answer == "garbage":
+        with pytest.raises(ValueError):
+            answers[0].json()
+    assert answers[2].json()["id"] == "oneill"
+
+
+@pytest.mark.usefixtures("trouble")
+def test_trouble_stays_where_it_was_made(ehr: Ehr, oracle: dict[str, str]) -> None:
+    wanted = {"tenant": "epic", "when": "chart", "status": "500", "count": "0"}
+    page = ehr.post("/sandbox/misbehave", data=wanted, headers={"origin": EHR})
+    assert (page.status_code, page.headers["location"]) == (303, "/#trouble")
+    assert "until stopped" in ehr.get("/").text
+    assert ehr.get("/oracle/fhir/Patient/oneill", headers=oracle).status_code == 200
+    assert ehr.get("/epic/fhir/metadata").status_code == 200  # discovery and screens keep working
+    sign_in(ehr, "epic")
+    assert ehr.get("/epic/patients/wang").status_code == 200
+    assert ehr.get("/epic/fhir/Patient/wang").status_code == 500
+
+
+def test_trouble_is_made_from_this_machine_and_this_page_only(ehr: Ehr) -> None:
+    wanted = {"tenant": "epic", "when": "chart", "status": "500"}
+    assert ehr.post("/sandbox/misbehave", json=wanted, headers={"origin": "https://evil.test"}).status_code == 403
+    assert ehr.post("/sandbox/misbehave", json=wanted | {"status": "418"}).status_code == 400
+    far = httpx.AsyncClient(transport=httpx.ASGITransport(ehr.app, client=("203.0.113.9", 1)), base_url=EHR)
+    assert ehr.portal.call(partial(far.post, "/sandbox/misbehave", json=wanted)).status_code == 403
+    assert ehr.get("/sandbox/trouble").json() == {"going": []}

@@ -27,7 +27,9 @@ STORIES = {"epic": (lefevre, wang), "oracle": (oneill,)}
 def resources(key: str) -> list[Resource]:
     """What one EHR tenant ("epic" or "oracle") holds: hospital, physicians, charts, each after what it refers to."""
     hospital = next(each for each in HOSPITALS if each.key == key)
-    staff = [resource for each in people.REQUESTERS[hospital.key] for resource in (each.practitioner(), role(each, hospital))]
+    staff = [
+        resource for each in people.REQUESTERS[hospital.key] for resource in (each.practitioner(), role(each, hospital))
+    ]
     opened = [resource for each in OPENED[key] for resource in each.resources]
     return [house(hospital), *staff, *(resource for story in STORIES[key] for resource in story.chart()), *opened]
 

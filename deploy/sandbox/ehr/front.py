@@ -16,33 +16,25 @@ DOORS = {
     "requester": (
         "Physicians who ask",
         (
-            "Open a chart, then its activity “Second opinion”.",
-            "Say why you ask, tick records, find the old images, send.",
+            "Open a chart, then “Second opinion” in it.",
+            "Say why you ask, tick records and images, send.",
             "Read the signed report; its PDF is under Notes.",
         ),
     ),
     "him": (
         "Health information staff",
         (
-            "Open the inbox: what arrived waits here, unseen by others.",
-            "Compare the outside study with the patient, field by field.",
-            "Accept it, or reject it: one is of somebody else.",
+            "Open the inbox: what arrived waits here.",
+            "Compare an outside study with the patient.",
+            "Accept it, or reject it: one is somebody else’s.",
         ),
     ),
     "coordinator": (
         "Coordinator",
         (
-            "Open the board: every case by state, with its promised day.",
+            "Open the board: cases by state and promised day.",
             "See what is missing and whose licence fits.",
-            "Offer a case to the consultant who is ranked first, and see why.",
-        ),
-    ),
-    "consultant": (
-        "Consultants who answer",
-        (
-            "Accept the case that was offered to you.",
-            "Read question, chart and images side by side; cite with a key.",
-            "Write the opinion, look at the checks, sign.",
+            "Offer a case; the best consultant comes first, with why.",
         ),
     ),
     "radiologist": (
@@ -53,7 +45,15 @@ DOORS = {
             "Write and sign the re-read.",
         ),
     ),
-    "programme-manager": ("Programme manager", ("See how many cases, how long they take, which are late.",)),
+    "consultant": (
+        "Consultants who answer",
+        (
+            "Accept the case that was offered to you.",
+            "Read question, chart and images side by side; cite with a key.",
+            "Write the opinion, look at the checks, sign it.",
+        ),
+    ),
+    "programme-manager": ("Programme manager", ("See how many cases run and which are late.",)),
 }
 DOWN = "not answering"
 PLACED = ("requester", "consultant")
