@@ -12,6 +12,7 @@ from konsil.celery_app import BrokerSettings, create_celery, notify
 from konsil.database import sync_engine
 from konsil.http_client import guarded_async_client
 from konsil.outbox import Runner
+from smart_app.flash import FlashStore
 from smart_app.oauth import OAuthClient
 from smart_app.settings import Settings, origin_of
 from smart_app.store.drafts import DraftStore
@@ -52,6 +53,7 @@ class Services:
     provisioned: ProvisionedStore
     drafts: DraftStore
     writebacks: WritebackStore
+    flashes: FlashStore
     templates: Environment
     celery: Celery
     clients: Clients = field(default_factory=Clients)
@@ -69,6 +71,7 @@ class Services:
             provisioned=ProvisionedStore(engine),
             drafts=DraftStore(engine),
             writebacks=WritebackStore(engine),
+            flashes=FlashStore(engine),
             templates=environment(settings),
             celery=create_celery("app", broker, lambda: Runner(engine, outbox, {})),
         )

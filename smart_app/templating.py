@@ -29,6 +29,7 @@ def environment(settings: Settings) -> Environment:
         study_title=lambda study: study_title(study["modalities"], study["description"]),
         dicom_day=lambda value: clock.day(words.dicom_date(value)),
         moment=clock.moment,
+        full_moment=clock.full,
         ago=clock.ago,
         age=words.age,
         person=words.person_name,

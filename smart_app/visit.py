@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from anyio.to_thread import run_sync
+from starlette.background import BackgroundTask
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -13,6 +14,7 @@ from starlette.routing import Route
 
 from smart_app.errors import Forbidden, SignedOut
 from smart_app.fhir import FhirClient
+from smart_app.flash import Flash
 from smart_app.launches import Launch
 from smart_app.services import Services
 from smart_app.session import secret_of
@@ -39,6 +41,7 @@ class Visit:
     services: Services
     launch: Launch
     tenant: Tenant | None
+    flash: Flash | None = None
 
     @cached_property
     def fhir(self) -> FhirClient:
@@ -81,17 +84,27 @@ class Visit:
             raise Forbidden("This page belongs to another role.", "Sign in with the account that has it.")
 
     def render(self, template: str, status_code: int = 200, /, **values: Any) -> HTMLResponse:
-        """A template with the launch's own values beside the page's."""
-        return HTMLResponse(self.text(template, **values), status_code)
+        """A template with the launch's own values beside the page's; shows a waiting sentence once."""
+        seen = BackgroundTask(run_sync, self.services.flashes.seen, self.launch.id) if self.flash else None
+        return HTMLResponse(self.text(template, **values), status_code, background=seen)
 
     def text(self, template: str, /, **values: Any) -> str:
         """A template as text: for fragments that travel inside something else."""
         found = self.services.templates.get_template(template)
-        own = {"visit": self, "launch": self.launch, "tenant": self.tenant, "url": self.url}
-        return found.render(**own, settings=self.services.settings, **values)
+        own = {"visit": self, "launch": self.launch, "tenant": self.tenant, "url": self.url, "flash": self.flash}
+        return found.render({**own, "settings": self.services.settings, **values})
 
-    def go(self, path: str) -> Response:
-        """See other, within the launch.  An HTMX request is told to load the whole page."""
+    def said(self, sentence: str, undo: str = "", tone: str = "good") -> str:
+        """A toast to put behind a fragment that answers HTMX; `undo` is a path within the launch."""
+        return self.text("_toast.html", flash=Flash(said=sentence, undo=undo, tone=tone), travels=True)
+
+    def go(self, path: str, said: str = "", undo: str = "", tone: str = "good") -> Response:
+        """See other, within the launch.  An HTMX request is told to load the whole page.
+
+        The page shows `said` as a toast, for ten seconds with a button that posts to `undo`, a path within the launch.
+        """
+        if said:
+            self.services.flashes.leave(self.launch.id, Flash(said=said, undo=undo, tone=tone))
         if self.is_htmx:
             return Response(status_code=204, headers={"HX-Redirect": self.url(path)})
         return RedirectResponse(self.url(path), 303)
@@ -123,4 +136,6 @@ async def visit_of(request: Request) -> Visit:
         raise SignedOut("This sign-in has ended, or was made in another window.", "Open the app again, or sign in.")
     tenant = await run_sync(services.provisioned.by_name, launch.tenant) if launch.tenant else None
     request.scope["konsil.frame_ancestors"] = tenant.frame_origins if tenant else ()
-    return Visit(request, services, launch, tenant)
+    whole = request.method == "GET" and request.headers.get("HX-Request") != "true"
+    flash = await run_sync(services.flashes.waiting, launch_id) if whole else None
+    return Visit(request, services, launch, tenant, flash)

@@ -46,15 +46,24 @@ class Clock:
         return " ".join(reversed(words))
 
     def moment(self, value: str | None) -> str:
-        """`today 16:40`, `yesterday 16:40`, `Tue 3 Nov, 16:40`, with the year when it is another one."""
+        """`today 16:40 CST`, `yesterday 16:40 CST`, `Tue 3 Nov, 16:40 CST`, with the year when it is another one."""
         local = self.local(value) if value else None
         if local is None:
             return self.day(value)
-        time, days = local.strftime("%H:%M"), (self.now().date() - local.date()).days
+        time, days = f"{local.strftime('%H:%M')} {zone_of(local)}", (self.now().date() - local.date()).days
         if days in (0, 1):
             return f"{'yesterday' if days else 'today'} {time}"
         year = f" {local.year}" if local.year != self.now().year else ""
         return f"{local.strftime('%a')} {local.day} {MONTHS[local.month - 1]}{year}, {time}"
+
+    def full(self, value: str | None) -> str:
+        """`Tuesday 3 November 2026, 16:40:07 CST (UTC-06:00)`: the whole moment, for a title."""
+        local = self.local(value) if value else None
+        if local is None:
+            return self.day(value)
+        offset = local.strftime("%z")
+        day, time = f"{local.strftime('%A')} {local.day} {local.strftime('%B %Y')}", local.strftime("%H:%M:%S")
+        return f"{day}, {time} {zone_of(local)} (UTC{offset[:3]}:{offset[3:5]})"
 
     def ago(self, value: str | None) -> str:
         """`just now`, `5 minutes ago`, `3 hours ago`, `2 days ago`; a date when it is older than two weeks."""
@@ -71,6 +80,12 @@ class Clock:
             if passed < limit:
                 return f"{counted(int(passed / unit), name)} ago" if name else "just now"
         return self.day(value)
+
+
+def zone_of(local: datetime) -> str:
+    """The zone beside a clock time: `CST`, `CET`; zones that have no letters as `UTC-03`."""
+    name = local.tzname() or ""
+    return f"UTC{name}" if name[:1] in ("+", "-") else name
 
 
 def dicom_date(value: str | None) -> str:

@@ -8,14 +8,21 @@ const modules = join(here, "node_modules");
 const vendor = join(here, "..", "static", "vendor");
 
 const ICONS = [
-  "activity", "alert-triangle", "arrow-back-up", "arrow-down", "arrow-left", "arrow-right", "ban", "book", "building-hospital", "calendar-due",
-  "check", "checklist", "chevron-down", "chevron-right", "circle", "circle-check", "circle-dashed", "circle-dot", "clock",
-  "cloud-check", "cloud-upload", "device-heart-monitor", "droplet", "edit", "eye", "eye-off", "file-certificate", "file-description",
-  "file-text", "files", "flask", "git-compare", "hand-stop", "heartbeat", "help", "history", "hourglass", "id", "inbox", "info-circle",
-  "layout-kanban", "link", "list-check", "loader-2", "lock", "logout", "mail", "mail-forward", "medical-cross", "message", "message-question",
-  "moon", "notes", "paperclip", "pencil", "photo", "photo-scan", "pill", "player-play", "plus", "refresh", "report", "report-medical", "scan",
-  "search", "send", "shield-check", "signature", "stethoscope", "sun", "table", "trash", "upload", "urgent", "user", "user-check",
-  "user-question", "users", "vaccine", "x",
+  "activity", "adjustments", "alert-circle", "alert-triangle", "archive", "arrow-back-up", "arrow-down", "arrow-left", "arrow-right",
+  "arrow-up", "arrows-sort", "ban", "bell", "bone", "book", "brain", "building", "building-hospital", "calendar", "calendar-due", "check",
+  "checklist", "checks", "chevron-down", "chevron-left", "chevron-right", "chevron-up", "circle", "circle-check", "circle-dashed",
+  "circle-dot", "circle-minus", "circle-x", "clock", "clock-exclamation", "clock-pause", "cloud-check", "cloud-upload", "columns",
+  "command", "compass", "copy", "corner-down-right", "database", "device-desktop", "device-heart-monitor", "door-exit", "dots",
+  "dots-vertical", "download", "droplet", "edit", "external-link", "eye", "eye-off", "file-certificate", "file-description", "file-text",
+  "files", "filter", "flask", "folder", "folder-open", "git-compare", "git-merge", "hand-move", "hand-stop", "heartbeat", "help",
+  "history", "history-toggle", "home", "hourglass", "id", "inbox", "info-circle", "keyboard", "language", "layout-kanban",
+  "layout-sidebar", "link", "list-check", "list-details", "loader-2", "lock", "login", "logout", "lungs", "mail", "mail-forward", "map-2",
+  "medical-cross", "menu-2", "message", "message-question", "messages", "microscope", "moon", "notes", "paperclip", "pencil", "photo",
+  "photo-off", "photo-scan", "photo-search", "pill", "player-pause", "player-play", "player-skip-forward", "player-stop", "plug",
+  "plug-connected-x", "plug-off", "plus", "printer", "quote", "refresh", "report", "report-medical", "rotate", "scan", "search",
+  "selector", "send", "server", "settings", "shield-check", "shield-lock", "signature", "stack-2", "star", "stethoscope", "sun", "table",
+  "text-plus", "transfer", "trash", "upload", "urgent", "user", "user-check", "user-question", "user-search", "user-x", "users",
+  "users-group", "vaccine", "vector-triangle", "wifi-off", "world", "x", "zoom-in",
 ];
 
 function copy(from, to) {

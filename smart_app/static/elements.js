@@ -47,25 +47,67 @@ class Live extends HTMLElement {
   }
 }
 
-// <konsil-once>: a form in it is sent once; its buttons say so and wait.
-class Once extends HTMLElement {
+// A form that posts is sent once, wherever it stands; its buttons say so and wait.  (Forms that HTMX sends are HTMX's.)
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  const post = (event.submitter?.getAttribute("formmethod") || form.method) === "post";
+  if (event.defaultPrevented || !post || form.target) return;
+  if (form.dataset.sent) { event.preventDefault(); return; }
+  form.dataset.sent = "yes";
+  setTimeout(() => {
+    for (const each of form.elements) if (each.type === "submit") each.disabled = true;
+    event.submitter?.classList.add("btn-loading");
+  });
+});
+window.addEventListener("pageshow", (event) => {
+  if (!event.persisted) return;
+  for (const form of document.querySelectorAll("form[data-sent]")) {
+    delete form.dataset.sent;
+    for (const each of form.elements) if (each.type === "submit") { each.disabled = false; each.classList.remove("btn-loading"); }
+  }
+});
+
+// <konsil-toast>: goes after ten seconds, or later while somebody is at it.
+class Toast extends HTMLElement {
   connectedCallback() {
-    this.addEventListener("submit", (event) => {
-      if (this.busy) { event.preventDefault(); return; }
-      this.busy = true;
-      for (const button of this.querySelectorAll("button[type=submit], button:not([type])")) {
-        button.classList.add("btn-loading");
-        setTimeout(() => { button.disabled = true; }, 0);
-      }
-    });
-    window.addEventListener("pageshow", () => {
-      this.busy = false;
-      for (const button of this.querySelectorAll(".btn-loading")) { button.disabled = false; button.classList.remove("btn-loading"); }
-    });
+    this.querySelector("[data-gone]").addEventListener("click", () => this.remove());
+    const tick = () => {
+      if (!this.matches(":hover, :focus-within")) this.left = (this.left ?? 10) - 1;
+      if (this.left <= 0) this.remove(); else if (this.isConnected) setTimeout(tick, 1000);
+    };
+    setTimeout(tick, 1000);
   }
 }
 
-// <konsil-dialog for="id">: opens the <dialog> of that id; buttons with [data-close] inside close it.
+// <konsil-check> around a form: the browser's own rules, said beside the field once it was left or sent.
+// data-missing and data-wrong on a control say it in better words.
+class Check extends HTMLElement {
+  connectedCallback() {
+    this.addEventListener("invalid", (event) => {
+      event.preventDefault();
+      this.show(event.target);
+      if (!this.asked) { this.asked = true; event.target.focus(); setTimeout(() => { this.asked = false; }); }
+    }, true);
+    this.addEventListener("focusout", (event) => { if (event.target.value) this.show(event.target); });
+    this.addEventListener("input", (event) => { if (event.target.ariaInvalid === "true") this.show(event.target); });
+  }
+  show(control) {
+    const place = document.getElementById(`${control.id}-error`);
+    if (!place || !control.validity) return;
+    const { valid, valueMissing } = control.validity;
+    place.textContent = valid ? "" : (valueMissing ? control.dataset.missing : control.dataset.wrong) || control.validationMessage;
+    place.hidden = valid;
+    if (valid) control.removeAttribute("aria-invalid"); else control.setAttribute("aria-invalid", "true");
+  }
+}
+
+// An empty search or filter has no place in the address.
+document.addEventListener("htmx:config:request", (event) => {
+  const { sourceElement, request } = event.detail.ctx;
+  if (sourceElement.matches(".k-list-tools")) for (const [name, value] of [...request.body]) if (!value) request.body.delete(name);
+});
+
+// <konsil-open for="id">: opens the <dialog> of that id; buttons with [data-close] inside close it.
 class Opener extends HTMLElement {
   connectedCallback() {
     this.addEventListener("click", () => document.getElementById(this.getAttribute("for"))?.showModal());
@@ -93,6 +135,7 @@ class List extends HTMLElement {
 
 customElements.define("konsil-theme", Theme);
 customElements.define("konsil-live", Live);
-customElements.define("konsil-once", Once);
+customElements.define("konsil-toast", Toast);
+customElements.define("konsil-check", Check);
 customElements.define("konsil-open", Opener);
 customElements.define("konsil-list", List);

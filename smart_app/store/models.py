@@ -58,6 +58,22 @@ launch = Table(
     Column("ended_at", Float),
 )
 
+flash = Table(
+    "flash",
+    metadata,
+    Column("launch_id", String(36), primary_key=True),
+    Column("content", LargeBinary, nullable=False),  # sealed JSON of flash.Flash
+    Column("created_at", Float, nullable=False),
+)
+
+tour = Table(
+    "tour",
+    metadata,
+    Column("person", String(200), primary_key=True),  # Practitioner/x
+    Column("role", String(40), primary_key=True),
+    Column("left_at", Float, nullable=False),
+)
+
 draft = Table(
     "draft",
     metadata,
