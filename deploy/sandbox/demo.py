@@ -12,7 +12,6 @@ TRY = {
     "requester": "Open a patient's chart, choose “Second opinion”, ask a question, attach the outside images, send.",
     "him": "Open the inbox, compare the outside study with the patient, accept it.",
     "coordinator": "Open the board, offer the case to a consultant.",
-    "programme-manager": "Open the board: what waits, since when, and who has room.",
     "consultant": "Accept the case, read the images, write the report and sign it.",
     "radiologist": "Read the images that a consultant asked about, send the report back.",
 }

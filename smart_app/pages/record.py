@@ -7,6 +7,7 @@ import nh3
 from markupsafe import Markup
 from starlette.responses import Response
 
+from smart_app import cda
 from smart_app.case.material import date_of, references, title_of
 from smart_app.case.view import load_case
 from smart_app.errors import NotFound
@@ -77,14 +78,26 @@ def attachments(resource: Resource) -> list[Resource]:
 def part(found: Resource, address: str) -> dict[str, Any]:
     """How the page shows an attachment: text in place (HTML cleaned), a file in a frame or as a link."""
     content_type = str(found.get("contentType", "")).split(";")[0]
-    content = base64.b64decode(found.get("data", "")).decode("utf-8", "replace")
+    data = base64.b64decode(found.get("data", ""))
+    content = data.decode("utf-8", "replace")
     return {
+        **clinical(content_type, data),
         "title": found.get("title", "Attachment"),
         "text": content if content_type == "text/plain" else "",
         "html": Markup(nh3.clean(content)) if content_type in SHOWN_AS_HTML else "",  # noqa: S704 - nh3 has cleaned it
         "framed": content_type in SHOWN_AS_FILE,
         "address": address,
     }
+
+
+def clinical(content_type: str, data: bytes) -> dict[str, Any]:
+    """A C-CDA document's facts and sections, or why it cannot be shown."""
+    if not (data and cda.is_xml(content_type)):
+        return {"cda": None, "unreadable": ""}
+    try:
+        return {"cda": cda.read(data), "unreadable": ""}
+    except cda.NotCda as error:
+        return {"cda": None, "unreadable": str(error)}
 
 
 routes = [

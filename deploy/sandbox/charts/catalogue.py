@@ -52,6 +52,8 @@ DOCUMENT_TYPES = {
     "pathology": ("11526-1", "Pathology study"),
     "discharge": ("18842-5", "Discharge summary"),
     "procedure": ("28570-0", "Procedure note"),
+    "consult": ("11488-4", "Consult note"),
+    "summary": ("34133-9", "Summary of episode note"),
 }
 
 

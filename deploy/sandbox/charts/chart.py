@@ -79,13 +79,13 @@ class Chart:
         return self.add("Condition", f"problem-{name}", content | ({"abatementDateTime": resolved} if resolved else {}))
 
     def medicine(self, ingredient: tuple[str, str], text: str, dosage: str, since: str, status: str = "active") -> None:
-        """A prescription: RxNorm ingredient (code and name), product in words, dosage in words."""
+        """A prescription: RxNorm ingredient (code, empty if not known, and name), product in words, dosage in words."""
         rxnorm, name = ingredient
         content = {
             "status": status,
             "intent": "order",
             "category": category("medicationrequest-category", "community", "Community"),
-            "medicationCodeableConcept": concept(RXNORM, rxnorm, name, text),
+            "medicationCodeableConcept": concept(RXNORM, rxnorm, name, text) if rxnorm else {"text": text},
             "subject": self.subject,
             "authoredOn": since,
             "requester": self.author.reference,

@@ -1,5 +1,6 @@
 """Renée Lefèvre-Muñoz, 62: a mass in the right upper lobe, lobectomy proposed, lung function at the limit."""
 
+from deploy.sandbox.charts import ccda
 from deploy.sandbox.charts.catalogue import LOINC, SNOMED, Resource, concept
 from deploy.sandbox.charts.chart import Chart, organization
 from deploy.sandbox.charts.clinicians import NUNEZ
@@ -92,6 +93,14 @@ def pathology() -> Letter:
     )
 
 
+REASON = """
+Adenocarcinoma of the right upper lobe, cT2a cN0-2 cM0, PD-L1 60%. Lobectomy is proposed; predicted
+postoperative DLCO is 38% and node 4R is not settled.
+
+Question: staging of the mediastinum, extent of resection, neoadjuvant treatment.
+"""
+
+
 def chart() -> list[Resource]:
     """All of the chart."""
     made = Chart(KEY, NUNEZ, organization(LAKESIDE))
@@ -101,6 +110,7 @@ def chart() -> list[Resource]:
     history(made)
     tests(made)
     papers(made)
+    ccda.attach(made, LAKESIDE, "2026-11-09", REASON)
     return made.resources
 
 
@@ -116,7 +126,7 @@ def history(made: Chart) -> None:
     pneumonia = ("233604007", "Pneumonia", "J18.9")
     made.problem("pneumonia", "Community-acquired pneumonia, right lower lobe", pneumonia, "2024-02-26", "2024-04-02")
     made.medicine(
-        ("274783", "tiotropium"), "Tiotropium 18 mcg inhalation capsule", "1 capsule inhaled once daily", "2019-03-11"
+        ("", "tiotropium"), "Tiotropium 18 mcg inhalation capsule", "1 capsule inhaled once daily", "2019-03-11"
     )
     made.medicine(
         ("435", "albuterol"), "Albuterol 90 mcg/actuation inhaler", "2 puffs every 4 to 6 hours as needed", "2017-04-20"

@@ -1,5 +1,6 @@
 """Thomas O'Neill, 73: severe mitral regurgitation by a flail leaflet, replacement proposed, perhaps repairable."""
 
+from deploy.sandbox.charts import ccda
 from deploy.sandbox.charts.catalogue import LOINC, SNOMED, Resource, concept
 from deploy.sandbox.charts.chart import Chart, organization
 from deploy.sandbox.charts.clinicians import MEYER
@@ -88,6 +89,14 @@ def angiography() -> Letter:
     )
 
 
+REASON = """
+Severe primary mitral regurgitation by a flail P2 scallop, symptoms, LVESD 41 mm. Replacement through a
+sternotomy is proposed.
+
+Question: repair against replacement, access, tricuspid ring, ablation and closure of the appendage.
+"""
+
+
 def chart() -> list[Resource]:
     """All of the chart."""
     made = Chart(KEY, MEYER, organization(NORTHFIELD))
@@ -102,6 +111,7 @@ def chart() -> list[Resource]:
     made.imaging_report("chest-xray", film, "2026-09-22", "Leyla Aydin, MD, Radiology", XRAY_REPORT)
     made.document("progress", "Cardiology clinic note", "2026-11-06", "text/plain", PROGRESS.strip().encode())
     made.document("procedure", "Cardiac catheterization", "2026-10-27", "application/pdf", as_pdf(angiography()))
+    ccda.attach(made, NORTHFIELD, "2026-11-06", REASON)
     return made.resources
 
 

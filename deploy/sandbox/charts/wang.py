@@ -1,5 +1,6 @@
 """Wang Xiuying (王秀英), 55: a left frontal tumour after a first seizure, watch or operate."""
 
+from deploy.sandbox.charts import ccda
 from deploy.sandbox.charts.catalogue import LOINC, SNOMED, Resource, concept
 from deploy.sandbox.charts.chart import Chart, organization
 from deploy.sandbox.charts.clinicians import WHITFIELD
@@ -85,6 +86,13 @@ def referral() -> Letter:
     )
 
 
+REASON = """
+Left frontal glioma with one enhancing nodule next to the supplementary motor area. Biopsy alone is proposed.
+
+Question: resection with awake mapping, functional MRI first, treatment of hepatitis B during chemotherapy.
+"""
+
+
 def chart() -> list[Resource]:
     """All of the chart."""
     made = Chart(KEY, WHITFIELD, organization(LAKESIDE))
@@ -108,6 +116,7 @@ def chart() -> list[Resource]:
     )
     made.document("progress", "Neurology clinic note", "2026-11-12", "text/plain", PROGRESS.strip().encode())
     made.document("referral", "Neurosurgical consultation", "2026-11-09", "application/pdf", as_pdf(referral()))
+    ccda.attach(made, LAKESIDE, "2026-11-12", REASON)
     return made.resources
 
 
