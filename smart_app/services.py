@@ -18,6 +18,7 @@ from smart_app.settings import Settings, origin_of
 from smart_app.store.drafts import DraftStore
 from smart_app.store.models import outbox
 from smart_app.store.provisioned import ProvisionedStore
+from smart_app.store.seen import SeenStore
 from smart_app.store.sessions import SessionStore
 from smart_app.store.writebacks import WritebackStore
 from smart_app.templating import environment
@@ -52,6 +53,7 @@ class Services:
     sessions: SessionStore
     provisioned: ProvisionedStore
     drafts: DraftStore
+    seen: SeenStore
     writebacks: WritebackStore
     flashes: FlashStore
     templates: Environment
@@ -70,6 +72,7 @@ class Services:
             sessions=SessionStore(engine),
             provisioned=ProvisionedStore(engine),
             drafts=DraftStore(engine),
+            seen=SeenStore(engine),
             writebacks=WritebackStore(engine),
             flashes=FlashStore(engine),
             templates=environment(settings),

@@ -18,6 +18,7 @@ from fhir_server.access.relations import (
     his_tasks,
     named_records,
     own_compartment,
+    own_messages,
     own_opinions,
     own_organization,
     own_organization_if_any,
@@ -120,13 +121,16 @@ class Grant:
         return named and interaction in self.interactions
 
 
+MESSAGE = frozenset({"Communication"})
+
 REQUESTING = (
     Grant(ANY, READING, own_organization),
-    Grant(CHART | {"Patient", "ServiceRequest", "Consent", "Communication"}, WRITE, own_organization),
+    Grant(CHART | {"Patient", "ServiceRequest", "Consent"}, WRITE, own_organization),
+    Grant(MESSAGE, CREATE, own_organization),
     Grant({"Provenance"}, CREATE, own_organization),
     Grant({"Task"}, WRITE, own_requests),
 )
-OPINION = frozenset({"DiagnosticReport", "Observation", "Communication"})
+OPINION = frozenset({"DiagnosticReport", "Observation"})
 
 POLICY: Mapping[str, tuple[Grant, ...]] = {
     "requester": REQUESTING,
@@ -140,12 +144,14 @@ POLICY: Mapping[str, tuple[Grant, ...]] = {
         Grant({"Provenance"}, READING, vouching),
         Grant({"Task"}, UPDATE, assigned_cases, after=cases),
         Grant(OPINION, WRITE, own_opinions),
+        Grant(MESSAGE, READING | CREATE, own_messages),
         Grant({"Provenance"}, CREATE, vouching_for_own_work),
     ),
     "him": (
         Grant(ANY, READING, everything),
         Grant({"Task"}, WRITE, his_tasks),
-        Grant({"Provenance", "DocumentReference", "Communication", "ServiceRequest"}, WRITE, everything),
+        Grant({"Provenance", "DocumentReference", "ServiceRequest"}, WRITE, everything),
+        Grant(MESSAGE, CREATE, everything),
     ),
     "coordinator": (
         Grant(ANY, READING, everything),

@@ -149,9 +149,14 @@ def named_records(caller: Caller) -> Restriction:
 
 
 def own_opinions(caller: Caller) -> Restriction:
-    """Reports, findings and messages based on the requests of the caller's cases."""
+    """Reports and findings based on the requests of the caller's cases."""
     requests = assigned_requests(caller)
-    return any_of(*(Naming(one, "based-on", requests) for one in ("DiagnosticReport", "Observation", "Communication")))
+    return any_of(*(Naming(one, "based-on", requests) for one in ("DiagnosticReport", "Observation")))
+
+
+def own_messages(caller: Caller) -> Restriction:
+    """Messages threaded on the caller's cases; those of another case on the same request are not among them."""
+    return Naming("Communication", "based-on", assigned_cases(caller))
 
 
 def vouching(caller: Caller) -> Restriction:

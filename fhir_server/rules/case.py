@@ -2,7 +2,8 @@
 
 `enforce` is called once a transaction, before commit, with all its changes.  It refuses with 422 and the rule's number,
 and gives back the changes that the server itself makes in the same transaction (a revoked request cancels its Task).
-Rule 1 stands in `steps`, `children` and `submission`, rules 3 and 5 in `material`, rule 4 in `opinion`.
+Rule 1 stands in `steps`, `children` and `submission`, rules 3 and 5 in `material`, rule 4 in `opinion`, rule 9 in
+`messages`.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from fhir_server.caller import Caller
-from fhir_server.rules import children, material, opinion, steps
+from fhir_server.rules import children, material, messages, opinion, steps
 from fhir_server.rules.change import Change, Find, Keys, Load, Resource, Store, View, reference, refuse, unless
 from fhir_server.rules.pair import (
     Case,
@@ -42,6 +43,7 @@ async def enforce(changes: Sequence[Change], caller: Caller, load: Load, find: F
     await children.check(view)
     await material.check(view)
     await opinion.check(view, taken)
+    await messages.check(view, taken)
     added += [_acknowledgement(case) for case, step in taken if step and "acknowledgement" in step.server]
     return added + [change async for change in children.cancelled(view, [case for case, step in taken if step])]
 

@@ -73,9 +73,8 @@ def _in_review(case: Case, clock: Clock) -> Status:
 
 
 def _question(case: Case, clock: Clock) -> Status:
-    return Status(
-        f"{case.name_of(case.owner)} asked a question {_since(case, clock)}.", "attention", "message-question"
-    )
+    said = f"{case.name_of(case.owner)} asked a question {_since(case, clock)}"
+    return Status(f"{said}: “{case.asked}”" if case.asked else f"{said}.", "attention", "message-question")
 
 
 def _signed(case: Case, clock: Clock) -> Status:

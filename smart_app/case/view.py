@@ -8,7 +8,7 @@ from typing import Any
 from smart_app.case.codes import CASE_IDENTIFIER, own_system
 from smart_app.case.retrieval import Retrieval, retrieval_of
 from smart_app.case.states import state_code
-from smart_app.fhir import FhirClient, Resource
+from smart_app.fhir import FhirClient, Found, Resource
 from smart_app.words import code_in, concept, person_name
 
 
@@ -111,6 +111,21 @@ class Case:
         """The Tasks in which HIM staff compare outside material with the patient."""
         return [each for each in self.children if child_code(each) == "reconciliation"]
 
+    def acknowledgements(self) -> list[Resource]:
+        """The Tasks that ask to confirm that an amended report was read."""
+        return [each for each in self.children if child_code(each) == "acknowledgement"]
+
+    @property
+    def asked(self) -> str:
+        """What the consultant wants to know, while the case waits for the answer."""
+        reason = self.task.get("statusReason", {}).get("text", "")
+        return str(reason) if self.state == "info-requested" else ""
+
+    @property
+    def standing(self) -> str:
+        """State and owner in one word: what a form was made for, so that a late click is noticed."""
+        return f"{self.state} {self.owner}".strip()
+
 
 V2_0336 = "http://terminology.hl7.org/CodeSystem/v2-0336"
 
@@ -126,10 +141,21 @@ async def load_case(fhir: FhirClient, case_id: str) -> Case:
     request, patient, children = await asyncio.gather(
         fhir.find(_reference(task, "focus")), fhir.find(_reference(task, "for")), children_of(fhir, case_id)
     )
-    named = {_reference(task, "requester"), _reference(task, "owner")} - {""}
-    found = await asyncio.gather(*(fhir.find(each) for each in sorted(named)))
-    people = {name: person for name, person in zip(sorted(named), found, strict=True) if person}
+    people = await people_of(fhir, named_in(task))
     return Case(task, request or {}, patient or {}, children, people)
+
+
+def named_in(task: Resource) -> set[str]:
+    """References of the people whom a case names: who asks, who answers, who moved it."""
+    authors = {_reference(each, "authorReference") for each in task.get("note", [])}
+    return ({_reference(task, "requester"), _reference(task, "owner")} | authors) - {""}
+
+
+async def people_of(fhir: FhirClient, names: set[str]) -> dict[str, Resource]:
+    """The Practitioners among references, in one answer."""
+    ids = sorted(name.removeprefix("Practitioner/") for name in names if name.startswith("Practitioner/"))
+    found = await fhir.search("Practitioner", {"_id": ",".join(ids)}) if ids else Found()
+    return {f"Practitioner/{each['id']}": each for each in found.matches}
 
 
 async def children_of(fhir: FhirClient, case_id: str) -> list[Resource]:

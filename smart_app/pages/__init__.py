@@ -12,6 +12,7 @@ SCREENS = (
     "request",
     "preview",
     "case",
+    "messages",
     "report",
     "triage",
     "worklist",

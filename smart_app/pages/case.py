@@ -9,15 +9,16 @@ from anyio.to_thread import run_sync
 from starlette.responses import Response, StreamingResponse
 
 from smart_app.banner import banner_of, known_allergies
-from smart_app.case import acting
+from smart_app.case.acting import LOOK, Actor, who_changed
+from smart_app.case.messages import Thread, load_thread
 from smart_app.case.records import load_records
 from smart_app.case.states import FINISHED, SIGNED, road, steps_from
 from smart_app.case.status import promise_of, status_of
 from smart_app.case.timeline import load_timeline
 from smart_app.case.view import Case, load_case
-from smart_app.errors import AppError, Invalid, SignedOut
+from smart_app.errors import AppError, Changed, Invalid, SignedOut
 from smart_app.visit import Visit, page
-from smart_app.words import Clock
+from smart_app.words import Clock, sentence_list
 
 LIVE_SECONDS = 1.0
 QUIET_SECONDS = 4.0
@@ -40,6 +41,9 @@ def primary_action(visit: Visit, case: Case) -> Action | None:
     may = {step.name for step in steps_from(case.state, visit.launch.roles, owns)}
     here = f"cases/{case.id}"
     choices = {
+        "answer": Action("Open the reading room", "book", f"{here}/read")
+        if owns
+        else Action("Answer the question", "message", f"{here}/messages#write"),
         "accept": Action("Accept the case", "user-check", f"{here}/accept", posts=True),
         "read": Action("Start reading", "book", f"{here}/read", posts=True),
         "sign": Action("Continue reading", "book", f"{here}/read"),
@@ -52,7 +56,7 @@ def primary_action(visit: Visit, case: Case) -> Action | None:
 
 async def head_values(visit: Visit, case: Case) -> dict[str, Any]:
     """What the header of every tab shows."""
-    clock = Clock(visit.services.settings.time_zone)
+    clock = clock_of(visit)
     return {
         "case": case,
         "status": status_of(case, clock),
@@ -64,7 +68,23 @@ async def head_values(visit: Visit, case: Case) -> dict[str, Any]:
         "writebacks": await run_sync(visit.services.writebacks.of_case, case.id),
         "signed": case.state in SIGNED,
         "live": case.state not in FINISHED,
+        "thread": await thread_of(visit, case),
+        "readers": readers_of(case),
     }
+
+
+def readers_of(case: Case) -> str:
+    """Who reads the messages of a case, as a list in words."""
+    named = [case.name_of(each) for each in (case.requester, case.owner) if each]
+    return sentence_list([*named, "the second-opinion service"])
+
+
+async def thread_of(visit: Visit, case: Case) -> Thread:
+    """The messages of the case, those marked that are new to this person, or to a page that is open `since` a mark."""
+    who, shown = visit.launch.practitioner, visit.request.query_params.get("since")
+    if shown is None:
+        shown = (await run_sync(visit.services.seen.of_person, who)).get(case.id, "")
+    return await load_thread(visit.fhir, case, who, shown)
 
 
 async def tab(visit: Visit, name: str, **values: Any) -> Response:
@@ -79,21 +99,21 @@ async def tab(visit: Visit, name: str, **values: Any) -> Response:
 async def overview(visit: Visit) -> Response:
     """Question, story, what is missing, people."""
     case = await load_case(visit.fhir, visit.request.path_params["case"])
-    records = await load_records(visit.fhir, case, Clock(visit.services.settings.time_zone))
+    records = await load_records(visit.fhir, case, clock_of(visit))
     return await tab(visit, "overview", case=case, records=records)
 
 
 async def records(visit: Visit) -> Response:
     """Everything that goes along, by kind."""
     case = await load_case(visit.fhir, visit.request.path_params["case"])
-    found = await load_records(visit.fhir, case, Clock(visit.services.settings.time_zone))
+    found = await load_records(visit.fhir, case, clock_of(visit))
     return await tab(visit, "records", case=case, records=found)
 
 
 async def imaging(visit: Visit) -> Response:
     """Studies on their way, waiting to be compared, and attached."""
     case = await load_case(visit.fhir, visit.request.path_params["case"])
-    found = await load_records(visit.fhir, case, Clock(visit.services.settings.time_zone))
+    found = await load_records(visit.fhir, case, clock_of(visit))
     return await tab(visit, "imaging", case=case, records=found)
 
 
@@ -124,7 +144,9 @@ async def _stream(visit: Visit, case_id: str) -> AsyncIterator[str]:
         except AppError:
             await asyncio.sleep(QUIET_SECONDS)
             continue
-        for name, html in (await _live_parts(visit, case)).items():
+        values = await head_values(visit, case)
+        await mark_seen(visit, values["thread"], case)
+        for name, html in _live_parts(visit, values).items():
             if sent.get(name) != html:
                 sent[name] = html
                 yield _event(name, html)
@@ -136,12 +158,17 @@ async def _stream(visit: Visit, case_id: str) -> AsyncIterator[str]:
         await asyncio.sleep(LIVE_SECONDS if running else QUIET_SECONDS)
 
 
-async def _live_parts(visit: Visit, case: Case) -> dict[str, str]:
-    values = await head_values(visit, case)
-    return {
-        "case-head": visit.text("case_head.html", **values),
-        "case-retrievals": visit.text("case_retrievals.html", **values),
-    }
+def _live_parts(visit: Visit, values: dict[str, Any]) -> dict[str, str]:
+    names = ("case-head", "case-retrievals", "case-unread", "case-thread")
+    return {name: visit.text(f"{name.replace('-', '_')}.html", **values) for name in names}
+
+
+async def mark_seen(visit: Visit, thread: Thread, case: Case) -> None:
+    """Remember what an open thread has shown."""
+    if thread.unread and (
+        visit.request.query_params.get("since") is not None or visit.request.url.path.endswith("/messages")
+    ):
+        await run_sync(visit.services.seen.mark, visit.launch.practitioner, case.id, thread.newest)
 
 
 def _event(name: str, data: str) -> str:
@@ -150,45 +177,72 @@ def _event(name: str, data: str) -> str:
     return f"event: {name}\n{lines}\n"
 
 
-async def take_step(visit: Visit, state: str, **elements: Any) -> Response:
-    """Move the case and show it again."""
+def clock_of(visit: Visit) -> Clock:
+    """The clock of this house."""
+    return Clock(visit.services.settings.time_zone)
+
+
+def actor_of(visit: Visit) -> Actor:
+    """The person of this visit as one who takes steps."""
+    return Actor(visit.fhir, visit.launch.practitioner, clock_of(visit))
+
+
+async def case_for(visit: Visit, step: str) -> Case:
+    """The case of this page, if the step can be taken from where it stands and nothing moved since the page was shown.
+
+    Raises Changed with who moved it; with the case's own page when the step has been taken already (a second click).
+    """
     case = await load_case(visit.fhir, visit.request.path_params["case"])
-    await acting.step(visit.fhir, case, state, Clock(visit.services.settings.time_zone), **elements)
-    return visit.go(f"cases/{case.id}")
+    shown = str((await visit.form()).get("standing", ""))
+    owns = case.owner == visit.launch.practitioner
+    possible = {each.name for each in steps_from(case.state, visit.launch.roles, owns)}
+    if step not in possible or (shown and shown != case.standing):
+        raise Changed(await who_changed(visit.fhir, case, clock_of(visit)), LOOK)
+    return case
 
 
 async def accept(visit: Visit) -> Response:
     """POST: the owner accepts."""
-    return await take_step(visit, "assigned")
+    case = await case_for(visit, "accept")
+    await actor_of(visit).step(case, "assigned")
+    return visit.go(f"cases/{case.id}")
 
 
 async def decline(visit: Visit) -> Response:
     """POST: the owner gives the case back; it is no longer the owner's to see."""
-    case = await load_case(visit.fhir, visit.request.path_params["case"])
-    await acting.step(visit.fhir, case, "ready-for-triage", Clock(visit.services.settings.time_zone), owner=None)
+    case = await case_for(visit, "decline")
+    await actor_of(visit).step(case, "ready-for-triage", owner=None)
     return visit.go("worklist")
 
 
 async def acknowledge(visit: Visit) -> Response:
     """POST: the requester has read the report; the loop is closed."""
-    case = await load_case(visit.fhir, visit.request.path_params["case"])
-    await acting.acknowledge(visit.fhir, case, Clock(visit.services.settings.time_zone))
+    case = await case_for(visit, "acknowledge")
+    await actor_of(visit).acknowledge(case)
     return visit.go(f"cases/{case.id}/report")
 
 
 async def withdraw(visit: Visit) -> Response:
     """POST: the requester takes the request back."""
-    case = await load_case(visit.fhir, visit.request.path_params["case"])
-    await acting.withdraw(visit.fhir, case)
+    case = await case_for(visit, "cancel")
+    await actor_of(visit).withdraw(case)
     return visit.go(f"cases/{case.id}")
 
 
 async def reject(visit: Visit) -> Response:
     """POST: the coordinator declines the request, with a reason that the requester reads."""
+    reason = await reason_of(visit, "The requester needs a reason.")
+    case = await case_for(visit, "reject")
+    await actor_of(visit).step(case, "declined", owner=None, statusReason={"text": reason})
+    return visit.go(f"cases/{case.id}")
+
+
+async def reason_of(visit: Visit, why: str) -> str:
+    """The reason that was typed.  Raises Invalid when there is none to speak of."""
     reason = str((await visit.form()).get("reason", "")).strip()
     if len(reason) < 5:
-        raise Invalid("The requester needs a reason.", "Write one sentence that says why.")
-    return await take_step(visit, "declined", owner=None, statusReason={"text": reason[:500]})
+        raise Invalid(why, "Write one sentence that says why.")
+    return reason[:500]
 
 
 async def send_again(visit: Visit) -> Response:

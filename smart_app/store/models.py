@@ -113,6 +113,15 @@ writeback = Table(
     UniqueConstraint("case_id", "report", "tenant"),
 )
 
+case_seen = Table(
+    "case_seen",
+    metadata,
+    Column("person", String(200), nullable=False),  # Practitioner/x
+    Column("case_id", String(100), nullable=False),
+    Column("moment", String(40), nullable=False),  # meta.lastUpdated of the newest message that was shown
+    UniqueConstraint("person", "case_id"),
+)
+
 cursor = Table(
     "cursor",
     metadata,

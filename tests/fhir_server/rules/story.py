@@ -86,6 +86,20 @@ def child(code: str, status: str = "requested", **more: Any) -> Resource:
     } | more
 
 
+def communication(sender: str, kind: str = "message", **elements: Any) -> Resource:
+    return {
+        "resourceType": "Communication",
+        "id": "m1",
+        "status": "completed",
+        "basedOn": [{"reference": "Task/t1"}, {"reference": "ServiceRequest/s1"}],
+        "category": [coded(f"{C}/CodeSystem/message", kind)],
+        "subject": {"reference": "Patient/p1"},
+        "sender": {"reference": sender},
+        "payload": [{"contentString": "How wide is the canal?"}],
+        **elements,
+    }
+
+
 def decision(value: str, reason: str | None = None) -> list[Resource]:
     outputs = [{"type": coded(f"{C}/CodeSystem/task-output", "decision"), "valueCode": value}]
     if reason:

@@ -22,6 +22,7 @@ from tests.fhir_server.rules.story import (
     case,
     child,
     coded,
+    communication,
     decision,
     person,
     request,
@@ -92,7 +93,7 @@ def test_only_the_table_leads_from_state_to_state(source: State, target: State) 
             status = moving[1]["status"]
             if target.code == "cancel-requested":
                 moving[1]["status"] = memory.resources["Task/t1"]["status"]
-            memory.run(caller, *_changed(memory, moving))
+            memory.run(caller, *_changed(memory, moving), *_said(caller, mine[0].name))
             assert memory.resources["Task/t1"]["status"] in {status, moving[1]["status"]}
         else:
             moving = moved(memory, target, "Practitioner/ito" if target.owner == "one" else None)
@@ -102,6 +103,12 @@ def test_only_the_table_leads_from_state_to_state(source: State, target: State) 
 def _changed(memory: Memory, resources: Any) -> list[Any]:
     """What a well-behaved client would send: the request only if its status changes."""
     return [one for one in resources if one["resourceType"] == "Task" or _status(memory, one) != one["status"]]
+
+
+def _said(caller: Caller, step: str) -> list[Any]:
+    """The message that a step needs."""
+    kind = {"ask": "question", "answer": "answer"}.get(step)
+    return [communication(str(caller.fhir_user), kind)] if kind else []
 
 
 def _status(memory: Memory, one: dict[str, Any]) -> str:

@@ -42,6 +42,8 @@ ROWS: dict[str, tuple[str | None, str | None, bool]] = {
     "Endpoint/e1": (None, None, False),
     "DiagnosticReport/opinion": ("p1", "anna", False),
     "Observation/concordance": ("p1", "anna", False),
+    "Communication/of-case": ("p1", "anna", False),
+    "Communication/of-earlier-case": ("p1", "anna", False),
     "Binary/b1": (None, "anna", False),
     "Provenance/of-opinion": (None, None, False),
     "Provenance/of-waiting": (None, None, False),
@@ -68,6 +70,9 @@ LINKS = [
     ("ImagingStudy/released", "endpoint", "Endpoint/e1"),
     ("DiagnosticReport/first", "result", "Observation/lab"),
     ("DiagnosticReport/opinion", "based-on", "ServiceRequest/s1"),
+    ("Communication/of-case", "based-on", "ServiceRequest/s1"),
+    ("Communication/of-case", "based-on", "Task/t1"),
+    ("Communication/of-earlier-case", "based-on", "ServiceRequest/s1"),
     ("DiagnosticReport/opinion", "result", "Observation/concordance"),
     ("Binary/b1", "security-context", "DiagnosticReport/first"),
     ("Provenance/of-opinion", "target", "DiagnosticReport/opinion"),
@@ -168,7 +173,7 @@ ANNA = {key for key, (_, organization, _) in ROWS.items() if organization == "an
 CASE_1 = {
     *("Task/t1", "Task/get1", "ServiceRequest/s1", "Patient/p1", "Condition/c1", "DiagnosticReport/first"),
     *("Observation/lab", "ImagingStudy/released", "Endpoint/e1", "DiagnosticReport/opinion"),
-    *("Observation/concordance", "Binary/b1", "Provenance/of-opinion"),
+    *("Observation/concordance", "Binary/b1", "Provenance/of-opinion", "Communication/of-case"),
 }
 DIRECTORY = {"Practitioner/ito"}
 
@@ -227,6 +232,23 @@ def test_a_consultant_updates_the_own_case_only_and_may_let_it_go(world: World) 
     ito = caller("consultant", "ito")
     assert world.seen(ito, "update") == {"Task/t1", "DiagnosticReport/opinion"}
     assert {"Task/t1", "Task/t2"} <= world.seen(ito, "update", after=True)
+
+
+def test_messages_are_sent_and_never_changed(world: World) -> None:
+    anna = caller("requester", organization="Organization/anna")
+    assert "Communication/of-case" in world.seen(caller("consultant", "ito"), "create")
+    assert "Communication/of-earlier-case" not in world.seen(caller("consultant", "ito"), "create")
+    for each in (
+        caller("consultant", "ito"),
+        caller("consultant", "other"),
+        anna,
+        caller("coordinator"),
+        caller("him"),
+    ):
+        assert not {one for one in world.seen(each, "update") if one.startswith("Communication/")}
+    assert "Communication/of-case" in world.seen(anna, "create")
+    assert "Communication/of-case" not in world.seen(caller("requester", organization="Organization/bert"), "create")
+    assert "Communication/of-case" not in world.seen(caller("consultant", "other"), "create")
 
 
 def test_nobody_but_systems_and_administrators_deletes(world: World) -> None:
