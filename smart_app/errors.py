@@ -29,6 +29,13 @@ class LaunchRefused(AppError):
     title = "The sign-in did not work"
 
 
+class TooLarge(AppError):
+    """More bytes than a person may attach."""
+
+    status = 413
+    title = "This file is too large"
+
+
 class SignedOut(AppError):
     """No session, an ended one, or one whose tokens can no longer be renewed."""
 

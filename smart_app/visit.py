@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from smart_app.errors import Forbidden, SignedOut
+from smart_app.errors import Forbidden, SignedOut, TooLarge
 from smart_app.fhir import FhirClient
 from smart_app.flash import Flash
 from smart_app.launches import Launch
@@ -110,9 +110,23 @@ class Visit:
         return RedirectResponse(self.url(path), 303)
 
     async def form(self) -> FormData:
-        """The posted form; files over the limit end in a 413 by Starlette."""
-        limit = self.services.settings.upload_megabytes * 1024 * 1024
+        """The posted form, files and all below the limit for uploads.
+
+        Raises TooLarge, once the browser has sent what it has (it listens only then), within reason.
+        """
+        megabytes = self.services.settings.upload_megabytes
+        limit, announced = megabytes * 1024 * 1024, int(self.request.headers.get("content-length", "0"))
+        if announced > limit:
+            await self._swallow(4 * limit)
+            raise TooLarge(f"The file is larger than {megabytes} MB.", "Scan it with fewer dots, or send fewer pages.")
         return await self.request.form(max_part_size=limit, max_files=4)
+
+    async def _swallow(self, most: int) -> None:
+        read = 0
+        async for chunk in self.request.stream():
+            read += len(chunk)
+            if read > most:
+                return
 
 
 Handler = Callable[[Visit], Awaitable[Response]]

@@ -1,34 +1,36 @@
 """`/l/{launch}/new`: three steps left, the letter growing right, what is lacking above the one button."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 from anyio.to_thread import run_sync
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
 from smart_app.banner import banner_of
 from smart_app.case import codes
-from smart_app.errors import AppError, FhirFailure, Forbidden, Invalid
+from smart_app.case.states import FINISHED
+from smart_app.case.view import Case, load_cases
+from smart_app.errors import AppError, Changed, FhirFailure, Forbidden, Invalid, TooLarge, Unavailable
 from smart_app.request.chart import GROUP_TITLES
-from smart_app.request.content import checklist, lacking
+from smart_app.request.consent_file import content_type_of
+from smart_app.request.content import Content, checklist, lacking
 from smart_app.request.desk import (
     Desk,
     attach,
     current_draft,
     draft_of,
     has_chart,
+    keep,
     open_desk,
-    prefilled,
+    opened,
+    own_draft,
     read_and_keep,
-    save,
     search_outside,
 )
 from smart_app.request.sending import send
 from smart_app.store.drafts import Draft
 from smart_app.visit import NavItem, Visit, page
 from smart_app.words import Clock
-
-CONSENT_TYPES = {"application/pdf": b"%PDF", "image/png": b"\x89PNG", "image/jpeg": b"\xff\xd8"}
 
 
 async def new_request(visit: Visit) -> Response:
@@ -50,22 +52,46 @@ async def read_chart(visit: Visit) -> Response:
 
 async def _form(visit: Visit, draft: Draft, problem: AppError | None = None) -> Response:
     desk = await open_desk(visit, draft)
-    content = prefilled(desk)
-    if content != desk.content:
-        await save(visit, draft, content)
-        desk = await open_desk(visit, await current_draft(visit))
+    first = opened(desk)
+    changes = first.model_dump(include={"window", "prefilled", "case_number", "picks", "service"})
+    desk = await open_desk(visit, await keep(visit, draft.id, lambda content: content.model_copy(update=changes)))
     patient = await visit.fhir.find(visit.launch.patient)
     allergies = [item.title for item in desk.group("allergies")]
     banner = banner_of(patient or {}, allergies, visit.tenant.title if visit.tenant else "")
     status = problem.status if problem else 200
-    return visit.render("request.html", status, banner=banner, problem=problem, **_values(visit, desk))
+    running = await running_cases(visit)
+    return visit.render("request.html", status, banner=banner, problem=problem, running=running, **_values(visit, desk))
+
+
+async def running_cases(visit: Visit) -> list[Case]:
+    """This person's cases for this patient that still run: nobody should ask the same twice by mistake."""
+    criteria = {"patient": visit.launch.patient or "", "requester": visit.launch.practitioner}
+    return [case for case in await load_cases(visit.fhir, criteria) if case.state not in FINISHED]
 
 
 async def autosave(visit: Visit) -> Response:
-    """POST: keep what the form says; answers with the letter, the list and the button as they now are."""
+    """POST: keep what the form says; answers with the letter, the list and the button as they now are.
+
+    A window that is no longer the one that writes is told so, and nothing is overwritten.
+    """
     draft = await draft_of(visit, visit.request.path_params["draft"])
-    desk = await _saved(visit, await open_desk(visit, draft))
+    form = await visit.form()
+    if _elsewhere(Content.model_validate(draft.content), form):
+        answer = visit.render("request_elsewhere.html", since=draft.updated_at, draft_url=_address(visit, draft.id))
+        answer.headers.update({"HX-Retarget": "#elsewhere", "HX-Reswap": "innerHTML"})
+        return answer
+    desk = await open_desk(visit, await keep(visit, draft.id, lambda content: _written(content, form)))
     return visit.render("request_side.html", saved=True, **_values(visit, desk))
+
+
+def _elsewhere(content: Content, form: FormData) -> bool:
+    window = form.get("window")
+    return bool(window and content.window != window and form.get("take_over") != "yes")
+
+
+def _written(content: Content, form: FormData) -> Content:
+    window = str(form.get("window") or content.window)
+    return content.changed(form).model_copy(update={"window": window})
 
 
 async def priors(visit: Visit) -> Response:
@@ -73,34 +99,42 @@ async def priors(visit: Visit) -> Response:
     draft = await draft_of(visit, visit.request.path_params["draft"])
     failure: AppError | None = None
     try:
-        found = await search_outside(visit, draft)
+        ticked = tuple((await search_outside(visit, draft)).sensible())
+        draft = await keep(visit, draft.id, lambda content: _first_search(content, ticked))
     except AppError as error:
-        found, failure = (await open_desk(visit, draft)).priors, error
-    desk = await open_desk(visit, await draft_of(visit, draft.id))
-    if not desk.content.searched and failure is None:
-        ticked = {"studies": tuple(found.sensible()), "searched": True}
-        await save(visit, desk.draft, desk.content.model_copy(update=ticked))
-        desk = await open_desk(visit, await draft_of(visit, draft.id))
+        failure = error
+    desk = await open_desk(visit, draft)
     answer = visit.render("request_priors.html", failure=failure, **_values(visit, desk))
     answer.headers["HX-Trigger"] = "priors-found"
     return answer
 
 
+def _first_search(content: Content, ticked: tuple[str, ...]) -> Content:
+    return content if content.searched else content.model_copy(update={"studies": ticked, "searched": True})
+
+
 async def consent(visit: Visit) -> Response:
-    """POST: attach the patient's signed consent (PDF, PNG or JPEG, told by its first bytes)."""
+    """POST: attach the patient's signed consent; a file that is no PDF or picture is refused where it was chosen."""
     draft = await draft_of(visit, visit.request.path_params["draft"])
-    desk = await open_desk(visit, draft)
+    problem: AppError | None = None
+    try:
+        name, body = await _uploaded(visit)
+        attachment = await attach(visit, draft, name, content_type_of(body), body)
+        with_file = {"consent": attachment, "basis": "consent"}
+        draft = await keep(visit, draft.id, lambda content: content.model_copy(update=with_file))
+    except (Invalid, TooLarge) as error:
+        problem = error
+    values = _values(visit, await open_desk(visit, draft))
+    return visit.render("request_consent.html", problem=problem, **values)
+
+
+async def _uploaded(visit: Visit) -> tuple[str, bytes]:
     upload = (await visit.form()).get("consent")
     if not isinstance(upload, UploadFile) or not upload.filename:
         raise Invalid("No file came along.", "Choose the signed form as PDF or picture.")
     body = await upload.read()
     await upload.close()
-    content_type = next((kind for kind, start in CONSENT_TYPES.items() if body.startswith(start)), None)
-    if content_type is None:
-        raise Invalid("This file is neither a PDF nor a picture.", "Scan the signed form as PDF, PNG or JPEG.")
-    attachment = await attach(visit, draft, upload.filename[-120:], content_type, body)
-    await save(visit, draft, desk.content.model_copy(update={"consent": attachment, "basis": "consent"}))
-    return visit.render("request_consent.html", content=(await _reopened(visit, draft.id)).content)
+    return upload.filename[-120:], body
 
 
 async def refresh(visit: Visit) -> Response:
@@ -111,33 +145,35 @@ async def refresh(visit: Visit) -> Response:
 
 
 async def discard(visit: Visit) -> Response:
-    """POST: throw the draft away."""
-    draft = await draft_of(visit, visit.request.path_params["draft"])
+    """POST: put the draft away; for ten seconds the page offers to take that back."""
+    draft = await own_draft(visit, visit.request.path_params["draft"])
     await run_sync(visit.services.drafts.discard, draft.id)
-    return visit.go("requests")
+    return visit.go("requests", said="The draft was discarded.", undo=f"drafts/{draft.id}/restore")
+
+
+async def restore(visit: Visit) -> Response:
+    """POST: take a discarded draft back."""
+    draft = await own_draft(visit, visit.request.path_params["draft"])
+    await run_sync(visit.services.drafts.restore, draft.id)
+    return visit.go("new" if draft.patient == visit.launch.patient else "requests", said="The draft is back.")
 
 
 async def send_request(visit: Visit) -> Response:
     """POST: keep the form once more, then send; on to the new case.  What goes wrong is said above the form, kept."""
     draft = await draft_of(visit, visit.request.path_params["draft"])
-    desk = await open_desk(visit, draft)
-    if draft.state == "open":
-        desk = await _saved(visit, desk)
+    form = await visit.form()
     try:
-        return visit.go(f"cases/{await send(visit, desk)}")
-    except (Invalid, FhirFailure) as problem:
+        if draft.state == "open":
+            if _elsewhere(Content.model_validate(draft.content), form):
+                raise Changed("This request was opened in another window.", "Read it through here, then send it.")
+            draft = await keep(visit, draft.id, lambda content: _written(content, form))
+        return visit.go(f"cases/{await send(visit, await open_desk(visit, draft))}")
+    except (Invalid, FhirFailure, Unavailable, Changed) as problem:
         return await _form(visit, await draft_of(visit, draft.id), problem)
 
 
-async def _saved(visit: Visit, desk: Desk) -> Desk:
-    changed = desk.content.changed(await visit.form())
-    if changed != desk.content:
-        await save(visit, desk.draft, changed)
-    return await _reopened(visit, desk.draft.id)
-
-
-async def _reopened(visit: Visit, draft_id: str) -> Desk:
-    return await open_desk(visit, await draft_of(visit, draft_id))
+def _address(visit: Visit, draft_id: str) -> str:
+    return visit.url(f"drafts/{draft_id}")
 
 
 def _values(visit: Visit, desk: Desk) -> dict[str, object]:
@@ -153,7 +189,10 @@ def _values(visit: Visit, desk: Desk) -> dict[str, object]:
         "reasons": codes.REASONS,
         "products": codes.PRODUCTS,
         "urgencies": codes.URGENCIES,
-        "draft_url": visit.url(f"drafts/{desk.draft.id}"),
+        "draft_url": _address(visit, desk.draft.id),
+        "saved_at": datetime.fromtimestamp(desk.draft.updated_at, UTC).isoformat(),
+        "days": {code: desk.promised_for(code, today).isoformat() for code in codes.URGENCIES},
+        "upload_megabytes": visit.services.settings.upload_megabytes,
     }
 
 
@@ -165,6 +204,7 @@ routes = [
     page("drafts/{draft}/consent", consent, ("POST",)),
     page("drafts/{draft}/refresh", refresh, ("POST",)),
     page("drafts/{draft}/discard", discard, ("POST",)),
+    page("drafts/{draft}/restore", restore, ("POST",)),
     page("drafts/{draft}/send", send_request, ("POST",)),
 ]
 nav = [NavItem("New request", "new", "plus", ("requester",))]

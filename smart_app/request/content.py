@@ -44,6 +44,7 @@ class Content(BaseModel):
     consent: Attachment | None = None
     prefilled: bool = False
     searched: bool = False
+    window: str = ""  # the window that writes; the one that was opened last
 
     def changed(self, form: FormData) -> "Content":
         """This content with what the form says; a code that is not one of ours becomes empty."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
@@ -9,7 +10,7 @@ import orjson
 from anyio.to_thread import run_sync
 
 from smart_app.case.turnaround import promised_day
-from smart_app.errors import NotFound
+from smart_app.errors import Changed, NotFound
 from smart_app.gateway import gateway_of
 from smart_app.request.chart import Chart, Item, items, read_chart
 from smart_app.request.content import Attachment, Content
@@ -20,6 +21,7 @@ from smart_app.store.drafts import Draft
 from smart_app.visit import Visit
 from smart_app.words import Clock
 
+TRIES = 5
 NUMBER_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
@@ -47,6 +49,10 @@ class Desk:
     def promised(self, today: date) -> date:
         """The day the opinion is promised for."""
         return promised_day(self.content.product, self.content.urgency, today)
+
+    def promised_for(self, urgency: str, today: date) -> date:
+        """The day the opinion would be promised for at another urgency."""
+        return promised_day(self.content.product, urgency, today)
 
     def group(self, name: str) -> list[Item]:
         """The chart's items of one group."""
@@ -78,11 +84,21 @@ async def draft_of(visit: Visit, draft_id: str) -> Draft:
     return draft
 
 
-def prefilled(desk: Desk) -> Content:
-    """The first state of a request: a case number, sensible records ticked, the only service line chosen."""
+async def own_draft(visit: Visit, draft_id: str) -> Draft:
+    """A draft of this person, of whichever patient: to be put away or taken back, not to be shown.  Raises NotFound."""
+    draft = await run_sync(visit.services.drafts.find, draft_id, visit.launch.practitioner)
+    if draft is None or draft.purpose != "request":
+        raise NotFound("This draft belongs to another person, or is gone.")
+    return draft
+
+
+def opened(desk: Desk) -> Content:
+    """The content as a window that opens it finds it: that window writes from now on.  The first one ever finds a case
+    number, sensible records ticked, the only service line chosen."""
+    window = {"window": secrets.token_urlsafe(9)}
     if desk.content.prefilled:
-        return desk.content
-    values = {
+        return desk.content.model_copy(update=window)
+    values = window | {
         "prefilled": True,
         "case_number": new_case_number(),
         "picks": tuple(item.reference for item in desk.items if item.ticked),
@@ -104,9 +120,17 @@ async def search_outside(visit: Visit, draft: Draft) -> Priors:
     return priors_from(answer)
 
 
-async def save(visit: Visit, draft: Draft, content: Content) -> bool:
-    """Keep a draft's content; False when another window was faster."""
-    return await run_sync(visit.services.drafts.save, draft, content.model_dump())
+async def keep(visit: Visit, draft_id: str, change: Callable[[Content], Content]) -> Draft:
+    """Change a draft's content and keep it; done anew on what another request of this person wrote in between."""
+    for _ in range(TRIES):
+        draft = await draft_of(visit, draft_id)
+        before = Content.model_validate(draft.content)
+        after = change(before)
+        if after == before or draft.state != "open":
+            return draft
+        if await run_sync(visit.services.drafts.save, draft, after.model_dump()):
+            return await draft_of(visit, draft_id)
+    raise Changed("The draft is being written by several windows at once.", "Close the others, then go on here.")
 
 
 async def attach(visit: Visit, draft: Draft, name: str, content_type: str, body: bytes) -> Attachment:

@@ -2,7 +2,7 @@
 
 A draft is `open` while it is written, `sending` from the moment the person presses the button, `sent` at the end: the
 step from open to sending can be taken once, so a double click sends once; who finds it `sending` for long looks at the
-server and sends again.
+server and sends again.  A `discarded` one can be taken back for a day.
 """
 
 import time
@@ -18,6 +18,8 @@ from smart_app.store.models import draft, draft_part
 from smart_app.store.sealed import open_json, seal_json
 
 SENDING_SECONDS = 90
+DISCARDED_SECONDS = 24 * 3600
+UNSENT = ("open", "sending")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class DraftStore:
 
     def current(self, owner: str, purpose: str, focus: str, patient: str) -> Draft:
         """The owner's unsent draft on this, newest first; made when there is none."""
-        mine = (draft.c.owner == owner, draft.c.purpose == purpose, draft.c.focus == focus, draft.c.state != "sent")
+        mine = (draft.c.owner == owner, draft.c.purpose == purpose, draft.c.focus == focus, draft.c.state.in_(UNSENT))
         with self.engine.begin() as connection:
             found = connection.execute(select(draft).where(*mine).order_by(draft.c.updated_at.desc())).first()
             if found is None:
@@ -84,11 +86,29 @@ class DraftStore:
             connection.execute(delete(draft_part).where(draft_part.c.draft_id == draft_id))
             connection.execute(update(draft).where(draft.c.id == draft_id).values(state="sent", updated_at=time.time()))
 
+    def unsent(self, owner: str, purpose: str) -> list[Draft]:
+        """All that the owner has begun and not sent, the newest first."""
+        mine = (draft.c.owner == owner, draft.c.purpose == purpose, draft.c.state.in_(UNSENT))
+        with self.reads.connect() as connection:
+            found = connection.execute(select(draft).where(*mine).order_by(draft.c.updated_at.desc())).all()
+        return [_draft(row) for row in found]
+
     def discard(self, draft_id: str) -> None:
-        """Throw a draft away."""
+        """Put a draft away; `restore` takes it back.  What was put away a day ago is removed for good."""
+        now = time.time()
+        old = (draft.c.state == "discarded", draft.c.updated_at < now - DISCARDED_SECONDS)
         with self.engine.begin() as connection:
-            connection.execute(delete(draft_part).where(draft_part.c.draft_id == draft_id))
-            connection.execute(delete(draft).where(draft.c.id == draft_id, draft.c.state != "sent"))
+            gone = select(draft.c.id).where(*old)
+            connection.execute(delete(draft_part).where(draft_part.c.draft_id.in_(gone)))
+            connection.execute(delete(draft).where(*old))
+            away = update(draft).where(draft.c.id == draft_id, draft.c.state == "open")
+            connection.execute(away.values(state="discarded", updated_at=now))
+
+    def restore(self, draft_id: str) -> None:
+        """Take a discarded draft back."""
+        with self.engine.begin() as connection:
+            back = update(draft).where(draft.c.id == draft_id, draft.c.state == "discarded")
+            connection.execute(back.values(state="open", updated_at=time.time()))
 
     def put_part(self, draft_id: str, name: str, content: bytes) -> None:
         """Keep a large piece beside the draft: chart copy, search answer, uploaded file."""
