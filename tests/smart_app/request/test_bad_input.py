@@ -11,7 +11,7 @@ import pytest
 from smart_app.errors import Invalid
 from smart_app.request.consent_file import content_type_of
 from tests.smart_app.platform import Browser, Platform, hidden_fields, launch_id
-from tests.smart_app.steps import QUESTION, draft_path, filled, patient_of
+from tests.smart_app.steps import draft_path, filled, patient_of
 
 HTMX = {"HX-Request": "true"}
 
@@ -128,11 +128,14 @@ def test_archives_that_cannot_be_asked_do_not_stop_a_request(hospital: Platform)
 
 def test_the_back_button_after_sending_shows_that_a_case_runs(hospital: Platform) -> None:
     browser, page = request_page(hospital, 1)
-    form, draft = filled(page.text) | hidden_fields(page.text), draft_path(page.text)
+    asked = "Would you operate on this now, or wait?"
+    form, draft = filled(page.text, question=asked) | hidden_fields(page.text), draft_path(page.text)
     sent = browser.post(f"{draft}/send", data=form)
     assert "/cases/" in sent.url.path, sent.text
-    back = browser.get(f"/l/{launch_id(page)}/new")
+    reading = re.search(r'hx-post="([^"]+/chart)"', browser.get(f"/l/{launch_id(page)}/new").text)
+    assert reading, "a new draft reads the chart first"
+    back = browser.post(reading.group(1))
     assert "A request for this patient is running" in back.text
-    assert QUESTION in back.text
+    assert asked in back.text
     again = browser.post(f"{draft}/send", data=form)  # the old page's button, pressed again
     assert again.url.path == sent.url.path
