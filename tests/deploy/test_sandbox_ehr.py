@@ -161,7 +161,7 @@ def test_every_document_opens(ehr: Ehr, tenant: str, patient: str) -> None:
     page = ehr.get(f"/{tenant}/patients/{patient}/notes").text
     links = set(re.findall(rf'src="(/{tenant}/patients/{patient}/documents/[^"]+)"', page))
     kinds = {ehr.get(link).headers["content-type"].partition(";")[0] for link in links}
-    assert kinds == {"application/pdf", "text/plain"}
+    assert kinds == {"application/pdf", "text/plain", "text/html"}
 
 
 def test_other_tenants_session_does_not_count(ehr: Ehr) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from deploy.sandbox.charts.catalogue import (
     DOCUMENT_TYPES,
     ICD10,
+    ICD10_NAMES,
     LOINC,
     RXNORM,
     SNOMED,
@@ -15,11 +16,16 @@ from deploy.sandbox.charts.catalogue import (
     UCUM,
     Resource,
     category,
+    coding,
     concept,
 )
 from deploy.sandbox.hospitals import Hospital
 
-WRITTEN = {"10*3/uL": "10³/µL", "{INR}": "INR", "m[IU]/L": "mIU/L"}
+WRITTEN = {
+    "10*3/uL": "10³/µL", "{INR}": "INR", "m[IU]/L": "mIU/L", "[IU]/mL": "IU/mL", "[arb'U]/mL": "U/mL", "ug/mL": "µg/mL",
+    "mL/min/{1.73_m2}": "mL/min/1.73 m²", "mm[Hg]": "mmHg", "kg/m2": "kg/m²",
+    "Cel": "°C",
+}  # fmt: skip
 """UCUM codes that people write in another way."""
 
 
@@ -57,26 +63,29 @@ class Chart:
         return {"reference": f"{resource_type}/{identity}"}
 
     def problem(self, name: str, text: str, codes: tuple[str, str, str], onset: str, resolved: str = "") -> Resource:
-        """A problem; `codes` are the SNOMED CT code, its display and the ICD-10-CM code."""
+        """A problem; `codes` are the SNOMED CT code, its display and the ICD-10-CM code, empty where none is known."""
         snomed, display, icd10 = codes
         status = "resolved" if resolved else "active"
+        known = [coding(SNOMED, snomed, display)] if snomed else []
+        known += [coding(ICD10, icd10, ICD10_NAMES[icd10])] if icd10 else []
         content = {
             "clinicalStatus": {"coding": [{"system": f"{TERMINOLOGY}/condition-clinical", "code": status}]},
             "verificationStatus": {"coding": [{"system": f"{TERMINOLOGY}/condition-ver-status", "code": "confirmed"}]},
             "category": category("condition-category", "problem-list-item", "Problem List Item"),
-            "code": {
-                "coding": [
-                    {"system": SNOMED, "code": snomed, "display": display},
-                    {"system": ICD10, "code": icd10, "display": text},
-                ],
-                "text": text,
-            },
+            "code": {"coding": known, "text": text} if known else {"text": text},
             "subject": self.subject,
             "onsetDateTime": onset,
             "recordedDate": onset,
             "recorder": self.author.reference,
         }
         return self.add("Condition", f"problem-{name}", content | ({"abatementDateTime": resolved} if resolved else {}))
+
+    def suspected(self, name: str, text: str, codes: tuple[str, str, str], onset: str) -> Resource:
+        """A problem that is not proven."""
+        made = self.problem(name, text, codes, onset)
+        status = {"system": f"{TERMINOLOGY}/condition-ver-status", "code": "provisional"}
+        self.resources[-1]["verificationStatus"] = {"coding": [status]}
+        return made
 
     def medicine(self, ingredient: tuple[str, str], text: str, dosage: str, since: str, status: str = "active") -> None:
         """A prescription: RxNorm ingredient (code, empty if not known, and name), product in words, dosage in words."""
@@ -164,7 +173,7 @@ class Chart:
         self.add("Observation", f"bp-{date}", vital | code | {"component": components})
         for name, value in rest.items():
             loinc, display, unit = VITALS[name]
-            quantity = {"value": value, "unit": unit, "system": UCUM, "code": unit}
+            quantity = {"value": value, "unit": WRITTEN.get(unit, unit), "system": UCUM, "code": unit}
             content = vital | {"code": concept(LOINC, loinc, display), "valueQuantity": quantity}
             self.add("Observation", f"{name}-{date}", content)
 
@@ -247,6 +256,9 @@ VITALS = {
     "height": ("8302-2", "Body height", "cm"),
     "bmi": ("39156-5", "Body mass index", "kg/m2"),
     "saturation": ("59408-5", "Oxygen saturation by pulse oximetry", "%"),
+    "temperature": ("8310-5", "Body temperature", "Cel"),
+    "breathing": ("9279-1", "Respiratory rate", "/min"),
+    "bmi-percentile": ("59576-9", "Body mass index (BMI) [Percentile] Per age and sex", "%"),
 }
 
 

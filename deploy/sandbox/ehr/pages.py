@@ -15,6 +15,7 @@ from deploy.sandbox.ehr.record import Record, is_opinion, moment, read_record
 from deploy.sandbox.ehr.tenant import Tenant
 from fhir_server.errors import FhirError
 from fhir_server.store.auth_values import Account
+from smart_app import cda
 
 TABS = {
     "summary": "Summary",
@@ -106,9 +107,21 @@ async def document(request: Request) -> Response:
         (each["attachment"] for each in found.get("content", []) if "attachment" in each), {}
     )
     content_type = attachment.get("contentType", "").partition(";")[0]
+    if cda.is_xml(content_type) and "data" in attachment:
+        return clinical_document(base64.b64decode(attachment["data"]))
     if content_type not in SHOWN_TYPES or "data" not in attachment:
         raise HTTPException(415)
     policy = FRAMED if content_type == "application/pdf" else ISOLATED
     charset = "" if content_type == "application/pdf" else "; charset=utf-8"
     headers = {"content-security-policy": policy, "content-type": content_type + charset}
     return Response(base64.b64decode(attachment["data"]), headers=headers)
+
+
+def clinical_document(content: bytes) -> Response:
+    """A C-CDA document with its sections as people read them."""
+    try:
+        found = cda.read(content)
+    except cda.NotCda as error:
+        raise HTTPException(415, str(error)) from error
+    html = templates.get_template("cda.html").render({"document": found})
+    return HTMLResponse(html, headers={"content-security-policy": ISOLATED})
