@@ -1,5 +1,6 @@
 """What a case rests on: the records its request named and those gathered later, numbered as they are cited."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ ICONS = {
     "Encounter": "building-hospital",
 }
 STUDY_UID = "urn:dicom:uid"
+AT_A_TIME = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +84,30 @@ async def of(fhir: FhirClient, task: Resource, service_request: Resource) -> lis
     `supportingInfo` and `reasonReference` of the request first, then `Task.input`; each once.  What the server does not
     show leaves no gap in the list, but keeps its number, so that citations mean the same for all readers.
     """
-    records = []
-    for number, reference in enumerate(references(task, service_request), start=1):
-        resource = await fhir.find(reference)
-        if resource is not None and resource["resourceType"] in KINDS:
-            records.append(Record(number, reference, resource))
-    return records
+    named = [each for each in references(task, service_request) if each.partition("/")[0] in KINDS]
+    found = await read_all(fhir, named)
+    places = enumerate(references(task, service_request), start=1)
+    return [Record(number, name, found[name]) for number, name in places if name in found]
+
+
+async def results(fhir: FhirClient, records: Sequence[Record]) -> dict[str, Resource]:
+    """The Observations that the reports among the records consist of, by reference."""
+    named = [one.get("reference", "") for each in records for one in each.resource.get("result", [])]
+    known = {each.reference for each in records}
+    return await read_all(fhir, [name for name in named if name.startswith("Observation/") and name not in known])
+
+
+async def read_all(fhir: FhirClient, named: Sequence[str]) -> dict[str, Resource]:
+    """Resources by reference, as far as the reader may see them: one search for each type, in bunches."""
+    by_type: dict[str, list[str]] = {}
+    for reference in dict.fromkeys(named):
+        resource_type, _, identity = reference.partition("/")
+        by_type.setdefault(resource_type, []).append(identity)
+    bunches = [
+        (kind, ids[at : at + AT_A_TIME]) for kind, ids in by_type.items() for at in range(0, len(ids), AT_A_TIME)
+    ]
+    answers = await asyncio.gather(*(fhir.search(kind, {"_id": ",".join(ids)}) for kind, ids in bunches))
+    return {f"{each['resourceType']}/{each['id']}": each for answer in answers for each in answer.matches}
 
 
 def references(task: Resource, service_request: Resource) -> list[str]:

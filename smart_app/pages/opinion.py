@@ -1,125 +1,168 @@
 """`cases/{case}/opinion` and `cases/{case}/sign`: the report is saved as it is typed, then signed once."""
 
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any
 
-from anyio import create_task_group
 from anyio.to_thread import run_sync
-from joserfc.jwk import ECKey, RSAKey, import_key
 from starlette.responses import Response
-from typst import TypstError
 
-from smart_app.case import material
-from smart_app.case.material import Record
-from smart_app.case.view import Case, load_case
-from smart_app.errors import AppError, Changed, Invalid, Unavailable
-from smart_app.gateway import gateway_of
-from smart_app.pages.reading import draft_of
-from smart_app.report import bundle, pdf
+from smart_app.errors import Changed, Invalid, NotFound
+from smart_app.reading import writing
+from smart_app.reading.room import Room, draft_of, enter
+from smart_app.reading.signing import FONTS, send_once
+from smart_app.report import pdf
+from smart_app.report.compare import as_text, compared
+from smart_app.report.ease import ease_of
 from smart_app.report.form import content_of, opinion_of
 from smart_app.report.letterhead import letterhead
-from smart_app.report.opinion import Opinion
 from smart_app.store.drafts import Draft
 from smart_app.visit import Visit, page
 from smart_app.words import Clock
 
-FONTS = Path(__file__).parent.parent / "static" / "vendor" / "fonts"
+ELSEWHERE = "This report was changed in another window."
+
+
+def state_of(visit: Visit, room: Room, draft: Draft) -> dict[str, Any]:
+    """What stands below the form: saved when, what is missing, what was not looked at, how the patient's part reads."""
+    opinion = opinion_of(draft.content, room.citable)
+    looked = set(draft.content.get("reviewed", []))
+    return {
+        "checks": opinion.checks(),
+        "unseen": [each for each in room.timeline.studies if each.cite not in looked],
+        "ease": ease_of(opinion.patient_version),
+        "saved_at": moment_of(draft) if draft.content else "",
+        "version": draft.version,
+    }
+
+
+def moment_of(draft: Draft) -> str:
+    """When a draft was last kept, as a FHIR instant."""
+    return datetime.fromtimestamp(draft.updated_at, UTC).isoformat(timespec="seconds")
 
 
 async def save(visit: Visit) -> Response:
-    """Keep what was typed; answer with the state of the draft and what is still missing."""
-    form = await visit.form()
-    case = await load_case(visit.fhir, visit.request.path_params["case"])
-    draft = await draft_of(visit, case)
-    content = content_of(form)
-    records = await material.of(visit.fhir, case.task, case.request)
-    kept = await keep(visit, draft, content, str(form.get("opened", "")))
-    return visit.render(
-        "opinion_state.html",
-        200 if kept else 409,
-        kept=kept,
-        gaps=opinion_of(content, records).missing(),
-        saved_at=Clock(visit.services.settings.time_zone).now().strftime("%H:%M:%S"),
-    )
+    """Keep what was typed; answer with the state of the draft and what is still missing.
 
-
-async def keep(visit: Visit, draft: Draft, content: dict[str, Any], opened: str) -> bool:
-    """Whether the content could be kept: not when another window has written since this one was opened.
-
-    A window may always write after itself: `window` names it, `opened` is the draft's version when it was loaded.
+    What another window wrote meanwhile stays as it is: 409, and the person chooses.  `over` is the version that the
+    person decided to write over; that one is put aside.
     """
-    mine = draft.content.get("window") == content["window"] or str(draft.version) == opened
-    return mine and await run_sync(visit.services.drafts.save, draft, content)
+    form = await visit.form()
+    content = content_of(form)
+    try:
+        room = await enter(visit)
+    except NotFound:
+        return await save_lost(visit, content)
+    drafts, draft = visit.services.drafts, await draft_of(visit, room.case)
+    over = str(form.get("over", ""))
+    kept = await writing.keep(drafts, draft, content, str(form.get("opened", "")), over)
+    if kept and over == str(draft.version):
+        await writing.put_aside(drafts, draft, draft.content, moment_of(draft))
+    now = await draft_of(visit, room.case)
+    shown = state_of(visit, room, now)
+    return visit.render("opinion_state.html", 200 if kept else 409, kept=kept, case=room.case, **shown)
+
+
+async def save_lost(visit: Visit, content: dict[str, Any]) -> Response:
+    """The case went to somebody else while this person was writing: their words are kept as their own."""
+    case = visit.request.path_params["case"]
+    drafts = visit.services.drafts
+    draft = await run_sync(drafts.existing, visit.launch.practitioner, "report", f"Task/{case}")
+    if draft is None:
+        raise NotFound("There is no such case, or it is not yours to see.")
+    await run_sync(drafts.save, draft, content)
+    return visit.render("opinion_lost.html", case=case)
+
+
+async def compare(visit: Visit) -> Response:
+    """This window's words beside those that were kept (or put aside), what differs marked."""
+    room = await enter(visit)
+    form = await visit.form()
+    draft = await draft_of(visit, room.case)
+    other = await writing.aside(visit.services.drafts, draft) if form.get("with") == "aside" else None
+    theirs, at = (other.content, other.at) if other else (draft.content, moment_of(draft))
+    rows = compared(content_of(form), theirs)
+    values = {"rows": rows, "at": at, "case": room.case, "version": draft.version, "is_aside": other is not None}
+    return visit.render("opinion_compare.html", **values)
+
+
+async def theirs(visit: Visit) -> Response:
+    """Give way to the other window's version; this window's words are put aside."""
+    room = await enter(visit)
+    draft = await draft_of(visit, room.case)
+    now = Clock().now().isoformat(timespec="seconds")
+    await writing.put_aside(visit.services.drafts, draft, content_of(await visit.form()), now)
+    return back_to(visit, "You see the other window's version. Yours is kept.", undo=True)
+
+
+async def clear(visit: Visit) -> Response:
+    """Empty the report; the words are put aside and can be had again."""
+    room = await enter(visit)
+    draft = await draft_of(visit, room.case)
+    content = content_of(await visit.form())
+    await writing.put_aside(visit.services.drafts, draft, content, moment_of(draft))
+    if not await run_sync(visit.services.drafts.save, draft, {"window": ""}):
+        raise Changed(ELSEWHERE, "Open the report again and look.")
+    return back_to(visit, "Report cleared.", undo=True)
+
+
+async def back(visit: Visit) -> Response:
+    """Take the version that was put aside, and put the present one aside."""
+    room = await enter(visit)
+    draft = await draft_of(visit, room.case)
+    if not await writing.swap(visit.services.drafts, draft, moment_of(draft)):
+        raise Changed("There is no other version any more.", "The report shows the one that is kept.")
+    return back_to(visit, "The other version is back.")
+
+
+def back_to(visit: Visit, said: str, undo: bool = False) -> Response:
+    """The reading room again, with a word on what happened."""
+    case = visit.request.path_params["case"]
+    return visit.go(f"cases/{case}/read", said, f"cases/{case}/opinion/back" if undo else "")
+
+
+async def words(visit: Visit) -> Response:
+    """A person's own unsigned words as plain text, whoever has the case now."""
+    case = visit.request.path_params["case"]
+    draft = await run_sync(visit.services.drafts.existing, visit.launch.practitioner, "report", f"Task/{case}")
+    if draft is None:
+        raise NotFound("You have no unsigned report on this case.")
+    named = {"content-disposition": 'attachment; filename="unsigned-report.txt"', "cache-control": "no-store"}
+    return Response(as_text(draft.content), media_type="text/plain; charset=utf-8", headers=named)
+
+
+async def preview(visit: Visit) -> Response:
+    """The report as it would look on paper, marked as unsigned."""
+    room = await enter(visit)
+    draft = await draft_of(visit, room.case)
+    when = Clock(visit.services.settings.time_zone).now()
+    head = await letterhead(visit.fhir, room.case, visit.launch.practitioner, when)
+    paper = await run_sync(pdf.render, opinion_of(draft.content, room.citable), head.unsigned(), FONTS)
+    return Response(paper, media_type="application/pdf", headers={"cache-control": "no-store"})
 
 
 async def sign(visit: Visit) -> Response:
     """Typeset, sign and send in one transaction; a second click finds the draft taken."""
-    case = await load_case(visit.fhir, visit.request.path_params["case"])
-    records = await material.of(visit.fhir, case.task, case.request)
+    room = await enter(visit)
     form = await visit.form()
     content = content_of(form)
-    opinion = opinion_of(content, records)
+    opinion = opinion_of(content, room.citable)
     if gaps := opinion.missing():
         raise Invalid(" ".join(gaps), "Go back, complete the report and sign again.")
-    draft = await draft_of(visit, case)
-    if not await keep(visit, draft, content, str(form.get("opened", ""))):
-        raise Changed("This report was changed in another window.", "Open the case again and look before you sign.")
-    if not await run_sync(visit.services.drafts.start_sending, draft.id):
-        raise Changed("This report is being signed in another window.", "Open the case to see the result.")
-    try:
-        await send(visit, case, opinion, records)
-    except (AppError, TypstError):
-        await run_sync(visit.services.drafts.reopen, draft.id)
-        raise
-    await run_sync(visit.services.drafts.finish, draft.id)
-    return visit.go(f"cases/{case.id}/report")
-
-
-async def send(visit: Visit, case: Case, opinion: Opinion, records: list[Record]) -> None:
-    """The signed transaction.  Raises FhirFailure with the rule that stands in the way."""
-    key = await signing_key(visit)
-    when = Clock(visit.services.settings.time_zone).now()
-    head = await letterhead(visit, case, when)
-    paper = await run_sync(pdf.render, opinion, head, FONTS)
-    signing = bundle.Signing(
-        task=case.task,
-        service_request=case.request,
-        signer=visit.launch.practitioner,
-        when=when,
-        instances=await instances(visit, opinion, records),
-        first_report=next((each.reference for each in records if each.resource_type == "DiagnosticReport"), None),
-    )
-    await visit.fhir.transaction(bundle.transaction(opinion, paper, signing, key))
-
-
-async def signing_key(visit: Visit) -> ECKey | RSAKey:
-    """The app's own key, whose public half the record server knows."""
-    named = await run_sync(visit.services.provisioned.key, "client")
-    if named is None:
-        raise Unavailable("The app has no key to sign with.", "Tell the administrator: `konsil app provision`.")
-    key = import_key(named.key)
-    if not isinstance(key, ECKey | RSAKey):
-        raise Unavailable("The app's key cannot sign.", "Tell the administrator: `konsil app provision`.")
-    return key
-
-
-async def instances(visit: Visit, opinion: Opinion, records: list[Record]) -> list[str]:
-    """SOP Instance UIDs of the reviewed studies, as available now (case model, rule 7)."""
-    reviewed = {each.reference for each in opinion.reviewed}
-    studies = [each.study_instance_uid for each in records if each.study_instance_uid and each.reference in reviewed]
-    gateway = await gateway_of(visit)
-    found: list[str] = []
-
-    async def one(study: str) -> None:
-        found.extend(await gateway.instances(study))
-
-    async with create_task_group() as group:
-        for study in studies:
-            group.start_soon(one, study)
-    return sorted(found)
+    drafts, draft = visit.services.drafts, await draft_of(visit, room.case)
+    if not await writing.keep(drafts, draft, content, str(form.get("opened", ""))):
+        await writing.put_aside(drafts, draft, content, Clock().now().isoformat(timespec="seconds"))
+        raise Changed(ELSEWHERE, "Open the report again, compare both versions, then sign. Nothing was lost.")
+    await send_once(visit, draft, room, opinion)
+    return visit.go(f"cases/{room.case.id}/report")
 
 
 routes = [
     page("cases/{case}/opinion", save, ("POST",)),
+    page("cases/{case}/opinion.txt", words),
+    page("cases/{case}/opinion.pdf", preview),
+    page("cases/{case}/opinion/compare", compare, ("POST",)),
+    page("cases/{case}/opinion/theirs", theirs, ("POST",)),
+    page("cases/{case}/opinion/clear", clear, ("POST",)),
+    page("cases/{case}/opinion/back", back, ("POST",)),
     page("cases/{case}/sign", sign, ("POST",)),
 ]

@@ -1,64 +1,113 @@
 """`cases/{case}/read`: the reading room.  Question, story and records left; images or document right; report below."""
 
 from secrets import token_urlsafe
+from typing import Any
 
 from anyio.to_thread import run_sync
 from starlette.responses import Response
 
 from smart_app.banner import banner_of, known_allergies
 from smart_app.case import acting, material
-from smart_app.case.view import Case, load_case
-from smart_app.errors import Changed, NotFound
+from smart_app.case.status import promise_of
+from smart_app.case.view import load_case
+from smart_app.errors import AppError, Changed, NotFound
 from smart_app.gateway import gateway_of
-from smart_app.report.form import opinion_of
+from smart_app.pages.opinion import state_of
+from smart_app.reading import writing
+from smart_app.reading.axis import axis
+from smart_app.reading.room import WRITTEN_IN, Room, draft_of, enter
+from smart_app.reading.structure import structure_of
+from smart_app.reading.timeline import Entry
+from smart_app.report.form import is_empty, rows_of
 from smart_app.report.opinion import QUESTIONS, VALUES
-from smart_app.store.drafts import Draft
 from smart_app.visit import Visit, page
 from smart_app.words import Clock
 
-READABLE = {"in-review", "ancillary-read", "info-requested"}
-
 
 async def read(visit: Visit) -> Response:
-    """The room, with the newest imaging open."""
-    case = await load_case(visit.fhir, visit.request.path_params["case"])
-    records = await material.of(visit.fhir, case.task, case.request)
-    draft = await draft_of(visit, case)
-    studies = sorted((each for each in records if each.study_instance_uid), key=lambda each: each.date, reverse=True)
+    """The room, with the newest imaging open; or the words of a report whose case went to somebody else."""
+    try:
+        room = await enter(visit)
+    except NotFound:
+        return await lost(visit)
+    case, line = room.case, room.timeline
+    clock = Clock(visit.services.settings.time_zone)
+    allergies = await known_allergies(visit.fhir, f"Patient/{case.patient['id']}")
     return visit.render(
         "reading.html",
         case=case,
-        banner=banner_of(case.patient, await known_allergies(visit.fhir, f"Patient/{case.patient['id']}")),
-        records=sorted(records, key=lambda each: each.date, reverse=True),
-        studies=studies,
-        documents=[each for each in records if each.is_document],
-        draft=draft.content,
-        version=draft.version,
-        window=token_urlsafe(9),
-        gaps=opinion_of(draft.content, records).missing(),
-        questions=QUESTIONS,
-        values=VALUES,
-        writable=case.owner == visit.launch.practitioner and case.state in READABLE,
+        banner=banner_of(case.patient, allergies),
+        promise=promise_of(case, clock),
+        line=line,
+        axis=axis(line.entries),
+        hung=hung(line.studies),
+        first_document=next((each for each in line.entries if each.kind in ("report", "document")), None),
+        writable=case.owner == visit.launch.practitioner and case.state in WRITTEN_IN,
+        **await editor(visit, room),
     )
+
+
+async def editor(visit: Visit, room: Room) -> dict[str, Any]:
+    """What the report's form shows."""
+    draft = await draft_of(visit, room.case)
+    return {
+        "room": room,
+        "draft": draft.content,
+        "findings": rows_of(draft.content, "findings"),
+        "recommendations": rows_of(draft.content, "recommendations"),
+        "reviewed": set(draft.content.get("reviewed", [])),
+        "labels": room.labels,
+        "structure": structure_of(room) if is_empty(draft.content) else [],
+        "version": draft.version,
+        "window": token_urlsafe(9),
+        "aside": await writing.aside(visit.services.drafts, draft),
+        "questions": QUESTIONS,
+        "values": VALUES,
+        **state_of(visit, room, draft),
+    }
+
+
+async def lost(visit: Visit) -> Response:
+    """The case is not this person's to see any more; what they wrote is theirs still.  Raises NotFound without any."""
+    case = visit.request.path_params["case"]
+    draft = await run_sync(visit.services.drafts.existing, visit.launch.practitioner, "report", f"Task/{case}")
+    if draft is None or is_empty(draft.content):
+        raise NotFound("There is no such case, or it is not yours to see.", "Look at your worklist.")
+    return visit.render("reading_lost.html", 404, case=case)
+
+
+def hung(studies: list[Entry]) -> list[Entry]:
+    """What opens at once: the newest study, and beside it the newest other one of the same kind."""
+    if not studies:
+        return []
+    first = studies[0]
+    prior = [each for each in studies[1:] if each.title.split()[:1] == first.title.split()[:1]]
+    return [first, *prior[:1]]
 
 
 async def viewer(visit: Visit) -> Response:
     """The frame's first page: a form that carries the single-use code to the gateway by POST, never in an address."""
     case = await load_case(visit.fhir, visit.request.path_params["case"])
     records = await material.of(visit.fhir, case.task, case.request)
-    wanted = set(visit.request.query_params.getlist("study"))
-    studies = [each.study_instance_uid for each in records if each.study_instance_uid in wanted]
-    if not studies or len(studies) != len(wanted):
+    wanted = list(dict.fromkeys(visit.request.query_params.getlist("study")))
+    known = {each.study_instance_uid for each in records}
+    if not wanted or not known.issuperset(wanted):
         raise NotFound("These images are not part of the case.")
-    gateway = await gateway_of(visit)
-    code = await gateway.viewer_code(studies, f"Task/{case.id}")
+    try:
+        gateway = await gateway_of(visit)
+        code = await gateway.viewer_code(wanted, f"Task/{case.id}")
+    except AppError as error:
+        values = {"address": "", "problem": error.sentence, "remedy": error.remedy}
+        return visit.render("viewer.html", error.status, **values)
     return visit.render("viewer.html", code=code["code"], address=code["viewer_url"])
 
 
-async def draft_of(visit: Visit, case: Case) -> Draft:
-    """This consultant's unsigned report on the case."""
-    who, patient = visit.launch.practitioner, f"Patient/{case.patient['id']}"
-    return await run_sync(visit.services.drafts.current, who, "report", f"Task/{case.id}", patient)
+async def news(visit: Visit) -> Response:
+    """A word when imaging was accepted into the case since the page was opened."""
+    room = await enter(visit)
+    known = visit.request.query_params.get("known", "")
+    more = len(room.timeline.studies) - int(known) if known.isdecimal() else 0
+    return visit.render("reading_news.html", more=more, case=room.case, newest=room.timeline.studies[:1])
 
 
 async def start(visit: Visit) -> Response:
@@ -66,7 +115,7 @@ async def start(visit: Visit) -> Response:
     case = await load_case(visit.fhir, visit.request.path_params["case"])
     if case.state == "assigned":
         await acting.step(visit.fhir, case, "in-review", Clock(visit.services.settings.time_zone))
-    elif case.state not in READABLE:
+    elif case.state not in WRITTEN_IN:
         raise Changed("This case cannot be read now.", "Look at the case to see where it stands.")
     return visit.go(f"cases/{case.id}/read")
 
@@ -75,4 +124,5 @@ routes = [
     page("cases/{case}/read", read),
     page("cases/{case}/read", start, ("POST",)),
     page("cases/{case}/viewer", viewer),
+    page("cases/{case}/news", news),
 ]

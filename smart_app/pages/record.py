@@ -8,10 +8,11 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from smart_app import cda
-from smart_app.case.material import date_of, references, title_of
+from smart_app.case.material import date_of, read_all, references, title_of
 from smart_app.case.view import load_case
 from smart_app.errors import NotFound
 from smart_app.fhir import Resource
+from smart_app.reading.room import enter
 from smart_app.request.chart import value_of
 from smart_app.visit import Visit, page
 from smart_app.words import concept
@@ -28,18 +29,30 @@ async def record(visit: Visit) -> Response:
     if wanted not in references(case.task, case.request):
         raise NotFound("This record is not part of the case.")
     resource = await visit.fhir.read(wanted)
-    results = [await visit.fhir.find(each.get("reference")) for each in resource.get("result", [])]
+    results = await read_all(visit.fhir, [each.get("reference", "") for each in resource.get("result", [])])
     return visit.render(
         "record.html",
-        results=lines([each for each in results if each]),
+        results=lines(list(results.values())),
         resource=resource,
         title=title_of(resource),
         date=date_of(resource),
+        by=author_of(resource),
+        facts=facts_of(resource),
         parts=[
             part(each, visit.url(f"cases/{case.id}/records/{wanted}/{place}"))
             for place, each in enumerate(attachments(resource))
         ],
     )
+
+
+async def laboratory(visit: Visit) -> Response:
+    """All laboratory values of the case: tests down, days across; `day` or `value` says what was asked for."""
+    room, query = await enter(visit), visit.request.query_params
+    courses, wanted = list(room.timeline.courses.values()), query.get("value", "")
+    days = sorted({each.day for course in courses for each in course.values}, reverse=True)
+    of_value = (each.day for course in courses for each in course.values if each.reference == wanted)
+    day = query.get("day") or next(of_value, "")
+    return visit.render("labs.html", courses=courses, days=days, day=day, wanted=wanted, labels=room.labels)
 
 
 async def attachment(visit: Visit) -> Response:
@@ -57,6 +70,33 @@ async def attachment(visit: Visit) -> Response:
     shown = content_type in SHOWN_AS_FILE
     headers = {} if shown else {"content-disposition": "attachment"}
     return Response(content, media_type=content_type if shown else "application/octet-stream", headers=headers)
+
+
+def author_of(resource: Resource) -> str:
+    """Who wrote or read it, as the record says."""
+    named = [*resource.get("author", []), *resource.get("performer", []), resource.get("recorder", {})]
+    return ", ".join(dict.fromkeys(each["display"] for each in named if each.get("display")))
+
+
+def facts_of(resource: Resource) -> list[tuple[str, str]]:
+    """What a line of the chart says besides its title: status, dosage, reaction, note, codes."""
+    if resource["resourceType"] in ("DiagnosticReport", "DocumentReference"):
+        return []
+    dosage = [each.get("text", "") for each in resource.get("dosageInstruction", [])]
+    reactions = [concept(sign) for each in resource.get("reaction", []) for sign in each.get("manifestation", [])]
+    code: Resource = resource.get("code") or resource.get("medicationCodeableConcept") or {}
+    codings = code.get("coding", [])
+    found = {
+        "Status": concept(resource.get("clinicalStatus")) or str(resource.get("status", "")),
+        "Value": value_of(resource),
+        "Dosage": "; ".join(filter(None, dosage)),
+        "Reaction": ", ".join(filter(None, reactions)),
+        "Reason": ", ".join(filter(None, (concept(each) for each in resource.get("reasonCode", [])))),
+        "Until": str(resource.get("abatementDateTime", "")),
+        "Note": "\n".join(each.get("text", "") for each in resource.get("note", [])),
+        "Coded as": "; ".join(f"{each.get('display', '')} ({each['code']})" for each in codings if "code" in each),
+    }
+    return [(name, words) for name, words in found.items() if words]
 
 
 def lines(results: list[Resource]) -> list[tuple[str, str, str]]:
@@ -101,6 +141,7 @@ def clinical(content_type: str, data: bytes) -> dict[str, Any]:
 
 
 routes = [
+    page("cases/{case}/labs", laboratory),
     page("cases/{case}/records/{type}/{id}", record),
     page("cases/{case}/records/{type}/{id}/{place:int}", attachment),
 ]

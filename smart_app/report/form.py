@@ -1,14 +1,14 @@
 """The report form: what a consultant types, as draft content and as an Opinion."""
 
-import re
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, Protocol
 
 from smart_app.case.material import Record
 from smart_app.report.opinion import QUESTIONS, Finding, Opinion, Reviewed
+from smart_app.words import Clock
 
-CITATION = re.compile(r"\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
-TEXTS = ("answer", "findings", "recommendations", "patient_version")
+Row = dict[str, Any]
 
 
 class Fields(Protocol):
@@ -22,52 +22,80 @@ class Fields(Protocol):
 
 
 def content_of(form: Fields) -> dict[str, Any]:
-    """What is kept of the form while it is written, and which window wrote it."""
-    texts = {name: str(form.get(name) or "") for name in TEXTS}
+    """What is kept of the form while it is written, and which window wrote it.
+
+    `findings` and `cites` (references with blanks between) come in pairs, a pair for each finding; a finding of several
+    lines is several findings, the last of them citing.  `recommendations` may be several fields, or lines of one.
+    """
     chosen = {key: value for key in QUESTIONS if (value := str(form.get(f"concordance-{key}") or ""))}
-    reviewed = [str(each) for each in form.getlist("reviewed")]
-    return {**texts, "concordance": chosen, "reviewed": reviewed, "window": str(form.get("window") or "")}
+    return {
+        "answer": str(form.get("answer") or ""),
+        "findings": findings_of(_texts(form, "findings"), _texts(form, "cites")),
+        "recommendations": _lines(_texts(form, "recommendations")),
+        "patient_version": str(form.get("patient_version") or ""),
+        "concordance": chosen,
+        "reviewed": [reference for each in _texts(form, "reviewed") for reference in each.split()],
+        "window": str(form.get("window") or ""),
+    }
+
+
+def findings_of(texts: Sequence[str], cites: Sequence[str]) -> list[Row]:
+    """Rows of text and references; a row with neither is left out."""
+    rows: list[Row] = []
+    for text, cited in zip_longest(texts, cites, fillvalue=""):
+        lines, references = _lines([text]), list(dict.fromkeys(cited.split()))
+        rows += [{"text": line, "cites": []} for line in lines[:-1]]
+        if lines or references:
+            rows.append({"text": lines[-1] if lines else "", "cites": references})
+    return rows
+
+
+def rows_of(content: Mapping[str, Any], name: str) -> list[Any]:
+    """The rows of a draft; one that was written as lines of text is taken apart."""
+    kept = content.get(name, [])
+    if not isinstance(kept, str):
+        return list(kept)
+    return findings_of([kept], []) if name == "findings" else _lines([kept])
+
+
+def is_empty(content: Mapping[str, Any]) -> bool:
+    """Whether nothing was written that a person would miss."""
+    written = (content.get("answer"), content.get("patient_version"), content.get("concordance"))
+    return not any(written) and not rows_of(content, "findings") and not rows_of(content, "recommendations")
 
 
 def opinion_of(content: Mapping[str, Any], records: Sequence[Record]) -> Opinion:
-    """The draft as an Opinion: lines become findings, `[3]` in a line cites the case's third record.
+    """The draft as an Opinion.  `records` are those of the case and the values that they consist of.
 
-    In the report the reviewed records are numbered from 1 again; a cited record counts as reviewed.
+    A cited record counts as reviewed; in the report the reviewed records are numbered from 1.
     """
-    lines = [line.strip() for line in str(content.get("findings", "")).splitlines() if line.strip()]
-    cited = {number for line in lines for number in numbers_in(line)}
-    ticked = set(content.get("reviewed", []))
-    reviewed = [each for each in records if each.reference in ticked or each.number in cited]
-    place = {record.number: at for at, record in enumerate(reviewed, start=1)}
+    rows = rows_of(content, "findings")
+    cited = {reference for row in rows for reference in row["cites"]}
+    wanted = cited | set(content.get("reviewed", []))
+    reviewed = [each for each in records if each.reference in wanted]
+    place = {record.reference: at for at, record in enumerate(reviewed, start=1)}
     return Opinion(
         answer=str(content.get("answer", "")).strip(),
         concordance=dict(content.get("concordance", {})),
-        findings=tuple(finding_of(line, place) for line in lines),
-        recommendations=tuple(
-            line.strip() for line in str(content.get("recommendations", "")).splitlines() if line.strip()
+        findings=tuple(
+            Finding(row["text"], tuple(sorted(place[each] for each in row["cites"] if each in place)))
+            for row in rows
+            if row["text"]
         ),
+        recommendations=tuple(rows_of(content, "recommendations")),
         patient_version=str(content.get("patient_version", "")).strip(),
         reviewed=tuple(Reviewed(each.reference, label(each)) for each in reviewed),
     )
 
 
-def finding_of(line: str, place: Mapping[int, int]) -> Finding:
-    """One line; numbers that name no record stay in the text."""
-    sources = tuple(sorted({place[number] for number in numbers_in(line) if number in place}))
-    text = CITATION.sub(lambda found: "" if numbers(found[1]) <= place.keys() else found[0], line)
-    return Finding(" ".join(text.split()), sources)
-
-
-def numbers_in(line: str) -> set[int]:
-    """All numbers cited in a line."""
-    return {number for found in CITATION.findall(line) for number in numbers(found)}
-
-
-def numbers(inside: str) -> set[int]:
-    """`3, 5` as numbers."""
-    return {int(each) for each in inside.split(",")}
-
-
 def label(record: Record) -> str:
-    """A reviewed record as the report names it."""
-    return f"{record.title}, {record.date[:10]}" if record.date else record.title
+    """A record as a report names it: `CT Chest, 28 Oct 2026`."""
+    return f"{record.title}, {Clock().day(record.date[:10])}" if record.date else record.title
+
+
+def _texts(form: Fields, name: str) -> list[str]:
+    return [str(each) for each in form.getlist(name)]
+
+
+def _lines(texts: Sequence[str]) -> list[str]:
+    return [" ".join(line.split()) for text in texts for line in text.splitlines() if line.strip()]

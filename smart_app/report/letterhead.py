@@ -3,15 +3,13 @@
 from datetime import date, datetime
 
 from smart_app.case.view import Case
-from smart_app.fhir import Resource
+from smart_app.fhir import FhirClient, Resource
 from smart_app.report.opinion import Letterhead, Person
-from smart_app.visit import Visit
 from smart_app.words import concept, human_name, person_name
 
 
-async def letterhead(visit: Visit, case: Case, when: datetime) -> Letterhead:
+async def letterhead(fhir: FhirClient, case: Case, signer: str, when: datetime) -> Letterhead:
     """Names and titles for the PDF.  What the directory does not show is left empty, never guessed."""
-    fhir, signer = visit.fhir, visit.launch.practitioner
     author = await fhir.find(signer)
     asker = await fhir.find(case.request.get("requester", {}).get("reference"))
     roles = await fhir.search("PractitionerRole", {"practitioner": signer})
@@ -22,7 +20,7 @@ async def letterhead(visit: Visit, case: Case, when: datetime) -> Letterhead:
         question=case.question,
         case_number=case.number,
         asked_by=person_name(asker) if asker else case.request.get("requester", {}).get("display", ""),
-        author=person_name(author) if author else visit.launch.name,
+        author=person_name(author) if author else "",
         author_title=title(author, role),
         organization=(organization or {}).get("name", ""),
         signed_at=when,

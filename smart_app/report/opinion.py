@@ -1,6 +1,6 @@
 """What a consultant says in an opinion, before it becomes FHIR."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 QUESTIONS = {
@@ -57,6 +57,15 @@ class Finding:
     sources: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that a signature needs; `field` is the id of where it is done."""
+
+    field: str
+    sentence: str
+    done: bool
+
+
 @dataclass(frozen=True)
 class Opinion:
     """The whole report.  `answer` is one paragraph; `concordance` maps the keys of QUESTIONS to a value."""
@@ -68,19 +77,19 @@ class Opinion:
     patient_version: str
     reviewed: tuple[Reviewed, ...]
 
-    def missing(self) -> list[str]:
-        """What stands in the way of signing (case model, rule 4), as sentences; empty when nothing does."""
-        gaps = []
-        if not self.answer.strip():
-            gaps.append("Answer the question in a paragraph.")
-        gaps += [
-            f"Choose a value for “{title}”."
+    def checks(self) -> list[Check]:
+        """What a signature needs (case model, rule 4), each done or not, with the field where it is done."""
+        checks = [Check("answer", "Answer the question in a paragraph.", bool(self.answer.strip()))]
+        checks += [
+            Check(f"concordance-{key}", f"Choose a value for “{title}”.", self.concordance.get(key) in values)
             for key, (title, values) in QUESTIONS.items()
-            if self.concordance.get(key) not in values
         ]
-        if not self.reviewed:
-            gaps.append("Name at least one record or study that you reviewed.")
-        return gaps
+        checks.append(Check("reviewed", "Name at least one record or study that you reviewed.", bool(self.reviewed)))
+        return checks
+
+    def missing(self) -> list[str]:
+        """What stands in the way of signing, as sentences; empty when nothing does."""
+        return [each.sentence for each in self.checks() if not each.done]
 
 
 @dataclass(frozen=True)
@@ -95,3 +104,8 @@ class Letterhead:
     author_title: str
     organization: str
     signed_at: datetime
+    draft: bool = False
+
+    def unsigned(self) -> "Letterhead":
+        """The same around a report that nobody has signed: the paper says so."""
+        return replace(self, draft=True)

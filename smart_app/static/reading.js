@@ -1,37 +1,272 @@
 // Behaviour of the reading room.
+const $ = (selector, root = document) => root.querySelector(selector);
+const typing = (target) => target.closest?.("input:not([type=checkbox], [type=radio]), textarea, select, dialog[open]");
 
 // <konsil-go>: sends its form as soon as it stands in the page.
 class Go extends HTMLElement {
-  connectedCallback() { this.querySelector("form").submit(); }
+  connectedCallback() { $("form", this).submit(); }
 }
 
-// <konsil-reading>: what is opened counts as reviewed; a cite button puts [n] where the cursor is in the findings.
+// <konsil-failed> in the viewer's frame: says so to the page around it.
+class Failed extends HTMLElement {
+  connectedCallback() { if (parent !== window) parent.postMessage({ konsil: "failed" }, location.origin); }
+}
+
+// <konsil-viewer studies="1.2 3.4">: opens studies in its frame; says that it is opening, and when it does not answer.
+class Viewer extends HTMLElement {
+  connectedCallback() {
+    this.frame = $("iframe", this);
+    this.shown = this.getAttribute("studies").split(" ");
+    $("[data-again]", this).addEventListener("click", () => this.open(this.shown));
+    this.onWord = (event) => this.word(event);
+    addEventListener("message", this.onWord);
+    this.open(this.shown);
+  }
+  disconnectedCallback() { removeEventListener("message", this.onWord); clearTimeout(this.timer); }
+  open(studies, show = "") {
+    this.shown = studies;
+    this.wanted = show;
+    const query = studies.map((each) => `study=${encodeURIComponent(each)}`).join("&");
+    this.frame.contentWindow.location.replace(`${this.closest("konsil-reading").getAttribute("viewer")}?${query}`);
+    this.state("opening");
+    this.timer = setTimeout(() => this.state("failed"), 25000);
+  }
+  state(name) {
+    clearTimeout(this.timer);
+    for (const each of this.querySelectorAll("[data-state]")) each.hidden = each.dataset.state !== name;
+  }
+  word(event) {
+    const { konsil, ...said } = event.data ?? {};
+    if (event.source !== this.frame.contentWindow || !konsil) return;
+    if (konsil === "failed") this.state("failed");
+    if (konsil === "ready") {
+      this.state("");
+      if (this.wanted) this.tell({ konsil: "show", sop: this.wanted });
+      this.wanted = "";
+    }
+    if (konsil === "image") { this.image = said; $("[data-cite-image]")?.removeAttribute("hidden"); }
+  }
+  tell(word) { this.frame.contentWindow.postMessage(word, "*"); }
+}
+
+// <konsil-reading>: records open beside, count as reviewed then, and are cited by key, button or drag; panes by key.
 class Reading extends HTMLElement {
   connectedCallback() {
-    this.addEventListener("click", (event) => {
-      const opened = event.target.closest("[data-record]");
-      if (opened) this.reviewed(opened.dataset.record);
-      const cite = event.target.closest("[data-cite]");
-      if (cite) this.cite(cite.dataset.cite);
-    });
+    this.form = $("#report");
+    this.viewer = $("konsil-viewer");
+    this.addEventListener("click", (event) => this.click(event));
+    this.addEventListener("input", (event) => { if (event.target.matches("[data-find]")) this.find(event.target.value); });
+    this.addEventListener("dragstart", (event) => this.drag(event));
+    this.addEventListener("dragover", (event) => { if (this.dragged && event.target.closest("#report")) event.preventDefault(); });
+    this.addEventListener("drop", (event) => this.drop(event));
+    this.addEventListener("dragend", () => { this.dragged = null; });
+    this.addEventListener("focusin", (event) => { if (event.target.matches("[name=findings]")) this.finding = event.target.closest(".k-row"); });
+    this.onKey = (event) => this.key(event);
+    document.addEventListener("keydown", this.onKey);
+    this.addEventListener("htmx:after:swap", () => { if ($("#pane-document article")) this.opened(); });
+    this.drawer();
   }
-  reviewed(reference) {
-    const box = [...this.querySelectorAll("input[name=reviewed]")].find((each) => each.value === reference);
+  disconnectedCallback() { document.removeEventListener("keydown", this.onKey); }
+  click(event) {
+    const at = (selector) => event.target.closest(selector);
+    const link = at("a[data-open], a[data-study], .k-chip a");
+    if (link && !event.ctrlKey && !event.metaKey) { event.preventDefault(); this.open(link); return; }
+    if (at("[data-tab]")) this.tab(at("[data-tab]").dataset.tab);
+    else if (at("[data-cite-this]")) this.cite(at("[data-cite]"));
+    else if (at("[data-cite-image]")) this.citeImage();
+    else if (at(".k-chip button")) this.uncite(at(".k-chip"));
+    else if (at("[data-add-row]")) this.add(at("[data-rows]"));
+    else if (at("[data-gone-row]")) this.remove(at(".k-row"));
+    else if (at("[data-jump]")) { event.preventDefault(); this.jump(at("[data-jump]").hash.slice(1)); }
+    else if (at("[data-mark]")) this.jump(at("[data-mark]").dataset.mark);
+    else if (at("[data-fold]")) this.fold();
+  }
+  // A citation opens what it names: the image, the value, or the record.
+  open(link) {
+    const chip = link.closest(".k-chip");
+    if (chip) {
+      const [record, sop] = chip.dataset.ref.split("#");
+      const source = $(`[data-cite~="${CSS.escape(record)}"] a[href], a[data-cite~="${CSS.escape(record)}"]`, this);
+      if (source?.dataset.study && sop && this.viewer) return this.image(source.dataset.study, sop);
+      if (source) return this.open(source);
+      return this.load(`${this.getAttribute("viewer").replace(/viewer$/, "labs")}?value=${record}`, "Laboratory");
+    }
+    const entry = link.closest(".k-entry");
+    for (const each of this.querySelectorAll(".k-entry[aria-current]")) each.removeAttribute("aria-current");
+    entry?.setAttribute("aria-current", "true");
+    if (entry) this.reviewed(entry.dataset.cite);
+    if (link.dataset.study && this.viewer) { this.viewer.open([link.dataset.study]); this.tab("images", link.textContent); }
+    else this.load(link.href, link.textContent);
+  }
+  image(study, sop) {
+    this.tab("images");
+    if (this.viewer.shown.includes(study)) this.viewer.tell({ konsil: "show", sop });
+    else this.viewer.open([study], sop);
+  }
+  load(url, title) {
+    this.tab("document", title);
+    $("#pane-document").setAttribute("aria-busy", "true");
+    htmx.ajax("GET", url, { target: "#pane-document", swap: "innerHTML" });
+  }
+  opened() {
+    const pane = $("#pane-document"), article = $("article", pane);
+    pane.removeAttribute("aria-busy");
+    this.tab("document", article.dataset.title);
+    $(".k-wanted", pane)?.scrollIntoView({ block: "center", inline: "center" });
+  }
+  tab(name, title) {
+    for (const tab of this.querySelectorAll("[data-tab]")) {
+      const here = tab.dataset.tab === name;
+      tab.setAttribute("aria-selected", here);
+      $(`#pane-${tab.dataset.tab}`).hidden = !here;
+      if (here && title) $("[data-title]", tab).textContent = title.trim();
+    }
+  }
+  reviewed(cite) {
+    const wanted = cite.split(/[ #]/);
+    const box = [...this.querySelectorAll("input[name=reviewed]")].find((each) => each.value.split(" ").some((one) => wanted.includes(one)));
     if (!box || box.checked) return;
     box.checked = true;
-    box.dispatchEvent(new Event("change", { bubbles: true }));
+    this.save();
   }
-  cite(number) {
-    const field = this.querySelector("[data-citable]");
-    if (!field) return;
-    const at = field.selectionStart ?? field.value.length;
-    const before = field.value.slice(0, at);
-    const mark = `${before && !before.endsWith(" ") ? " " : ""}[${number}]`;
-    field.setRangeText(mark, at, field.selectionEnd ?? at, "end");
-    field.focus();
-    field.dispatchEvent(new Event("input", { bubbles: true }));
+  save() { this.form?.dispatchEvent(new Event("konsil:save")); }
+  // Citing: into the finding that was written last, or a new one.
+  cite(source, row) {
+    if (!source || !this.form) return;
+    for (const ref of source.dataset.cite.split(" ")) this.chip(ref, source.dataset.label, row);
   }
+  citeImage() {
+    const { study, sop, words } = this.viewer.image;
+    const entry = $(`[data-study="${CSS.escape(study)}"]`, this)?.closest(".k-entry");
+    if (entry && this.form) this.chip(`${entry.dataset.cite}#${sop}`, `${entry.dataset.label}, ${words}`);
+  }
+  chip(ref, label, into) {
+    const kept = this.finding?.isConnected ? this.finding : null;
+    const row = into ?? kept ?? this.empty() ?? this.add($("#findings").closest("[data-rows]"));
+    const cites = $("[name=cites]", row), known = cites.value.split(" ").filter(Boolean);
+    this.unfold();
+    if (!known.includes(ref)) {
+      cites.value = [...known, ref].join(" ");
+      const chip = Object.assign(document.createElement("span"), { className: "k-chip" });
+      chip.dataset.ref = ref;
+      chip.innerHTML = `<a href="#"></a><button type="button"><svg class="icon" aria-hidden="true"><use href="/static/vendor/icons.svg#x"></use></svg></button>`;
+      $("a", chip).textContent = label;
+      $("button", chip).ariaLabel = `Remove the citation of ${label}`;
+      $(".k-chips", row).append(chip);
+    }
+    this.finding = row;
+    $("textarea", row).focus();
+    this.reviewed(ref);
+    this.save();
+  }
+  uncite(chip) {
+    const row = chip.closest(".k-row"), cites = $("[name=cites]", row);
+    cites.value = cites.value.split(" ").filter((each) => each !== chip.dataset.ref).join(" ");
+    chip.remove();
+    $("textarea", row).focus();
+    this.save();
+  }
+  empty() { return [...$("#findings").children].find((row) => !$("textarea", row).value && !$("[name=cites]", row).value); }
+  add(group, after) {
+    const row = $("template", group).content.firstElementChild.cloneNode(true);
+    if (after) after.after(row); else $("ol", group).append(row);
+    $("textarea", row).focus();
+    return row;
+  }
+  remove(row) {
+    const group = row.closest("[data-rows]"), next = row.previousElementSibling ?? row.nextElementSibling;
+    row.remove();
+    if (next) $("textarea", next).focus(); else this.add(group);
+    this.save();
+  }
+  drag(event) {
+    this.dragged = event.target.closest?.("[data-cite]");
+    if (!this.dragged) return;
+    event.stopPropagation();
+    event.dataTransfer.setData("text/plain", this.dragged.dataset.label);
+    event.dataTransfer.effectAllowed = "copy";
+  }
+  drop(event) {
+    if (!this.dragged || !event.target.closest("#report")) return;
+    event.preventDefault();
+    this.cite(this.dragged, event.target.closest(".k-finding"));
+  }
+  find(words) {
+    const parts = words.toLowerCase().split(/\s+/);
+    let hits = 0;
+    for (const entry of this.querySelectorAll(".k-entry")) {
+      const text = entry.textContent.toLowerCase();
+      entry.hidden = !parts.every((part) => text.includes(part));
+      hits += !entry.hidden;
+    }
+    for (const each of this.querySelectorAll(".k-month, .k-year")) each.hidden = !$(".k-entry:not([hidden])", each);
+    $(".k-none", this).hidden = hits > 0;
+  }
+  jump(id) {
+    const target = document.getElementById(id);
+    if (!target) return;
+    target.closest("dialog")?.close();
+    $("dialog[open]", this)?.close();
+    if (target.closest("#report")) this.unfold();
+    if (target.matches("details")) target.open = true;
+    ($("[data-row], input:checked, input", target) ?? target).focus({ preventScroll: true });
+    target.scrollIntoView({ block: "center" });
+  }
+  key(event) {
+    if (event.key === "F6") {
+      const panes = [...this.querySelectorAll("[data-pane]")], here = panes.findIndex((each) => each.contains(document.activeElement));
+      event.preventDefault();
+      panes.at((here + (event.shiftKey ? -1 : 1)) % panes.length).focus();
+      return;
+    }
+    const row = event.target.closest?.(".k-row");
+    if (row && event.target.matches("textarea")) return this.rowKey(event, row);
+    if (typing(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "c") { this.cite(document.activeElement.closest("[data-cite]") ?? $(".k-entry[aria-current]")); event.preventDefault(); }
+    if (event.key === "j" || event.key === "k") {
+      const rows = [...this.querySelectorAll("[data-row]")].filter((each) => each.checkVisibility());
+      const at = rows.indexOf(document.activeElement.closest(".k-entry")?.querySelector("[data-row]"));
+      rows[Math.min(rows.length - 1, Math.max(0, at + (event.key === "j" ? 1 : -1)))]?.focus();
+    }
+  }
+  // Enter goes on with a new row, Backspace in an empty one takes it away.
+  rowKey(event, row) {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); this.add(row.closest("[data-rows]"), row); }
+    const alone = row.parentElement.children.length === 1 || event.target.value || $(".k-chip", row);
+    if (event.key === "Backspace" && !alone) { event.preventDefault(); this.remove(row); }
+  }
+  // The drawer: dragged or moved by arrow keys, folded, and as high as it was last time.
+  drawer() {
+    const grip = $(".k-grip", this), desk = $(".k-desk", this);
+    const set = (part) => {
+      this.part = Math.round(Math.min(85, Math.max(15, part)));
+      desk.style.setProperty("--k-drawer", `${this.part}%`);
+      grip.setAttribute("aria-valuenow", this.part);
+      try { localStorage.setItem("konsil-drawer", this.part); } catch { /* not kept then */ }
+    };
+    let kept = 42;
+    try { kept = Number(localStorage.getItem("konsil-drawer")) || kept; } catch { /* as it comes */ }
+    set(kept);
+    grip.addEventListener("pointerdown", (event) => { grip.setPointerCapture(event.pointerId); this.classList.add("k-dragging"); });
+    grip.addEventListener("pointermove", (event) => {
+      const box = desk.getBoundingClientRect();
+      if (grip.hasPointerCapture(event.pointerId)) { this.unfold(); set((box.bottom - event.clientY) / box.height * 100); }
+    });
+    grip.addEventListener("lostpointercapture", () => this.classList.remove("k-dragging"));
+    grip.addEventListener("keydown", (event) => {
+      const step = { ArrowUp: 5, ArrowDown: -5, Home: 85, End: -85 }[event.key];
+      if (step) { event.preventDefault(); set(this.part + step); }
+    });
+  }
+  fold(shut = !$("#report-body").hidden) {
+    $("#report-body").hidden = shut;
+    $("[data-fold]").setAttribute("aria-expanded", !shut);
+    $("#drawer").classList.toggle("k-shut", shut);
+  }
+  unfold() { this.fold(false); }
 }
 
 customElements.define("konsil-go", Go);
+customElements.define("konsil-failed", Failed);
+customElements.define("konsil-viewer", Viewer);
 customElements.define("konsil-reading", Reading);

@@ -55,6 +55,13 @@ class DraftStore:
                 found = connection.execute(insert(draft).values(values).returning(draft)).one()
         return _draft(found)
 
+    def existing(self, owner: str, purpose: str, focus: str) -> Draft | None:
+        """The owner's unsent draft on this if there is one, newest first."""
+        mine = (draft.c.owner == owner, draft.c.purpose == purpose, draft.c.focus == focus, draft.c.state != "sent")
+        with self.reads.connect() as connection:
+            found = connection.execute(select(draft).where(*mine).order_by(draft.c.updated_at.desc())).first()
+        return _draft(found) if found else None
+
     def find(self, draft_id: str, owner: str) -> Draft | None:
         """A draft of this owner."""
         with self.reads.connect() as connection:

@@ -147,7 +147,7 @@ def start_reading(desk: Desk, username: str) -> Frame:
     desk.page.locator("[data-row] a, a[data-row]").first.click()
     desk.page.get_by_role("button", name="Accept the case").click()
     desk.page.get_by_role("button", name="Start reading").click(no_wait_after=True)
-    desk.page.get_by_role("heading", name="The question").wait_for()
+    desk.page.get_by_role("heading", name="Records").wait_for()
     return viewer(desk)
 
 
@@ -177,7 +177,9 @@ def report(desk: Desk, answer: str) -> None:
     """Write the report, see it saved, sign it."""
     page = desk.page
     page.get_by_label("Answer to the question").fill(answer)
-    page.get_by_label(re.compile("^Recommendations")).fill("Repeat the biopsy before surgery.\nDiscuss in the board.")
+    for line in ("Repeat the biopsy before surgery.", "Discuss in the board."):
+        page.get_by_label("Recommendation", exact=True).last.fill(line)
+        page.keyboard.press("Enter")
     for legend, choice in (
         ("Diagnosis", "Changed"),
         ("Treatment", "Modified"),
@@ -187,9 +189,11 @@ def report(desk: Desk, answer: str) -> None:
     ):
         group = page.get_by_role("group", name=legend, exact=True)
         group.get_by_text(choice, exact=True).click()
-    page.locator("label.k-reviewed", has_text=CT_CHEST.description).get_by_role("checkbox").check()
+    page.locator(".k-entry", has_text=CT_CHEST.description).get_by_role("button", name=re.compile("^Cite")).click()
+    page.keyboard.type("The mass abuts the pleura.")
     page.get_by_text("Ready to sign.").wait_for()
-    page.get_by_text(re.compile("^Saved ")).wait_for()
+    page.get_by_role("button", name="Sign…").click()
+    page.get_by_text("It cannot be taken back.").wait_for()
     page.get_by_role("button", name="Sign and send the report").click(no_wait_after=True)
     page.wait_for_url(re.compile(r"/cases/[^/]+/report$"))
     page.get_by_text(answer).first.wait_for()

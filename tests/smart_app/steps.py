@@ -75,8 +75,9 @@ def open_room(consultant: Browser, case: str) -> str:
 def opinion(room: str) -> dict[str, object]:
     reviewed = re.findall(r'name="reviewed" value="([^"]+)"', room)
     values = dict(re.findall(r'type="radio"[^>]*name="([^"]+)"[^>]*value="([^"]+)"', room))
-    text = {"answer": ANSWER, "findings": "Spiculated nodule. [1]", "recommendations": "Lobectomy"}
-    return {**hidden_fields(room), **values, **text, "reviewed": reviewed}
+    text = {"answer": ANSWER, "findings": "Spiculated nodule.", "recommendations": "Lobectomy"}
+    fields = {name: value for name, value in hidden_fields(room).items() if name in ("window", "opened")}
+    return {**fields, **values, **text, "cites": reviewed[0], "reviewed": reviewed}
 
 
 def drain(hospital: Platform) -> None:

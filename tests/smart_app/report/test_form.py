@@ -3,7 +3,7 @@
 from starlette.datastructures import FormData
 
 from smart_app.case.material import Record, references, title_of
-from smart_app.report.form import content_of, opinion_of
+from smart_app.report.form import content_of, is_empty, opinion_of
 
 RECORDS = [
     Record(1, "DocumentReference/a", {"resourceType": "DocumentReference", "description": "First report"}),
@@ -16,28 +16,45 @@ def test_form_becomes_content_and_back() -> None:
         [
             ("answer", " Yes. "),
             ("concordance-diagnosis", "agree"),
-            ("reviewed", "ImagingStudy/b"),
-            ("findings", "A mass [3]\n\nNothing else"),
+            ("reviewed", "ImagingStudy/b DocumentReference/a"),
+            ("findings", "A mass"),
+            ("cites", "ImagingStudy/b"),
+            ("findings", "Nothing else\n\nAs before"),
+            ("cites", "DocumentReference/a"),
+            ("findings", ""),
+            ("cites", ""),
         ]
     )
     content = content_of(form)
     assert content["concordance"] == {"diagnosis": "agree"}
-    assert content["reviewed"] == ["ImagingStudy/b"]
+    assert content["reviewed"] == ["ImagingStudy/b", "DocumentReference/a"]
     opinion = opinion_of(content, RECORDS)
     assert opinion.answer == "Yes."
-    assert [finding.text for finding in opinion.findings] == ["A mass", "Nothing else"]
+    found = [(finding.text, finding.sources) for finding in opinion.findings]
+    assert found == [("A mass", (2,)), ("Nothing else", ()), ("As before", (1,))]
 
 
 def test_a_cited_record_counts_as_reviewed_and_is_numbered_anew() -> None:
-    opinion = opinion_of({"findings": "Mass [3]", "reviewed": []}, RECORDS)
+    opinion = opinion_of({"findings": [{"text": "Mass", "cites": ["ImagingStudy/b"]}], "reviewed": []}, RECORDS)
     assert [each.reference for each in opinion.reviewed] == ["ImagingStudy/b"]
     assert opinion.findings[0].sources == (1,)
 
 
-def test_a_number_that_names_no_record_stays_in_the_text() -> None:
-    opinion = opinion_of({"findings": "Grade [2] of four"}, RECORDS)
-    assert opinion.findings[0].text == "Grade [2] of four"
-    assert opinion.findings[0].sources == ()
+def test_a_citation_of_what_the_case_does_not_hold_is_left_out() -> None:
+    opinion = opinion_of({"findings": [{"text": "Mass", "cites": ["ImagingStudy/other"]}]}, RECORDS)
+    assert opinion.findings[0].sources == () and opinion.reviewed == ()
+
+
+def test_a_draft_of_lines_is_taken_apart() -> None:
+    kept = {"findings": "Grade [2] of four\nNo nodes", "recommendations": "Biopsy\n\nBoard"}
+    opinion = opinion_of(kept, RECORDS)
+    assert [finding.text for finding in opinion.findings] == ["Grade [2] of four", "No nodes"]
+    assert opinion.recommendations == ("Biopsy", "Board")
+
+
+def test_a_form_with_empty_rows_is_empty() -> None:
+    assert is_empty(content_of(FormData([("findings", " "), ("cites", ""), ("recommendations", ""), ("window", "w")])))
+    assert not is_empty(content_of(FormData([("recommendations", "Biopsy")])))
 
 
 def test_records_are_named_once_in_the_order_of_the_case() -> None:
