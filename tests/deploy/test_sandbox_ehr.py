@@ -159,8 +159,12 @@ def test_every_tab_of_every_chart_renders(ehr: Ehr, tenant: str, patient: str, t
 def test_every_document_opens(ehr: Ehr, tenant: str, patient: str) -> None:
     sign_in(ehr, tenant)
     page = ehr.get(f"/{tenant}/patients/{patient}/notes").text
-    links = set(re.findall(rf'src="(/{tenant}/patients/{patient}/documents/[^"]+)"', page))
-    kinds = {ehr.get(link).headers["content-type"].partition(";")[0] for link in links}
+    shown = re.findall(rf'href="(/{tenant}/patients/{patient}/notes\?show=[^"]+)"', page)
+    links = [re.search(r'<iframe src="([^"]+)"', ehr.get(each).text) for each in shown]
+    answers = [ehr.get(link.group(1)) for link in links if link]
+    assert len(answers) == len(set(shown)) >= 2
+    assert {each.status_code for each in answers} == {200}
+    kinds = {each.headers["content-type"].partition(";")[0] for each in answers}
     assert kinds == {"application/pdf", "text/plain", "text/html"}
 
 

@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 import smart_app
-from deploy.sandbox.ehr import front, pages, sign_in, trouble_pages
+from deploy.sandbox.ehr import documents, front, pages, sign_in, trouble_pages
 from deploy.sandbox.ehr.behaviour import BEHAVIOURS
 from deploy.sandbox.ehr.security import Guard
 from deploy.sandbox.ehr.tenant import Tenant
@@ -47,29 +47,34 @@ def create_app(settings: Settings) -> Starlette:
 
     mounts = [Mount(f"/{key}", fhir_of(key, tenant.server, troubles)) for key, tenant in tenants.items()]
     return Starlette(
-        routes=[
-            Route("/", front.show),
-            Route("/healthz", healthz),
-            Route("/metrics", metrics_app),
-            Route("/programs", front.programs),
-            Route("/sandbox/misbehave", trouble_pages.misbehave, methods=["POST"]),
-            Route("/sandbox/behave", trouble_pages.behave, methods=["POST"]),
-            Route("/sandbox/trouble", trouble_pages.going),
-            Mount("/static", StaticFiles(directory=STATIC)),
-            Route("/{tenant}/", pages.patients),
-            Route("/{tenant}/sign-in", sign_in.show, methods=["GET"]),
-            Route("/{tenant}/sign-in", sign_in.enter, methods=["POST"]),
-            Route("/{tenant}/become/{user}", sign_in.become),
-            Route("/{tenant}/sign-out", sign_in.leave, methods=["POST"]),
-            Route("/{tenant}/patients/{patient}", pages.chart),
-            Route("/{tenant}/patients/{patient}/{tab}", pages.chart),
-            Route("/{tenant}/patients/{patient}/documents/{document}", pages.document),
-            *(Mount(f"/{name}", StaticFiles(directory=VENDOR / name)) for name in FONTS if (VENDOR / name).is_dir()),
-            *mounts,
-        ],
+        routes=[*screens(), *mounts],
         middleware=[Middleware(RequestMetrics, program=PROGRAM), Middleware(Guard, settings=settings)],
         lifespan=lifespan,
     )
+
+
+def screens() -> list[Route | Mount]:
+    """Everything that a person sees, and what the front page's script asks."""
+    return [
+        Route("/", front.show),
+        Route("/healthz", healthz),
+        Route("/metrics", metrics_app),
+        Route("/programs", front.programs),
+        Route("/sandbox/misbehave", trouble_pages.misbehave, methods=["POST"]),
+        Route("/sandbox/behave", trouble_pages.behave, methods=["POST"]),
+        Route("/sandbox/trouble", trouble_pages.going),
+        Mount("/static", StaticFiles(directory=STATIC)),
+        Route("/{tenant}/", pages.patients),
+        Route("/{tenant}/in-basket", pages.in_basket),
+        Route("/{tenant}/sign-in", sign_in.show, methods=["GET"]),
+        Route("/{tenant}/sign-in", sign_in.enter, methods=["POST"]),
+        Route("/{tenant}/become/{user}", sign_in.become),
+        Route("/{tenant}/sign-out", sign_in.leave, methods=["POST"]),
+        Route("/{tenant}/patients/{patient}", pages.chart),
+        Route("/{tenant}/patients/{patient}/{tab}", pages.chart),
+        Route("/{tenant}/patients/{patient}/documents/{document}", documents.show),
+        *(Mount(f"/{name}", StaticFiles(directory=VENDOR / name)) for name in FONTS if (VENDOR / name).is_dir()),
+    ]
 
 
 def fhir_of(key: str, server: ASGIApp, troubles: Troubles) -> ASGIApp:

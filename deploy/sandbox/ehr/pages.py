@@ -1,6 +1,5 @@
-"""The EHR's screens: patient list, chart, one document."""
+"""The EHR's screens: patient list, in basket, chart."""
 
-import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,24 +9,33 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from deploy.sandbox.charts.catalogue import Resource
 from deploy.sandbox.ehr import words
+from deploy.sandbox.ehr.patient_list import Row, listing
 from deploy.sandbox.ehr.record import Record, is_opinion, moment, read_record
 from deploy.sandbox.ehr.tenant import Tenant
 from fhir_server.errors import FhirError
 from fhir_server.store.auth_values import Account
-from smart_app import cda
 
 TABS = {
     "summary": "Summary",
-    "labs": "Labs",
+    "results": "Results",
+    "imaging": "Imaging",
     "medications": "Medications",
-    "imaging": "Imaging reports",
     "notes": "Notes",
+    "encounters": "Encounters",
     "second-opinion": "Second opinion",
 }
-SHOWN_TYPES = {"application/pdf", "text/plain", "text/html"}
-ISOLATED = "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
-FRAMED = "frame-ancestors 'self'"
+ORACLE_TABS = {
+    "summary": "Provider View",
+    "results": "Results Review",
+    "imaging": "Diagnostic Imaging",
+    "medications": "Medication List",
+    "notes": "Clinical Notes",
+    "encounters": "Visits",
+    "second-opinion": "Second opinion",
+}
+TITLES = {"epic": TABS, "oracle": ORACLE_TABS}
 
 templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=ChainableUndefined
@@ -57,21 +65,67 @@ def to_sign_in(tenant: Tenant) -> Response:
 
 
 async def patients(request: Request) -> Response:
-    """The patient list."""
+    """The patient list; its search, filters and order are in the address."""
     tenant = tenant_of(request)
     account = await tenant.signed_in(request)
     if account is None:
         return to_sign_in(tenant)
-    found = await tenant.search(account, "Patient", [("_sort", "family")])
+    reports = await unread(tenant, account)
+    rows = await rows_of(tenant, account, [subject(each) for each in reports])
+    values = {"account": account, "listing": listing(rows, request.query_params), "waiting": len(reports)}
+    return page(request, tenant, "patients.html", values)
+
+
+async def rows_of(tenant: Tenant, account: Account, reported: list[str]) -> list[Row]:
+    """Every patient that this physician may see."""
     problems = await tenant.search(account, "Condition", [("clinical-status", "active")])
+    visits = await tenant.search(account, "Encounter", [])
     first: dict[str, str] = {}
     for problem in sorted(problems, key=moment, reverse=True):
-        first.setdefault(problem["subject"]["reference"].partition("/")[2], problem["code"]["text"])
-    return page(request, tenant, "patients.html", {"account": account, "patients": found, "problems": first})
+        first.setdefault(subject(problem), words.concept(problem["code"]))
+    seen: dict[str, str] = {}
+    for visit in sorted(visits, key=moment):
+        seen[subject(visit)] = moment(visit)[:10]
+    found = await tenant.search(account, "Patient", [])
+    return [
+        Row(each, first.get(each["id"], ""), seen.get(each["id"], ""), reported.count(each["id"])) for each in found
+    ]
+
+
+def subject(resource: Resource) -> str:
+    """The id of the patient that something is about."""
+    return str(resource.get("subject", {}).get("reference", "")).rpartition("/")[2]
+
+
+async def opinions(tenant: Tenant, account: Account) -> list[Resource]:
+    """What the second-opinion programme filed, newest first."""
+    found = await tenant.search(account, "DocumentReference", [("type", "http://loinc.org|11488-4")])
+    return sorted((each for each in found if is_opinion(each)), key=moment, reverse=True)
+
+
+async def unread(tenant: Tenant, account: Account) -> list[Resource]:
+    """Those that this physician has not opened since the EHR started."""
+    return [each for each in await opinions(tenant, account) if not tenant.has_read(account, each["id"])]
+
+
+async def in_basket(request: Request) -> Response:
+    """Messages: every signed second opinion, those not opened yet first to see."""
+    tenant = tenant_of(request)
+    account = await tenant.signed_in(request)
+    if account is None:
+        return to_sign_in(tenant)
+    found = await tenant.search(account, "Patient", [])
+    people = {each["id"]: each for each in found}
+    messages = [
+        {"document": each, "patient": people.get(subject(each), {}), "read": tenant.has_read(account, each["id"])}
+        for each in await opinions(tenant, account)
+    ]
+    waiting = sum(not each["read"] for each in messages)
+    return page(request, tenant, "in_basket.html", {"account": account, "messages": messages, "waiting": waiting})
 
 
 async def chart(request: Request) -> Response:
-    """One tab of a patient's chart, with the storyboard beside it."""
+    """One tab of a patient's chart, with the patient beside or above it."""
     tenant = tenant_of(request)
     account = await tenant.signed_in(request)
     if account is None:
@@ -81,8 +135,29 @@ async def chart(request: Request) -> Response:
         raise HTTPException(404)
     record = await record_of(tenant, account, request.path_params["patient"])
     app = await tenant.launch_url(account, record.id) if tab == "second-opinion" else ""
-    values = {"account": account, "record": record, "tab": tab, "tabs": TABS, "app": app}
+    chosen = choose(record, tab, request.query_params.get("show", ""))
+    if chosen is not None and is_opinion(chosen):
+        tenant.mark_read(account, chosen["id"])
+    waiting = await unread(tenant, account)
+    values = {
+        "account": account,
+        "record": record,
+        "tab": tab,
+        "tabs": TITLES[tenant.hospital.key],
+        "app": app,
+        "chosen": chosen,
+        "only_flagged": request.query_params.get("only") == "flagged",
+        "waiting": len(waiting),
+        "to_read": [each for each in waiting if subject(each) == record.id],
+    }
     return page(request, tenant, f"{tab.replace('-', '_')}.html", values)
+
+
+def choose(record: Record, tab: str, wanted: str) -> Resource | None:
+    """The note or report that is shown beside its list: the one asked for, else the newest."""
+    lists = {"notes": record.documents, "imaging": [each for each, _ in record.imaging]}
+    listed = lists.get(tab, [])
+    return next((each for each in listed if each["id"] == wanted), next(iter(listed), None))
 
 
 async def record_of(tenant: Tenant, account: Account, patient: str) -> Record:
@@ -91,37 +166,3 @@ async def record_of(tenant: Tenant, account: Account, patient: str) -> Record:
         return await read_record(tenant, account, patient)
     except FhirError as error:
         raise HTTPException(error.status) from error
-
-
-async def document(request: Request) -> Response:
-    """The content of a DocumentReference, to be shown in a frame; nothing in it may run."""
-    tenant = tenant_of(request)
-    account = await tenant.signed_in(request)
-    if account is None:
-        return to_sign_in(tenant)
-    record = await record_of(tenant, account, request.path_params["patient"])
-    found = next((each for each in record.documents if each["id"] == request.path_params["document"]), None)
-    if found is None:
-        raise HTTPException(404)
-    attachment: dict[str, Any] = next(
-        (each["attachment"] for each in found.get("content", []) if "attachment" in each), {}
-    )
-    content_type = attachment.get("contentType", "").partition(";")[0]
-    if cda.is_xml(content_type) and "data" in attachment:
-        return clinical_document(base64.b64decode(attachment["data"]))
-    if content_type not in SHOWN_TYPES or "data" not in attachment:
-        raise HTTPException(415)
-    policy = FRAMED if content_type == "application/pdf" else ISOLATED
-    charset = "" if content_type == "application/pdf" else "; charset=utf-8"
-    headers = {"content-security-policy": policy, "content-type": content_type + charset}
-    return Response(base64.b64decode(attachment["data"]), headers=headers)
-
-
-def clinical_document(content: bytes) -> Response:
-    """A C-CDA document with its sections as people read them."""
-    try:
-        found = cda.read(content)
-    except cda.NotCda as error:
-        raise HTTPException(415, str(error)) from error
-    html = templates.get_template("cda.html").render({"document": found})
-    return HTMLResponse(html, headers={"content-security-policy": ISOLATED})

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deploy.sandbox.charts.catalogue import Resource
+from deploy.sandbox.ehr import words
 from deploy.sandbox.ehr.tenant import Tenant
 from fhir_server.store.auth_values import Account
 
@@ -43,10 +44,9 @@ class Trend:
         """Date, value and flag of the newest value."""
         return self.values[-1]
 
-    @property
-    def recent(self) -> list[tuple[str, float, str]]:
-        """The newest five, oldest first."""
-        return self.values[-5:]
+    def on(self, day: str) -> tuple[str, float, str] | None:
+        """The value of a day, the last one if there were several."""
+        return next((each for each in reversed(self.values) if each[0][:10] == day), None)
 
     def scale(self) -> tuple[float, float]:
         """Lowest and highest number to be drawn."""
@@ -131,7 +131,7 @@ class Record:
         newest: dict[str, tuple[str, str, str]] = {}
         for each in self.parts["Observation"]:
             if has_category(each, "vital-signs"):
-                name = each["code"]["text"]
+                name = words.concept(each["code"])
                 newest.setdefault(name, (name, measured(each), each["effectiveDateTime"]))
         return list(newest.values())
 
@@ -140,9 +140,41 @@ class Record:
         """Laboratory tests in the order in which the laboratory lists them."""
         tests: dict[str, list[Resource]] = {}
         for each in reversed(self.parts["Observation"]):
-            if has_category(each, "laboratory"):
-                tests.setdefault(each["code"]["text"], []).append(each)
+            if has_category(each, "laboratory") and "valueQuantity" in each:
+                tests.setdefault(words.concept(each["code"]), []).append(each)
         return [trend(name, each) for name, each in sorted(tests.items())]
+
+    @property
+    def lab_days(self) -> list[str]:
+        """The newest six days on which the laboratory measured, oldest first."""
+        return sorted({when[:10] for each in self.trends for when, _, _ in each.values})[-6:]
+
+    @property
+    def findings(self) -> list[Resource]:
+        """Results that are words and not numbers: pathology, microbiology, genetics, function tests."""
+        told = [each for each in self.parts["Observation"] if "valueQuantity" not in each and "component" not in each]
+        return [each for each in told if not has_category(each, "social-history")]
+
+    @property
+    def reports(self) -> list[tuple[Resource, str]]:
+        """Reports of other departments with their text: pathology, cardiology, neurophysiology."""
+        others = [each for each in self.parts["DiagnosticReport"] if not has_category(each, "RAD")]
+        return [(each, text) for each in others if (text := report_text(each))]
+
+    @property
+    def care_team(self) -> list[tuple[str, str]]:
+        """Who looks after the patient: the own physician, then whom the visits name."""
+        team = {each.get("display", ""): "Primary" for each in self.patient.get("generalPractitioner", [])}
+        for visit in self.parts["Encounter"]:
+            for each in visit.get("participant", []):
+                name = each.get("individual", {}).get("display", "")
+                team.setdefault(name, words.concept(next(iter(visit.get("type", [])), {})))
+        return [(name, what) for name, what in team.items() if name][:5]
+
+    @property
+    def opinions(self) -> list[Resource]:
+        """What the second-opinion programme wrote back."""
+        return [each for each in self.documents if is_opinion(each)]
 
 
 async def read_record(tenant: Tenant, account: Account, patient: str) -> Record:

@@ -12,7 +12,18 @@ POLICY = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; frame-src 'self' {app}"
 )
 KEPT = ("/static/", "/fonts/", "/inter/")
-OWN_PARTS = ("sign-in", "sign-out", "become", "patients", "static", "fonts", "inter", "programs", "sandbox")
+OWN_PARTS = (
+    "sign-in",
+    "sign-out",
+    "become",
+    "in-basket",
+    "patients",
+    "static",
+    "fonts",
+    "inter",
+    "programs",
+    "sandbox",
+)
 
 
 class Guard:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from sqlalchemy import func, select
@@ -29,6 +29,7 @@ class Tenant:
     hospital: Hospital
     settings: Settings
     server: Starlette
+    read_by: set[tuple[str, str]] = field(default_factory=set, compare=False)
 
     @property
     def node(self) -> Node:
@@ -40,6 +41,14 @@ class Tenant:
     def path(self) -> str:
         """Where the screens of this tenant begin."""
         return f"/{self.hospital.key}"
+
+    def has_read(self, account: Account, document: str) -> bool:
+        """Whether the physician has opened a document since the EHR started."""
+        return (account.account_id, document) in self.read_by
+
+    def mark_read(self, account: Account, document: str) -> None:
+        """Keep that they did."""
+        self.read_by.add((account.account_id, document))
 
     async def signed_in(self, request: Request) -> Account | None:
         """The physician of this browser; the session is the authorization server's own."""
@@ -83,9 +92,17 @@ class Tenant:
         return int(rows[0]["n"])
 
     async def launch_url(self, account: Account, patient: str) -> str:
-        """The app's address for this patient and this physician, with a launch handle that works once."""
+        """The app's address for this patient and this physician, with a launch handle that works once.
+
+        The Epic-like storyboard always shows the patient; the Oracle-like frame asks the app for a banner
+        of its own.
+        """
         context = launch.LaunchContext(
-            patient=patient, encounter=None, intent=None, need_patient_banner=False, fhir_context=()
+            patient=patient,
+            encounter=None,
+            intent=None,
+            need_patient_banner=self.hospital.key == "oracle",
+            fhir_context=(),
         )
         handle = await launch.create(self.node.database, account.account_id, self.settings.client_id, context)
         query = urlencode({"iss": self.node.settings.fhir_url, "launch": handle})

@@ -29,6 +29,24 @@ def native_name(patient: Resource) -> str:
     return next((str(name.get("text", "")) for name in names_of(patient, native=True)), "")
 
 
+def name_text(name: Resource) -> str:
+    """A HumanName in words."""
+    return str(name.get("text") or " ".join([*name.get("given", []), name.get("family", "")])).strip()
+
+
+def native_language(patient: Resource) -> str:
+    """The language tag of the name in its own script: the name's own, else the language the patient prefers."""
+    name = next(iter(names_of(patient, native=True)), {})
+    given = next((str(each["valueCode"]) for each in name.get("extension", []) if each["url"].endswith("language")), "")
+    spoken = [each for each in patient.get("communication", []) if each.get("preferred")]
+    return given or next((str(coded["code"]) for each in spoken for coded in each["language"].get("coding", [])), "")
+
+
+def direction(language: str) -> str:
+    """The direction in which a language is written."""
+    return "rtl" if language.partition("-")[0] in RIGHT_TO_LEFT else "ltr"
+
+
 def initials(patient: Resource) -> str:
     """Two letters for the picture."""
     name = next(iter(names_of(patient, native=False)), {})
@@ -70,9 +88,22 @@ def number(value: object, decimals: int | None = None) -> str:
     return f"{exact:g}" if decimals is None else format(exact, f".{decimals}f")
 
 
+KINDS = {"application/pdf": "PDF", "text/plain": "Text", "text/html": "Text"}
+
+
+def kind(content_type: str) -> str:
+    """What a document is, in a word."""
+    return KINDS.get(str(content_type).partition(";")[0], "C-CDA" if "xml" in str(content_type) else "Document")
+
+
+RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ur"})
+
 FILTERS: dict[str, Callable[..., str]] = {
     "full_name": full_name,
     "native_name": native_name,
+    "native_language": native_language,
+    "direction": direction,
+    "kind": kind,
     "initials": initials,
     "age": age,
     "day": day,
