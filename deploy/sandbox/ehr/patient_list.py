@@ -21,7 +21,8 @@ class Row:
     @property
     def physician(self) -> str:
         """The patient's own physician."""
-        return str(next(iter(self.patient.get("generalPractitioner", [])), {}).get("display", ""))
+        own: list[Resource] = self.patient.get("generalPractitioner", [])
+        return str(own[0].get("display", "")) if own else ""
 
     @property
     def text(self) -> str:
