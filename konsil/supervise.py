@@ -28,7 +28,10 @@ _PRCTL = getattr(ctypes.CDLL(None), "prctl", None)
 
 @dataclass(frozen=True)
 class Program:
-    """What to run: the command, its additions to the environment, the ports it will take, how to ask for its health."""
+    """What to run: the command, its additions to the environment, the ports it will take, how to ask for its health.
+
+    A program that runs `once` may end with status 0 and is then not started again.
+    """
 
     name: str
     command: Sequence[str]
@@ -36,6 +39,7 @@ class Program:
     ports: Sequence[int] = ()
     health: str | None = None
     depends: Sequence[str] = ()
+    once: bool = False
 
 
 class StartError(Exception):
@@ -50,6 +54,7 @@ class _Child:
         self.log = log
         self.process: subprocess.Popen[bytes] | None = None
         self.healthy = False
+        self.finished = False
         self.started_at = 0.0
         self.deaths = 0
         self.next_start = 0.0
@@ -79,7 +84,8 @@ class _Child:
         if status is None:
             return None
         self.signal(signal.SIGKILL)  # whatever it left behind in its group
-        self.process, self.healthy = None, False
+        self.finished = self.program.once and status == 0
+        self.process, self.healthy = None, self.finished
         lived = time.monotonic() - self.started_at
         self.deaths = 1 if lived > _STEADY_SECONDS else self.deaths + 1
         self.next_start = time.monotonic() + min(_LONGEST_PAUSE_SECONDS, 2.0 ** (self.deaths - 2))
@@ -167,7 +173,12 @@ class Supervisor:
             self._say(f"  {child.program.name} is ready after {time.monotonic() - child.started_at:.1f} s")
 
     def _revive(self, child: _Child) -> None:
+        if child.finished:
+            return
         status = child.died()
+        if child.finished:
+            self._say(f"{child.program.name} is done")
+            return
         if status is not None:
             pause = max(0.0, child.next_start - time.monotonic())
             self._say(
@@ -230,7 +241,7 @@ def _in_order(programs: Sequence[Program]) -> list[Program]:
 
 def _problem(child: _Child, late: bool) -> str:
     status = child.died()
-    if status is not None:
+    if status is not None and not child.finished:
         return f"ended at once ({_words(status)})"
     if late and not child.healthy:
         return "did not become ready in time" if child.process else "could not start: what it depends on is not ready"

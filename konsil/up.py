@@ -24,6 +24,7 @@ class ProgramEntry(BaseModel):
     ports: list[int] = []
     health: str | None = None
     depends: list[str] = []
+    once: bool = False
 
 
 class Person(BaseModel):

@@ -16,10 +16,11 @@ def main() -> None:
 
 @main.command("prepare")
 @click.option("--dir", "directory", type=click.Path(path_type=Path), default=Path(".konsil"), show_default=True)
-def prepare_command(directory: Path) -> None:
+@click.option("--cases/--no-cases", default=True, show_default=True, help="Let a program make cases at every stage.")
+def prepare_command(directory: Path, cases: bool) -> None:
     """Make data, keys and provisioning; quick when done already."""
     try:
-        prepare(Plan(directory), click.echo)
+        prepare(Plan(directory, cases=cases), click.echo)
     except PrepareError as error:
         sys.exit(str(error))
 
@@ -30,6 +31,17 @@ def serve() -> None:
     from deploy.sandbox.ehr.app import run
 
     run()
+
+
+@main.command("cases")
+@click.option("--dir", "directory", type=click.Path(path_type=Path), default=Path(".konsil"), show_default=True)
+@click.option("--pause", default=0.0, show_default=True, help="Seconds to rest between two cases.")
+@click.option("--only", multiple=True, help="Key of a story; may be given more than once.")
+def cases_command(directory: Path, pause: float, only: tuple[str, ...]) -> None:
+    """Make the demo's cases on the running platform, as the people of the demo; goes on where it stopped."""
+    from deploy.sandbox.cases.run import run
+
+    sys.exit(run(directory, pause, only))
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class Destination:
 class Plan:
     """One installation.  `databases` and `broker_url` override the embedded defaults (SQLite, filesystem).
 
-    `keep_every` thins the images out: 1 for the demo, more for tests.
+    `keep_every` thins the images out: 1 for the demo, more for tests.  With `cases` a program makes cases at every stage.
     """
 
     directory: Path
@@ -55,6 +55,7 @@ class Plan:
     destinations: tuple[Destination, ...] = ()
     keep_every: int = 1
     poll_seconds: float = 1.0
+    cases: bool = False
 
     @property
     def ehr_url(self) -> str:

@@ -124,7 +124,15 @@ def programs(plan: Plan, master_key: str) -> list[Program]:
     if plan.outside is None:
         listed.append(program("outside_pacs", "konsil dicom all", outside_env(plan), tcp(ports.outside_scp)))
         listed[-1]["ports"].append(ports.outside_web)
+    if plan.cases:
+        listed.append(case_maker(plan, [each["name"] for each in listed]))
     return [{**each, "env": {**each["env"], **key}} for each in listed]
+
+
+def case_maker(plan: Plan, others: list[str]) -> Program:
+    """The program that makes cases at every stage, once all others run; it ends when they are made."""
+    command = ["python", "-m", "deploy.sandbox", "cases", "--dir", str(plan.directory.resolve()), "--pause", "1"]
+    return {**program("cases", "", {}, None, others), "command": command, "once": True}
 
 
 def program(

@@ -1,0 +1,103 @@
+"""What a case of the demo is: who asks what, about whom, and how far it has come.  Data only; `engine` makes it so."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+from deploy.sandbox import charts
+from smart_app.request.desk import NUMBER_LETTERS
+
+Stage = Literal[
+    "draft",
+    "submitted",
+    "awaiting-records",
+    "reconciling",
+    "ready-for-triage",
+    "offered",
+    "assigned",
+    "in-review",
+    "info-requested",
+    "report-signed",
+    "acknowledged",
+    "report-amended",
+    "declined",
+    "withdrawn",
+]
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What a consultant writes.  `{MR Brain}` in a finding cites the case's newest record with these words in its title.
+
+    `concordance` holds the five values in the order of the form: diagnosis, treatment, confidence, adequacy of the
+    data, first subspecialty review.
+    """
+
+    answer: str
+    findings: tuple[str, ...]
+    recommendations: tuple[str, ...]
+    patient_version: str
+    concordance: tuple[str, str, str, str, str]
+    reviewed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A consultant's question and, once there is one, the requester's answer."""
+
+    question: str
+    answer: str = ""
+
+
+@dataclass(frozen=True)
+class Study:
+    """An outside study to fetch: its key in the imaging catalogue, and what HIM staff decide.
+
+    `rejected` is the reason for a rejection; a study that is not `decided` waits in the inbox.
+    """
+
+    key: str
+    decided: bool = True
+    rejected: str = ""
+
+
+@dataclass(frozen=True)
+class Story:
+    """One case.  `days` ago it was asked; its last step so far was `since` days ago.
+
+    `diagnosis` is the name of a problem of the chart.  Of `opinion` only what is written goes into a draft while the
+    case is being read; `amendment` is the whole opinion after correction, `amended` says what was corrected;
+    `because` is the coordinator's reason to decline.
+    """
+
+    key: str
+    patient: str
+    service: str
+    question: str
+    story: str
+    diagnosis: str
+    reason: str
+    stage: Stage
+    days: float
+    since: float = 0.0
+    product: str = "written-opinion"
+    urgency: str = "routine"
+    consultant: str = ""
+    studies: tuple[Study, ...] = ()
+    exchanges: tuple[Exchange, ...] = ()
+    opinion: Opinion | None = None
+    amendment: Opinion | None = None
+    amended: str = ""
+    because: str = ""
+
+    @property
+    def tenant(self) -> str:
+        """The hospital whose chart the patient has."""
+        return next(key for key, chapters in charts.STORIES.items() if any(self.patient == each.KEY for each in chapters))
+
+    @property
+    def number(self) -> str:
+        """The case's number, the same every time: whether the case is there already is asked by it."""
+        digest = hashlib.sha256(f"konsil sandbox {self.key}".encode()).digest()
+        letters = "".join(NUMBER_LETTERS[byte % len(NUMBER_LETTERS)] for byte in digest[:8])
+        return f"K-{letters[:4]}-{letters[4:]}"
