@@ -44,7 +44,7 @@ class Destination:
 class Plan:
     """One installation.  `databases` and `broker_url` override the embedded defaults (SQLite, filesystem).
 
-    `keep_every` thins the images out: 1 for the demo, more for tests.  With `cases` a program makes cases at every stage.
+    `keep_every` thins the images out: 1 for the demo, more for tests.  `cases`: a program makes cases at every stage.
     """
 
     directory: Path

@@ -138,6 +138,22 @@ def test_a_revived_program_counts_as_healthy_when_it_answers(tmp_path: Path, fre
     assert supervisor.process("app") is None
 
 
+def test_a_program_that_runs_once_is_done_when_it_ends_well(up: Up) -> None:
+    up.start(script("worker", SLEEP), script("maker", "print('made')", once=True, depends=["worker"]))
+    up.wait_for("maker is done")
+    time.sleep(0.5)
+    assert up.log("maker").count("made") == 1
+    assert "started again" not in up.said()
+
+
+def test_a_program_that_runs_once_and_fails_is_started_again(up: Up) -> None:
+    fails_once = "mark = pathlib.Path(sys.argv[1]); seen = mark.exists(); mark.touch(); sys.exit(not seen)"
+    command = ["python", "-c", f"import pathlib, sys, time; time.sleep(1); {fails_once}", str(up.folder / "mark")]
+    up.start(script("worker", SLEEP), {"name": "maker", "command": command, "once": True})
+    up.wait_for("maker ended (status 1); starting it again")
+    up.wait_for("maker is done")
+
+
 def test_sigterm_ends_also_who_is_deaf_and_who_was_left_behind(up: Up) -> None:
     up.start(script("stubborn", STUBBORN), script("parent", PARENT))
     up.wait_for("Everything runs")

@@ -66,7 +66,7 @@ def content_of(story: Story, listed: list[Item], priors: Priors) -> Content:
         service=f"HealthcareService/{story.service}",
         product=story.product,
         urgency=story.urgency,
-        picks=tuple(item.reference for item in listed if item.ticked),
+        picks=tuple(item.reference for item in listed if item.ticked or item.group == "documents"),
         studies=tuple(found.values()),
         basis="treatment",
         attested=True,

@@ -82,5 +82,3 @@ async def instances(caller: Caller, records: Sequence[Record], references: set[s
         if each.study_instance_uid and each.reference in references:
             found += await caller.gateway.instances(each.study_instance_uid)
     return sorted(found)
-
-

@@ -117,11 +117,11 @@ class People:
             self._callers[username] = known = await self._sign_in(username)
         return known
 
-    async def at_chart(self, tenant: str, patient: str) -> Visitor:
-        """The hospital's physician, in a patient's chart."""
-        known = self._visitors.get((tenant, patient))
+    async def at_chart(self, username: str, patient: str) -> Visitor:
+        """A hospital's physician, in a patient's chart."""
+        known = self._visitors.get((username, patient))
         if known is None or not known.grant.fresh():
-            self._visitors[tenant, patient] = known = await self._launch(self.platform.tenant(tenant), patient)
+            self._visitors[username, patient] = known = await self._launch(username, patient)
         return known
 
     async def browser_at_app(self, username: str) -> tuple[Browser, str]:
@@ -131,9 +131,9 @@ class People:
         page = await browser.post(form_action(page), sign_in_form(page, username))
         return browser, launch_of(page)
 
-    async def browser_in_chart(self, tenant: str, patient: str) -> tuple[Browser, str]:
-        """A browser in which the hospital's physician has launched the app from a patient's chart."""
-        browser, address = await self._chart(tenant, patient)
+    async def browser_in_chart(self, username: str, patient: str) -> tuple[Browser, str]:
+        """A browser in which a hospital's physician has launched the app from a patient's chart."""
+        browser, address = await self._chart(username, patient)
         return browser, launch_of(await browser.get(address))
 
     async def _sign_in(self, username: str) -> Caller:
@@ -145,8 +145,9 @@ class People:
         token = await self._redeem(key, f"{issuer}/oauth/token", answer, verifier)
         return Caller(**self._caller(token))
 
-    async def _launch(self, tenant: Tenant, patient: str) -> Visitor:
-        browser, address = await self._chart(tenant.name, patient)
+    async def _launch(self, username: str, patient: str) -> Visitor:
+        tenant = self.platform.tenant(hospital_of(username))
+        browser, address = await self._chart(username, patient)
         given = httpx.URL(address).params
         key = NamedKey(client_id=tenant.client_id, key=tenant.key or self.platform.provision.client.key)
         asked = {"scope": tenant.scope, "launch": given["launch"], "aud": base_url(given["iss"])}
@@ -166,10 +167,10 @@ class People:
         user = "/".join(str(token.content.get("fhirUser", "")).split("/")[-2:])
         return Visitor(**caller, ehr=ehr, tenant=tenant, ehr_user=user, patient=ours)
 
-    async def _chart(self, tenant: str, patient: str) -> tuple[Browser, str]:
+    async def _chart(self, username: str, patient: str) -> tuple[Browser, str]:
         """The physician's browser at the EHR, and the launch address in the chart's frame."""
-        browser, home = Browser(self.http), f"{self.platform.ehr_url}/{tenant}"
-        form: Form = {"user": people.PHYSICIANS[tenant].username, "password": people.PASSWORD}  # type: ignore[index]
+        browser, home = Browser(self.http), f"{self.platform.ehr_url}/{hospital_of(username)}"
+        form: Form = {"user": username, "password": people.PASSWORD}
         await browser.post(f"{home}/sign-in", form)
         page = await browser.get(f"{home}/patients/{patient}/second-opinion")
         found = LAUNCH.search(page.text)
@@ -214,6 +215,11 @@ class People:
         }
 
 
+def hospital_of(username: str) -> str:
+    """The hospital at whose EHR a physician has an account."""
+    return next(key for key, those in people.REQUESTERS.items() if username in {each.username for each in those})
+
+
 def sign_in_form(page: httpx.Response, username: str) -> Form:
     """The sign-in page's form, filled in."""
     return hidden_fields(page.text) | {"username": username, "password": people.PASSWORD}
@@ -234,5 +240,3 @@ def constant(token: str) -> Any:
         return token
 
     return source
-
-

@@ -4,7 +4,6 @@ import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
-from deploy.sandbox import charts
 from smart_app.request.desk import NUMBER_LETTERS
 
 Stage = Literal[
@@ -27,7 +26,7 @@ Stage = Literal[
 
 @dataclass(frozen=True)
 class Opinion:
-    """What a consultant writes.  `{MR Brain}` in a finding cites the case's newest record with these words in its title.
+    """What a consultant writes.  `{MR Brain}` in a finding cites the newest record with these words in its title.
 
     `concordance` holds the five values in the order of the form: diagnosis, treatment, confidence, adequacy of the
     data, first subspecialty review.
@@ -72,6 +71,7 @@ class Story:
 
     key: str
     patient: str
+    requester: str
     service: str
     question: str
     story: str
@@ -91,9 +91,18 @@ class Story:
     because: str = ""
 
     @property
-    def tenant(self) -> str:
-        """The hospital whose chart the patient has."""
-        return next(key for key, chapters in charts.STORIES.items() if any(self.patient == each.KEY for each in chapters))
+    def road(self) -> tuple[Stage, ...]:
+        """The states after sending that people bring the case to, in their order; gathering records is left out."""
+        if self.stage in ("draft", "submitted", "awaiting-records", "reconciling"):
+            return ()
+        if self.stage in ("ready-for-triage", "declined", "withdrawn"):
+            gathered = self.stage == "ready-for-triage" and bool(self.studies)
+            return () if gathered else (self.stage,)
+        whole: tuple[Stage, ...] = ("offered", "assigned", "in-review")
+        for each in self.exchanges:
+            whole += ("info-requested", "in-review") if each.answer else ("info-requested",)
+        whole += ("report-signed", "acknowledged", "report-amended")
+        return whole[: len(whole) - whole[::-1].index(self.stage)]
 
     @property
     def number(self) -> str:

@@ -1,0 +1,178 @@
+"""The steps of a case after it was sent, each taken by the person whose step it is, at the story's moment."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from anyio.to_thread import run_sync
+
+from deploy.sandbox.cases import opinions
+from deploy.sandbox.cases.asking import UIDS
+from deploy.sandbox.cases.calendar import Fixed
+from deploy.sandbox.cases.people import Caller, People
+from deploy.sandbox.cases.story import Opinion, Story, Study
+from smart_app.case import acting, material
+from smart_app.case.retrieval import OPEN_STATES
+from smart_app.case.view import Case, load_case
+from smart_app.fhir import Resource
+from smart_app.pages.reconcile import decided
+from smart_app.report import bundle, pdf
+from smart_app.report.form import opinion_of
+from smart_app.tenants import NamedKey
+
+COORDINATOR, HIM = "castillo", "harper"
+GATHERING = frozenset({"awaiting-records", "reconciling"})
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: the story, the case's id, the moment, who can sign in, and how often a question was asked before."""
+
+    story: Story
+    case_id: str
+    clock: Fixed
+    people: People
+    key: NamedKey
+    asked: int = 0
+
+    async def requester(self) -> tuple[Caller, Case]:
+        """Who asked, and the case as they see it."""
+        caller = await self.people.at_chart(self.story.requester, self.story.patient)
+        return caller, await load_case(caller.fhir, self.case_id)
+
+    async def ours(self, username: str) -> tuple[Caller, Case]:
+        """Somebody of ours, and the case as they see it."""
+        caller = await self.people.of_ours(username)
+        return caller, await load_case(caller.fhir, self.case_id)
+
+
+async def ready(step: Step) -> None:
+    """The coordinator calls a request without imaging complete."""
+    caller, case = await step.ours(COORDINATOR)
+    await acting.step(caller.fhir, case, "ready-for-triage", step.clock)
+
+
+async def offer(step: Step) -> None:
+    """The coordinator offers it."""
+    caller, case = await step.ours(COORDINATOR)
+    owner = {"reference": f"Practitioner/{step.story.consultant}"}
+    await acting.step(caller.fhir, case, "offered", step.clock, owner=owner)
+
+
+async def reject(step: Step) -> None:
+    """The coordinator declines the request, with a reason."""
+    caller, case = await step.ours(COORDINATOR)
+    reason = {"text": step.story.because}
+    await acting.step(caller.fhir, case, "declined", step.clock, owner=None, statusReason=reason)
+
+
+async def accept(step: Step) -> None:
+    """The consultant takes the case."""
+    caller, case = await step.ours(step.story.consultant)
+    await acting.step(caller.fhir, case, "assigned", step.clock)
+
+
+async def withdraw(step: Step) -> None:
+    """The requester takes the request back."""
+    caller, case = await step.requester()
+    await acting.withdraw(caller.fhir, case)
+
+
+async def read_or_answer(step: Step) -> None:
+    """The consultant begins to read; or the requester answers, and reading goes on."""
+    if step.asked:
+        caller, case = await step.requester()
+        await acting.step(caller.fhir, case, "in-review", step.clock)
+    else:
+        caller, case = await step.ours(step.story.consultant)
+        await acting.step(caller.fhir, case, "in-review", step.clock)
+
+
+async def ask(step: Step) -> None:
+    """The consultant asks a question."""
+    caller, case = await step.ours(step.story.consultant)
+    await acting.step(caller.fhir, case, "info-requested", step.clock)
+
+
+async def sign(step: Step) -> None:
+    """The consultant signs the report."""
+    assert step.story.opinion is not None  # noqa: S101 - a test sees that a signed story has one
+    caller, case = await step.ours(step.story.consultant)
+    await caller.fhir.transaction(await signed(step, caller, case, step.story.opinion))
+
+
+async def signed(step: Step, caller: Caller, case: Case, written: Opinion) -> Resource:
+    """The transaction that signs."""
+    records = await material.of(caller.fhir, case.task, case.request)
+    opinion = opinion_of(opinions.content(written, records), records)
+    head = await opinions.letterhead(caller, case, step.clock)
+    paper = await run_sync(pdf.render, opinion, head, opinions.FONTS)
+    reviewed = {each.reference for each in opinion.reviewed}
+    signing = bundle.Signing(
+        task=case.task,
+        service_request=case.request,
+        signer=caller.practitioner,
+        when=step.clock.now(),
+        instances=await opinions.instances(caller, records, reviewed),
+        first_report=next((each.reference for each in records if each.resource_type == "DiagnosticReport"), None),
+    )
+    return bundle.transaction(opinion, paper, signing, opinions.signing_key(step.key))
+
+
+async def acknowledge(step: Step) -> None:
+    """The requester has read the report."""
+    caller, case = await step.requester()
+    await acting.acknowledge(caller.fhir, case, step.clock)
+
+
+async def amend(step: Step) -> None:
+    """The consultant corrects the signed report."""
+    raise NotImplementedError
+
+
+TO: dict[str, Callable[[Step], Awaitable[None]]] = {
+    "ready-for-triage": ready,
+    "offered": offer,
+    "declined": reject,
+    "withdrawn": withdraw,
+    "assigned": accept,
+    "in-review": read_or_answer,
+    "info-requested": ask,
+    "report-signed": sign,
+    "acknowledged": acknowledge,
+    "report-amended": amend,
+}
+
+
+async def gathered(step: Step) -> bool:
+    """HIM staff decide on what has arrived; whether nothing more is to come before the story goes on.
+
+    A study that was accepted for the patient before joins the case by itself: then nothing waits, and the gateway
+    calls the case ready.
+    """
+    if not step.story.studies:
+        return True
+    caller, case = await step.ours(HIM)
+    undecided = [each for each in case.reconciliations() if each.get("status") in OPEN_STATES]
+    for task in undecided:
+        await decide(step, caller, task)
+    if step.story.stage not in GATHERING:
+        return case.state not in {"submitted", *GATHERING}
+    arrived = sum(each.status == "completed" for each in case.retrievals())
+    left_open = sum(not each.decided for each in step.story.studies)
+    running = any(each.running for each in case.retrievals())
+    return not running and len(case.reconciliations()) >= arrived and len(undecided) == left_open
+
+
+async def decide(step: Step, caller: Caller, task: Resource) -> None:
+    """One study's decision, if the story has one."""
+    study = study_of(step.story, await caller.fhir.find(task.get("focus", {}).get("reference")))
+    if study is None or not study.decided:
+        return
+    made = decided(task, "reject" if study.rejected else "accept", study.rejected, caller.practitioner)
+    await caller.fhir.update(made)
+
+
+def study_of(story: Story, resource: Resource | None) -> Study | None:
+    """The story's study that an ImagingStudy is."""
+    named = {each.get("value", "").removeprefix("urn:oid:") for each in (resource or {}).get("identifier", [])}
+    return next((each for each in story.studies if UIDS[each.key] in named), None)
