@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from smart_app.case.retrieval import retrieval_of, values_of
 from smart_app.case.states import state_code, state_title
 from smart_app.case.view import Case, child_code
 from smart_app.fhir import FhirClient, Resource
-from smart_app.words import counted
+from smart_app.words import counted, parse_moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Event:
     icon: str
 
 
+EPOCH = datetime.fromtimestamp(0, UTC)
 ICONS = {
     "submitted": "send",
     "awaiting-records": "hourglass",
@@ -42,18 +44,19 @@ async def load_timeline(fhir: FhirClient, case: Case) -> list[Event]:
     events = case_events(case, histories[0])
     for history in histories[1:]:
         events.extend(child_events(history))
-    return sorted(events, key=lambda event: event.moment, reverse=True)
+    return sorted(events, key=lambda event: parse_moment(event.moment) or EPOCH, reverse=True)
 
 
 def case_events(case: Case, history: Sequence[Resource]) -> list[Event]:
     """Changes of the case's own state, from its versions (newest first, as history gives them)."""
     events: list[Event] = []
-    before = ""
+    before, modified = "", ""
     for version in reversed(history):
-        state = state_code(version)
+        state, stepped = state_code(version), str(version.get("lastModified", ""))
         if state != before:
-            events.append(Event(_moment(version), _words(case, version, state), ICONS.get(state, "circle-dot")))
-        before = state
+            moment = stepped if stepped != modified else _moment(version)
+            events.append(Event(moment, _words(case, version, state), ICONS.get(state, "circle-dot")))
+        before, modified = state, stepped
     return events
 
 

@@ -19,7 +19,6 @@ from deploy.sandbox.plan import Plan
 from deploy.sandbox.programs import programs
 from smart_app.case.codes import PRODUCTS, REASONS, URGENCIES
 from smart_app.case.material import study_title, title_of
-from smart_app.case.turnaround import promised_day
 from smart_app.report.opinion import QUESTIONS
 
 CHARTS = {
@@ -104,14 +103,6 @@ def test_steps_follow_each_other_in_working_hours_and_are_over(days: float, step
     assert moments[-1] <= present
     assert moments[0] >= present - timedelta(days=days + 3)
     assert days < 1 or moments[0].weekday() < 5
-
-
-def test_one_case_is_late_whatever_the_weekday_and_one_is_due_next() -> None:
-    today = datetime.now(UTC).date()
-    running = [each for each in STORIES if each.stage in ("assigned", "in-review", "info-requested", "offered")]
-    due = [promised_day(each.product, each.urgency, today - timedelta(days=int(each.days))) for each in running]
-    assert min(due) < today < max(due)
-    assert any(each.urgency == "asap" and each.days < 1 for each in STORIES)
 
 
 def test_progress_goes_on_where_it_stopped(tmp_path: Path) -> None:

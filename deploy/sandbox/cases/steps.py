@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from uuid import UUID, uuid5
 
 from anyio.to_thread import run_sync
 
@@ -10,7 +11,9 @@ from deploy.sandbox.cases.asking import UIDS
 from deploy.sandbox.cases.calendar import Fixed
 from deploy.sandbox.cases.people import Caller, People
 from deploy.sandbox.cases.story import Opinion, Story, Study
-from smart_app.case import acting, material
+from smart_app.case import material
+from smart_app.case.acting import Actor
+from smart_app.case.messages import Kind, communication, load_thread
 from smart_app.case.retrieval import OPEN_STATES
 from smart_app.case.view import Case, load_case
 from smart_app.fhir import Resource
@@ -34,69 +37,80 @@ class Step:
     key: NamedKey
     asked: int = 0
 
-    async def requester(self) -> tuple[Caller, Case]:
+    async def requester(self) -> tuple[Caller, Case, Actor]:
         """Who asked, and the case as they see it."""
-        caller = await self.people.at_chart(self.story.requester, self.story.patient)
-        return caller, await load_case(caller.fhir, self.case_id)
+        return await self._by(await self.people.at_chart(self.story.requester, self.story.patient))
 
-    async def ours(self, username: str) -> tuple[Caller, Case]:
+    async def ours(self, username: str) -> tuple[Caller, Case, Actor]:
         """Somebody of ours, and the case as they see it."""
-        caller = await self.people.of_ours(username)
-        return caller, await load_case(caller.fhir, self.case_id)
+        return await self._by(await self.people.of_ours(username))
+
+    async def _by(self, caller: Caller) -> tuple[Caller, Case, Actor]:
+        case = await load_case(caller.fhir, self.case_id)
+        return caller, case, Actor(caller.fhir, caller.practitioner, self.clock)
 
 
 async def ready(step: Step) -> None:
     """The coordinator calls a request without imaging complete."""
-    caller, case = await step.ours(COORDINATOR)
-    await acting.step(caller.fhir, case, "ready-for-triage", step.clock)
+    _, case, actor = await step.ours(COORDINATOR)
+    await actor.step(case, "ready-for-triage")
 
 
 async def offer(step: Step) -> None:
     """The coordinator offers it."""
-    caller, case = await step.ours(COORDINATOR)
-    owner = {"reference": f"Practitioner/{step.story.consultant}"}
-    await acting.step(caller.fhir, case, "offered", step.clock, owner=owner)
+    _, case, actor = await step.ours(COORDINATOR)
+    await actor.step(case, "offered", owner={"reference": f"Practitioner/{step.story.consultant}"})
 
 
 async def reject(step: Step) -> None:
     """The coordinator declines the request, with a reason."""
-    caller, case = await step.ours(COORDINATOR)
-    reason = {"text": step.story.because}
-    await acting.step(caller.fhir, case, "declined", step.clock, owner=None, statusReason=reason)
+    _, case, actor = await step.ours(COORDINATOR)
+    await actor.step(case, "declined", owner=None, statusReason={"text": step.story.because})
 
 
 async def accept(step: Step) -> None:
     """The consultant takes the case."""
-    caller, case = await step.ours(step.story.consultant)
-    await acting.step(caller.fhir, case, "assigned", step.clock)
+    _, case, actor = await step.ours(step.story.consultant)
+    await actor.step(case, "assigned")
 
 
 async def withdraw(step: Step) -> None:
     """The requester takes the request back."""
-    caller, case = await step.requester()
-    await acting.withdraw(caller.fhir, case)
+    _, case, actor = await step.requester()
+    await actor.withdraw(case)
 
 
 async def read_or_answer(step: Step) -> None:
-    """The consultant begins to read; or the requester answers, and reading goes on."""
-    if step.asked:
-        caller, case = await step.requester()
-        await acting.step(caller.fhir, case, "in-review", step.clock)
-    else:
-        caller, case = await step.ours(step.story.consultant)
-        await acting.step(caller.fhir, case, "in-review", step.clock)
+    """The consultant begins to read; or the requester answers the last question, and reading goes on."""
+    if not step.asked:
+        _, case, actor = await step.ours(step.story.consultant)
+        await actor.step(case, "in-review")
+        return
+    caller, case, actor = await step.requester()
+    question = (await load_thread(caller.fhir, case, caller.practitioner, "")).question
+    answer = message(step, caller, case, "answer", step.story.exchanges[step.asked - 1].answer)
+    beside = {"inResponseTo": [{"reference": f"Communication/{question.id}"}]} if question else {}
+    await actor.say(case, answer | beside, "in-review")
 
 
 async def ask(step: Step) -> None:
     """The consultant asks a question."""
-    caller, case = await step.ours(step.story.consultant)
-    await acting.step(caller.fhir, case, "info-requested", step.clock)
+    caller, case, actor = await step.ours(step.story.consultant)
+    text = step.story.exchanges[step.asked].question
+    question = message(step, caller, case, "question", text)
+    await actor.say(case, question, "info-requested", statusReason={"text": text})
+
+
+def message(step: Step, caller: Caller, case: Case, kind: Kind, text: str) -> Resource:
+    """A message whose id follows from case and place: sent twice it is one."""
+    made = communication(case, caller.practitioner, text, kind, step.clock.now())
+    return made | {"id": str(uuid5(UUID(case.id), f"{kind} {step.asked}"))}
 
 
 async def sign(step: Step) -> None:
     """The consultant signs the report."""
     assert step.story.opinion is not None  # noqa: S101 - a test sees that a signed story has one
-    caller, case = await step.ours(step.story.consultant)
+    caller, case, _ = await step.ours(step.story.consultant)
     await caller.fhir.transaction(await signed(step, caller, case, step.story.opinion))
 
 
@@ -120,8 +134,8 @@ async def signed(step: Step, caller: Caller, case: Case, written: Opinion) -> Re
 
 async def acknowledge(step: Step) -> None:
     """The requester has read the report."""
-    caller, case = await step.requester()
-    await acting.acknowledge(caller.fhir, case, step.clock)
+    _, case, actor = await step.requester()
+    await actor.acknowledge(case)
 
 
 async def amend(step: Step) -> None:
@@ -151,7 +165,7 @@ async def gathered(step: Step) -> bool:
     """
     if not step.story.studies:
         return True
-    caller, case = await step.ours(HIM)
+    caller, case, _ = await step.ours(HIM)
     undecided = [each for each in case.reconciliations() if each.get("status") in OPEN_STATES]
     for task in undecided:
         await decide(step, caller, task)
