@@ -299,5 +299,5 @@ def verdict(differences: Iterable[Difference]) -> tuple[Verdict, str]:
     if near or silent:
         said = [f"{' and '.join(near)} nearly equal"] if near else []
         said += [f"{' and '.join(silent)} not stated on both sides"] if silent else []
-        return "near", f"Probably the same person: {', '.join(said)}."
+        return "near", f"{', '.join(said)}.".capitalize()
     return "same", "Name, birth date and sex agree."

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
-from smart_app.errors import AppError, NotFound, Unavailable
+from smart_app.errors import AppError, Forbidden, NotFound, Unavailable
 from smart_app.visit import Visit
 
 WHO = "The imaging gateway"
@@ -21,7 +22,7 @@ class GatewayClient:
 
     async def priors(self, patient: str) -> Any:
         """Studies of a patient in the outside archives, and how each archive answered: up to a minute."""
-        return (await self._send("POST", "/api/priors", json={"patient": patient}, timeout=60)).json()
+        return (await self._send("POST", "/api/priors", json={"patient": patient}, timeout=75)).json()
 
     async def reconciliation(self, task_id: str) -> Any:
         """What HIM staff compare: outside and local values, what would change in the images."""
@@ -30,6 +31,34 @@ class GatewayClient:
     async def thumbnail(self, task_id: str, number: int) -> bytes:
         """One preview of quarantined images, PNG."""
         return (await self._get(f"/api/reconciliations/{task_id}/thumbnails/{number}")).content
+
+    async def image(self, task_id: str, number: int) -> bytes:
+        """One of the same images, large, PNG."""
+        return (await self._get(f"/api/reconciliations/{task_id}/images/{number}")).content
+
+    async def arrivals(self) -> Any:
+        """Everything that waits for a decision, compared in short, by the id of its Task."""
+        return (await self._get("/api/reconciliations")).json()
+
+    async def peers(self) -> Any:
+        """The outside archives and destinations, with what is known of them."""
+        return (await self._get("/api/peers")).json()["peers"]
+
+    async def echo(self, name: str) -> Any:
+        """Ask one of them whether it is there, now; it as it stands then."""
+        return (await self._send("POST", f"/api/peers/{quote(name, safe='')}/echo", timeout=75)).json()
+
+    async def transfers(self) -> Any:
+        """Retrievals and forwardings, newest first."""
+        return (await self._get("/api/transfers")).json()
+
+    async def overview(self) -> Any:
+        """What waits in quarantine, what could not be read, and the room that is taken and left."""
+        return (await self._get("/api/overview")).json()
+
+    async def resend(self, forwarding: int) -> None:
+        """Send a study on once more."""
+        await self._send("POST", f"/api/forwardings/{forwarding}/resend")
 
     async def viewer_code(self, studies: list[str], case: str) -> Any:
         """A single-use code (30 s) that opens the viewer on these studies: `code`, `viewer_url`."""
@@ -55,6 +84,8 @@ class GatewayClient:
             answer = await self.http.request(method, f"{self.base}{path}", headers=headers, **options)
         except httpx.HTTPError as error:
             raise Unavailable(f"{WHO} does not answer.", "Nothing was lost. Try again in a moment.") from error
+        if answer.status_code == 403:
+            raise Forbidden("This page belongs to another role.", "Sign in with the account that has it.")
         if answer.status_code == 404:
             raise NotFound(f"{WHO} has no such images, or they are not yours to see.")
         if answer.status_code >= 400:

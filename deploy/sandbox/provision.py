@@ -12,6 +12,7 @@ from deploy.sandbox.hospitals import (
     PROGRAMME,
     Hospital,
 )
+from deploy.sandbox.imaging.dicom import ISSUER_OID
 from deploy.sandbox.keys import Jwk, Keys, public_set
 from deploy.sandbox.plan import OutsidePeer, Plan
 
@@ -149,6 +150,7 @@ def gateway(plan: Plan) -> Document:
         "host": outside.host,
         "port": outside.port,
         "issuer": OUTSIDE_ISSUER,
+        "issuer_oid": ISSUER_OID,
         "can": list(outside.can),
     }
     destinations = [

@@ -93,6 +93,7 @@ def show(doors: Doors, request: Request) -> Response:
                 asdict(item) | {"title": item.title, "tag": item.tag, "weight": weight(item)} for item in fields
             ],
             "issuers": issuer_titles(doors),
+            "domains": {issuer: system for system, issuer in doors.settings.id_domains.items()},
             "filed": filed,
             "changes": changes,
             "thumbnails": len(pictured(instances)),

@@ -18,6 +18,7 @@ SCREENS = (
     "worklist",
     "inbox",
     "reconcile",
+    "sources",
     "reading",
     "record",
     "opinion",

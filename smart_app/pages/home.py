@@ -6,10 +6,12 @@ from smart_app.visit import Visit, page
 
 FIRST_PAGES = {
     "coordinator": "triage",
+    "programme-manager": "triage",
     "him": "inbox",
     "consultant": "worklist",
     "radiologist": "worklist",
     "requester": "requests",
+    "administrator": "sources",
 }
 
 

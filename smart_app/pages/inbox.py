@@ -1,75 +1,93 @@
-"""`inbox`: what came from outside and waits for HIM staff, oldest first; below, what they decided."""
+"""`inbox`: what came from outside and waits for HIM staff, most urgent first, with a look at each."""
 
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import Any
 
 from starlette.responses import Response
 
-from smart_app.case.material import title_of
-from smart_app.fhir import Found, Resource
+from smart_app.arrivals import Arrival, tasks, waiting
+from smart_app.errors import AppError, NotFound
+from smart_app.gateway import gateway_of
+from smart_app.listing import Choice, Column, Plan, listing
 from smart_app.visit import NavItem, Visit, page
+from smart_app.words import Clock, person_name
 
-RECONCILIATION = "https://konsil.example/fhir/CodeSystem/task-code|reconciliation"
-OPEN = "requested,accepted,in-progress"
-SHOWN = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """One row: the Task, what arrived, and for whom it is meant."""
-
-    task: Resource
-    material: Resource | None
-    patient: Resource | None
-
-    @property
-    def title(self) -> str:
-        """What arrived, in words."""
-        return title_of(self.material) if self.material else str(self.task.get("description", "Outside material"))
-
-    @property
-    def source(self) -> str:
-        """The archive or person it came from."""
-        return input_of(self.task, "peer") or "unknown source"
-
-    @property
-    def decision(self) -> str:
-        """accept or reject, once somebody decided."""
-        return next(
-            (str(each.get("valueCode", "")) for each in self.task.get("output", []) if code_of(each) == "decision"), ""
-        )
+STAFF = ("him", "administrator")
 
 
 async def inbox(visit: Visit) -> Response:
-    """Open arrivals first."""
-    visit.require("him", "administrator")
-    waiting = await tasks(visit, {"status": OPEN, "_sort": "authored-on"})
-    decided = await tasks(visit, {"status": "completed", "_sort": "-_lastUpdated"})
-    return visit.render("inbox.html", waiting=waiting, decided=decided[:10])
+    """Open arrivals, most urgent first; the one beside them is shown in short."""
+    visit.require(*STAFF)
+    arrivals, problem = await compared(visit)
+    shown = listing(plan_of(visit), arrivals, visit.request.query_params)
+    at = visit.request.query_params.get("at", "")
+    chosen = next((each for each in arrivals if each.id == at), next(iter(shown.rows), None))
+    decided = await tasks(visit, {"status": "completed", "_sort": "-_lastUpdated"}, most=8)
+    return visit.render(
+        "inbox.html",
+        list=shown,
+        chosen=chosen,
+        began=bool(at),
+        problem=problem,
+        decided=decided,
+        now=clock_of(visit).now(),
+        resting=sum(each.put_off(clock_of(visit).now()) for each in arrivals),
+    )
 
 
-async def tasks(visit: Visit, parameters: dict[str, str]) -> list[Arrival]:
-    """Reconciliation Tasks with what they are about."""
-    wanted = {"code": RECONCILIATION, "_include": ["Task:focus", "Task:patient"], **parameters}
-    found = await visit.fhir.search("Task", wanted, most=SHOWN)
-    return [arrival(task, found) for task in found.matches]
+async def preview(visit: Visit) -> Response:
+    """One arrival in short: who is meant, who the outside record says it is, the first pictures."""
+    visit.require(*STAFF)
+    arrivals, problem = await compared(visit)
+    wanted = visit.request.path_params["task"]
+    chosen = next((each for each in arrivals if each.id == wanted), None)
+    if chosen is None:
+        raise NotFound("This arrival does not wait any more.", "Somebody decided on it. The list shows what is left.")
+    return visit.render("inbox_preview.html", chosen=chosen, problem=problem, now=clock_of(visit).now())
 
 
-def arrival(task: Resource, found: Found) -> Arrival:
-    """A Task with its focus and its patient out of what came along."""
-    known = {f"{each['resourceType']}/{each['id']}": each for each in found.included}
-    focus, patient = task.get("focus", {}).get("reference", ""), task.get("for", {}).get("reference", "")
-    return Arrival(task, known.get(focus), known.get(patient))
+async def compared(visit: Visit) -> tuple[list[Arrival], AppError | None]:
+    """What waits, with the gateway's comparison; without it, and why, when the gateway does not answer."""
+    arrivals = await waiting(visit, clock_of(visit).now())
+    if not arrivals:
+        return arrivals, None
+    try:
+        found: Any = (await (await gateway_of(visit)).arrivals())["arrivals"]
+    except AppError as failure:
+        return arrivals, failure
+    return [replace(each, found=found.get(each.id, {})) for each in arrivals], None
 
 
-def input_of(task: Resource, code: str) -> str:
-    """The string input of a type of the project's own."""
-    return next((str(each.get("valueString", "")) for each in task.get("input", []) if code_of(each) == code), "")
+def plan_of(visit: Visit) -> Plan[Arrival]:
+    """How the list is searched, filtered and sorted."""
+    now = clock_of(visit).now()
+    columns: list[Column[Arrival]] = [
+        Column("what", "What came", lambda each: each.title),
+        Column("from", "From", lambda each: each.source),
+        Column("match", "Match", lambda each: -(each.score if each.score is not None else -99)),
+        Column("patient", "Meant for", lambda each: person_name(each.patient)),
+        Column("arrived", "Waits since", lambda each: str(each.task.get("authoredOn", ""))),
+        Column("due", "Promised", lambda each: each.promised),
+    ]
+    choices: list[Choice[Arrival]] = [
+        Choice("band", "Match", lambda each: each.band_title),
+        Choice("source", "From", lambda each: each.source),
+        Choice("kind", "Kind", lambda each: each.kind),
+        Choice("state", "State", lambda each: "Put off" if each.put_off(now) else "Waiting"),
+    ]
+    return Plan(columns, choices, words_of)
 
 
-def code_of(parameter: Resource) -> str:
-    """The code of a Task input or output."""
-    return str((parameter.get("type", {}).get("coding") or [{}])[0].get("code", ""))
+def words_of(each: Arrival) -> str:
+    """What a search looks in."""
+    numbers = [str(one.get("value", "")) for one in (each.patient or {}).get("identifier", [])]
+    return " ".join([each.title, each.source, person_name(each.patient), each.question, each.kind, *numbers])
 
 
-routes = [page("inbox", inbox)]
-nav = [NavItem("Inbox", "inbox", "inbox", ("him", "administrator"))]
+def clock_of(visit: Visit) -> Clock:
+    """The clock of the site."""
+    return Clock(visit.services.settings.time_zone)
+
+
+routes = [page("inbox", inbox), page("inbox/{task}", preview)]
+nav = [NavItem("Inbox", "inbox", "inbox", STAFF)]

@@ -1,60 +1,203 @@
-"""`reconcile/{task}`: an outside study beside the local patient; accept or reject, once."""
+"""`reconcile/{task}`: an outside study beside the local patient; accept, reject or put off."""
 
+from datetime import datetime, time, timedelta
 from typing import Any
 
+from anyio.to_thread import run_sync
 from starlette.responses import Response
 
-from smart_app.errors import Changed, Invalid, NotFound, Unavailable
+from smart_app.arrivals import (
+    OPEN,
+    RECONCILIATION,
+    Arrival,
+    code_of,
+    following,
+    input_of,
+    is_retrieval,
+    issuers,
+    waiting,
+)
+from smart_app.errors import AppError, Changed, Invalid, NotFound, Unavailable
 from smart_app.fhir import Resource
 from smart_app.gateway import gateway_of
-from smart_app.pages.inbox import RECONCILIATION, code_of
+from smart_app.pages.inbox import STAFF, clock_of
 from smart_app.visit import Visit, page
+from smart_app.words import person_name
 
-OPEN = {"requested", "accepted", "in-progress"}
 DECISIONS = {"accept", "reject"}
 CANONICAL = "https://konsil.example/fhir"
+REASONS = {
+    "other-person": "It is another person.",
+    "same-name": "It is another person of the same name.",
+    "undecided": "The records do not tell whose it is.",
+    "unusable": "The images cannot be used.",
+    "not-asked": "Nobody asked for this study.",
+}
 
 
 async def show(visit: Visit) -> Response:
     """Side by side, with what would change in the images, tag by tag."""
-    visit.require("him", "administrator")
+    visit.require(*STAFF)
     task = await reconciliation(visit)
     patient = await visit.fhir.read(task["for"]["reference"])
-    try:
-        comparison: Any = await (await gateway_of(visit)).reconciliation(task["id"])
-        problem = None
-    except (Unavailable, NotFound) as failure:
-        comparison, problem = None, failure
+    case = await visit.fhir.find(next((each["reference"] for each in task.get("partOf", [])), None))
+    comparison, problem = await compare(visit, task["id"])
+    tenants = await run_sync(visit.services.provisioned.tenants)
+    now = clock_of(visit).now()
+    arrivals = await waiting(visit, now)
+    decider = await visit.fhir.find(task.get("owner", {}).get("reference"))
     return visit.render(
         "reconcile.html",
+        arrival=Arrival(task, None, patient, case, comparison or {}),
         task=task,
         patient=patient,
         comparison=comparison,
         problem=problem,
+        titles=issuers(tenants, patient, comparison or {}),
+        reasons=REASONS,
         open=task["status"] in OPEN,
+        decider=person_name(decider) if decider else "Somebody",
+        others=len([each for each in arrivals if each.id != task["id"]]),
+        following=following(arrivals, task["id"], now),
+        now=now,
     )
+
+
+async def compare(visit: Visit, task_id: str) -> tuple[Any, AppError | None]:
+    """The gateway's comparison, or why there is none."""
+    try:
+        return await (await gateway_of(visit)).reconciliation(task_id), None
+    except (Unavailable, NotFound) as failure:
+        return None, failure
 
 
 async def thumbnail(visit: Visit) -> Response:
     """One preview out of quarantine, not kept by the browser."""
     params = visit.request.path_params
-    picture = await (await gateway_of(visit)).thumbnail(params["task"], int(params["number"]))
-    return Response(picture, media_type="image/png", headers={"cache-control": "no-store"})
+    found = await (await gateway_of(visit)).thumbnail(params["task"], int(params["number"]))
+    return Response(found, media_type="image/png", headers={"cache-control": "no-store"})
+
+
+async def image(visit: Visit) -> Response:
+    """One image out of quarantine in full, not kept by the browser."""
+    params = visit.request.path_params
+    found = await (await gateway_of(visit)).image(params["task"], int(params["number"]))
+    return Response(found, media_type="image/png", headers={"cache-control": "no-store"})
 
 
 async def decide(visit: Visit) -> Response:
-    """Record the decision on the version that was looked at; the gateway carries it out."""
+    """Record the decision on the version that was looked at; the gateway carries it out.  The next arrival opens."""
     form = await visit.form()
-    decision, reason = str(form.get("decision", "")), str(form.get("reason", "")).strip()
+    decision, reason = (
+        str(form.get("decision", "")),
+        reason_of(str(form.get("choice", "")), str(form.get("reason", ""))),
+    )
     if decision not in DECISIONS:
         raise Invalid("Choose to accept or to reject.")
     if decision == "reject" and not reason:
-        raise Invalid("Say why the study is rejected.", "Go back and write a reason.")
+        raise Invalid("Say why the study is rejected.", "Go back and choose a reason.")
     task = await reconciliation(visit)
-    if task["status"] not in OPEN or task["meta"]["versionId"] != form.get("version"):
-        raise Changed("Somebody else decided or changed this in the meantime.", "Open it again to see what happened.")
+    await require_unchanged(visit, task, str(form.get("version", "")))
+    if decision == "accept":
+        await require_sure(visit, task, str(form.get("confirmed", "")))
+    arrivals = await waiting(visit, clock_of(visit).now())
     await visit.fhir.update(decided(task, decision, reason, visit.launch.practitioner))
-    return visit.go(f"reconcile/{task['id']}")
+    patient = person_name(await visit.fhir.find(task["for"]["reference"]))
+    said = f"Accepted for {patient}." if decision == "accept" else f"Rejected; it stays away from {patient}."
+    return onward(visit, arrivals, task, said)
+
+
+def onward(visit: Visit, arrivals: list[Arrival], task: Resource, said: str, undo: str = "") -> Response:
+    """To the next arrival: in the inbox for whoever came from there, else its own page."""
+    after = following(arrivals, task["id"], clock_of(visit).now())
+    from_inbox = visit.request.query_params.get("from") == "inbox"
+    path = f"inbox?at={after}" if from_inbox or not after else f"reconcile/{after}"
+    return visit.go(path if after else "inbox", said=said, undo=undo)
+
+
+async def require_unchanged(visit: Visit, task: Resource, version: str) -> None:
+    """Nobody else decided or changed the Task since it was looked at.  Raises Changed, which says who did what."""
+    if task["status"] in OPEN and task["meta"]["versionId"] == version:
+        return
+    who = await visit.fhir.find(task.get("owner", {}).get("reference"))
+    name, when = person_name(who) if who else "Somebody else", clock_of(visit).ago(task["meta"]["lastUpdated"])
+    decision = next((str(each["valueCode"]) for each in task.get("output", []) if code_of(each) == "decision"), "")
+    if decision:
+        done = {"accept": "accepted", "reject": "rejected"}[decision]
+        raise Changed(f"{name} {done} this study {when}.", "Your decision was not recorded. Go on with the next one.")
+    raise Changed(f"{name} changed this {when}.", "Open it again to see how it stands now.")
+
+
+async def require_sure(visit: Visit, task: Resource, confirmed: str) -> None:
+    """What is not plainly the same person needs a yes of its own, to the very band that was shown.
+
+    Raises Invalid, and Changed when the comparison gives another band by now.
+    """
+    comparison = await (await gateway_of(visit)).reconciliation(task["id"])
+    if comparison["filed"]:
+        raise Invalid(
+            "This study is filed with another patient here, so it cannot be accepted for this one.",
+            "Reject it here, or have the earlier decision reversed first.",
+        )
+    band = comparison["match"]["band"]
+    if band != "same" and confirmed != band:
+        if confirmed:
+            raise Changed("The comparison has changed since you looked.", "Open it again and look at the differences.")
+        raise Invalid(
+            f"{comparison['match']['title']}: {comparison['match']['sentence']}", "Open it, look, and confirm."
+        )
+
+
+def reason_of(choice: str, text: str) -> str:
+    """The chosen reason with what was written besides."""
+    return " ".join(part for part in (REASONS.get(choice, ""), text.strip()) if part)[:500]
+
+
+async def defer(visit: Visit) -> Response:
+    """POST: let it rest until the next working morning; it comes back by itself."""
+    task = await reconciliation(visit)
+    await require_unchanged(visit, task, str((await visit.form()).get("version", "")))
+    until = next_morning(clock_of(visit).now())
+    arrivals = await waiting(visit, clock_of(visit).now())
+    who = {"owner": {"reference": visit.launch.practitioner}}
+    await visit.fhir.update({**task, **who, "restriction": {"period": {"start": until.isoformat(timespec="seconds")}}})
+    said = f"Put off until {clock_of(visit).moment(until.isoformat())}."
+    return onward(visit, arrivals, task, said, undo=f"reconcile/{task['id']}/resume")
+
+
+async def resume(visit: Visit) -> Response:
+    """POST: it waits again; the undo of putting off."""
+    task = await reconciliation(visit)
+    if task["status"] in OPEN:
+        await visit.fhir.update({name: value for name, value in task.items() if name not in ("restriction", "owner")})
+    return visit.go(f"inbox?at={task['id']}")
+
+
+async def again(visit: Visit) -> Response:
+    """POST: fetch a rejected study once more, to be compared anew; what was rejected never left the quarantine."""
+    task = await reconciliation(visit)
+    uid, case = input_of(task, "study-instance-uid"), task["partOf"][0]["reference"]
+    found = await visit.fhir.search("Task", {"part-of": case}, most=100)
+    asked = [each for each in found.matches if is_retrieval(each) and input_of(each, "study-instance-uid") == uid]
+    if not asked:
+        raise NotFound("Nobody asked for this study any more.", "Ask the requester to name it again.")
+    await visit.fhir.create(once_more(asked[-1], clock_of(visit).now()))
+    return visit.go("inbox", said="The study is fetched again. It comes back to the inbox when it is here.")
+
+
+def once_more(task: Resource, now: datetime) -> Resource:
+    """A Task that asks for the same study as another did."""
+    kept = ("resourceType", "intent", "code", "description", "partOf", "focus", "for", "requester", "input")
+    fresh = {name: task[name] for name in kept if name in task}
+    return {**fresh, "status": "requested", "authoredOn": now.isoformat(timespec="seconds")}
+
+
+def next_morning(now: datetime) -> datetime:
+    """08:00 of the next working day."""
+    day = now.date() + timedelta(days=1)
+    while day.weekday() > 4:
+        day += timedelta(days=1)
+    return datetime.combine(day, time(8), tzinfo=now.tzinfo)
 
 
 async def reconciliation(visit: Visit) -> Resource:
@@ -83,5 +226,9 @@ def output_type(code: str) -> Resource:
 routes = [
     page("reconcile/{task}", show),
     page("reconcile/{task}", decide, ("POST",)),
+    page("reconcile/{task}/defer", defer, ("POST",)),
+    page("reconcile/{task}/resume", resume, ("POST",)),
+    page("reconcile/{task}/again", again, ("POST",)),
     page("reconcile/{task}/thumbnails/{number:int}", thumbnail),
+    page("reconcile/{task}/images/{number:int}", image),
 ]

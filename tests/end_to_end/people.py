@@ -106,20 +106,24 @@ def watch_arrival(desk: Desk, study: str) -> list[str]:
 
 
 def reconcile(desk: Desk, decision: str = "accept") -> None:
-    """HIM staff compare the oldest arrival and decide."""
+    """HIM staff compare the most urgent arrival and decide; what is not plainly the same person is confirmed."""
     enter(desk, "harper")
-    arrivals = desk.page.locator("section", has_text="Waiting for you").locator("table a")
+    page = desk.page
+    arrivals = page.locator("#arrivals a[data-row]")
     reload_until(desk, arrivals, "nothing arrived in the inbox")
     arrivals.first.click()
-    desk.page.get_by_text("What accepting changes in the images").wait_for()
-    expect(desk.page.locator(".k-thumbs img").first).to_be_visible()
+    page.get_by_text("What accepting changes in the images").wait_for()
+    expect(page.locator(".k-thumbs img").first).to_be_visible()
     if decision == "accept":
-        desk.page.get_by_role("button", name=re.compile("^Accept for")).click()
+        page.get_by_role("button", name=re.compile("^Accept for")).first.click()
+        confirmed = page.locator("#accept").get_by_role("button", name=re.compile("^Accept for"))
+        if confirmed.count():
+            confirmed.click()
     else:
-        desk.page.get_by_role("button", name="Reject", exact=True).click()
-        desk.page.get_by_label(re.compile("Why is it rejected")).fill("Another person of the same name.")
-        desk.page.get_by_role("button", name="Reject the study").click()
-    desk.page.get_by_text(re.compile("^(Accepted|Rejected) ")).wait_for()
+        page.get_by_role("button", name="Reject", exact=True).click()
+        page.get_by_label("It is another person of the same name.").check()
+        page.get_by_role("button", name="Reject the study").click()
+    page.get_by_text(re.compile("^(Accepted for|Rejected; it stays)")).wait_for()
 
 
 def reload_until(desk: Desk, wanted: Locator, otherwise: str, seconds: float = 90) -> None:

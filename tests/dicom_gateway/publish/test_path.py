@@ -257,7 +257,7 @@ def test_arrivals_are_listed_in_short(scene: Scene, web: httpx.Client) -> None:
     arrival = found["arrivals"][scene.task.removeprefix("Task/")]
     assert arrival["match"] == {
         "band": "probable", "title": "Probably the same person", "score": 22, "verdict": "near",
-        "sentence": "Probably the same person: name nearly equal.",
+        "sentence": "Name nearly equal.",
     }  # fmt: skip
     assert [field["weight"] for field in arrival["fields"]] == [7, 14, 1, 0, 0]
     assert found["issuers"] == {"STANNA": "St. Anna"} and arrival["fields"][4]["outside"] == "STANNA"
