@@ -13,7 +13,7 @@ from pydicom.uid import JPEGBaseline8Bit
 from pypdf import PdfReader
 
 from deploy.sandbox import charts
-from deploy.sandbox.imaging import studies
+from deploy.sandbox.imaging import mr, studies
 from deploy.sandbox.imaging.dicom import uid
 
 
@@ -74,7 +74,7 @@ def test_identifiers_come_from_names() -> None:
 
 
 def test_images_are_the_same_every_time(images: Path, tmp_path: Path) -> None:
-    studies.mr_brain(tmp_path, 15)
+    mr.mr_brain(tmp_path, 15)
     for path in tmp_path.glob("*.dcm"):
         assert path.read_bytes() == (images / "wang-mr" / path.name).read_bytes()
 

@@ -73,18 +73,19 @@ class Brain:
         image = np.full_like(grid.x, value["air"])
         depth = head(image, grid, value)
         paint(image, soft(depth, 1.2), value["csf"])
-        self.cortex(image, grid, depth, value)
+        self.cortex(image, (plain, grid), depth, value)
         inner(image, grid, value)
-        hindbrain(image, grid, self.ripple.at(grid), value)
-        self.tumour(image, grid, soft(depth - 2, 1), value)
+        hindbrain(image, grid, self.ripple.at(plain), value)
+        self.tumour(image, (plain, grid), soft(depth - 2, 1), value)
         sinuses(image, grid, value)
         return image
 
-    def cortex(self, image: Plane, grid: Grid, depth: Plane, value: dict[str, float]) -> None:
+    def cortex(self, image: Plane, grids: tuple[Grid, Grid], depth: Plane, value: dict[str, float]) -> None:
         """White matter, a folded ribbon of grey matter on it, fluid in the furrows and between the halves."""
+        plain, grid = grids
         bridge = inside(grid, (0, 2, 2), (60, 44, 24))
-        cleft = np.abs(grid.x + 0.5 * self.shape.at(grid)) - 0.3 + np.clip(bridge, 0, 8)
-        field = self.folds.at(grid) + 0.3 * self.ripple.at(grid)
+        cleft = np.abs(grid.x + 0.5 * self.shape.at(plain)) - 0.3 + np.clip(bridge, 0, 8)
+        field = self.folds.at(plain) + 0.3 * self.ripple.at(plain)
         furrow = np.abs(field) * 5.2
         fade = np.clip((depth - 17) / 9, 0, 1) * 16
         below = np.minimum(np.minimum(depth - 0.8, furrow + fade - 0.5), cleft)
@@ -92,9 +93,10 @@ class Brain:
         white = np.minimum(np.minimum(depth - 3.9, furrow + fade - 3.2), cleft - 3.0)
         paint(image, soft(white.astype(np.float32), 1.5), value["white"])
 
-    def tumour(self, image: Plane, grid: Grid, within: Plane, value: dict[str, float]) -> None:
+    def tumour(self, image: Plane, grids: tuple[Grid, Grid], within: Plane, value: dict[str, float]) -> None:
         """An infiltrating tumour with oedema along the white matter and one small enhancing nodule."""
-        lumps = self.lumps.at(grid)
+        plain, grid = grids
+        lumps = self.lumps.at(plain)
         moved = grid.shifted(3.2 * lumps, -2.6 * lumps)
         paint(image, within * 0.85 * ellipsoid(moved, TUMOUR, (27, 33, 24), 7), value["oedema"])
         paint(image, within * 0.95 * ellipsoid(moved, TUMOUR, (18, 21, 17), 5), value["tumour"])

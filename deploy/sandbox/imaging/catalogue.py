@@ -89,7 +89,7 @@ CONTENT = {
     MAMMOGRAM: ("MG", 4),
     BREAST_ULTRASOUND: ("US", 2),
     MAMMOGRAM_OF_ANOTHER: ("MG", 4),
-    CT_ANGIOGRAPHY: ("CT", 90),
+    CT_ANGIOGRAPHY: ("CT", 82),
     ANGIOGRAPHY_REPORT: ("DOC", 1),
     MR_CHILD: ("MR", 78),
     EEG_REPORT: ("DOC", 1),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom.uid import UID, EncapsulatedPDFStorage, ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 ISSUER = "STANNA"
 ISSUER_OID = "2.25.277716905013562031716180212104857600001"
@@ -116,6 +116,14 @@ def registration(ds: Dataset, patient: OutsidePatient) -> None:
     ds.PatientBirthDate, ds.PatientSex = patient.birth_date, patient.sex
 
 
+def place(ds: Dataset, orientation: list[int], corner: list[float], pixel: float) -> None:
+    """The image plane in the patient.  PS3.3 C.7.6.2"""
+    ds.ImageOrientationPatient = orientation
+    ds.ImagePositionPatient = [round(value, 4) for value in corner]
+    ds.PixelSpacing = [round(pixel, 6), round(pixel, 6)]
+    ds.PositionReferenceIndicator = ""
+
+
 def grey_pixels(ds: Dataset, pixels: NDArray[np.uint16], bits: int = 12) -> None:
     """One frame of unsigned grey pixels.  PS3.3 C.7.6.3"""
     ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
@@ -140,15 +148,47 @@ def jpeg_frames(ds: Dataset, frames: list[NDArray[np.uint8]], quality: int = 85)
     ds.PixelData = encapsulate(coded)
 
 
-def write(ds: Dataset, path: Path, compressed: bool = False) -> None:
-    """Write a Part 10 file."""
+def colour_pixels(ds: Dataset, pixels: NDArray[np.uint8]) -> None:
+    """One frame of RGB.  PS3.3 C.7.6.3"""
+    ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PlanarConfiguration = 3, "RGB", 0
+    ds.Rows, ds.Columns = pixels.shape[:2]
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 8, 8, 7, 0
+    ds.PixelData = pixels.tobytes()
+
+
+def code(value: str, scheme: str, meaning: str) -> Dataset:
+    """One coded term.  PS3.3 8.8"""
+    ds = Dataset()
+    ds.CodeValue, ds.CodingSchemeDesignator, ds.CodeMeaning = value, scheme, meaning
+    return ds
+
+
+def pdf_document(study: Study, title: str, content: bytes) -> Dataset:
+    """A report as Encapsulated PDF.  PS3.3 A.45.1, C.24.2"""
+    series = Series(study, 1, "DOC", title, EncapsulatedPDFStorage, ("Konsil Sandbox", "Reporting"))
+    ds = instance(series, 1)
+    ds.ConversionType, ds.BurnedInAnnotation = "WSD", "YES"
+    ds.AcquisitionDateTime = study.date + study.time
+    ds.DocumentTitle = title
+    ds.ConceptNameCodeSequence = [code("18748-4", "LN", "Diagnostic imaging study")]
+    ds.MIMETypeOfEncapsulatedDocument = "application/pdf"
+    ds.EncapsulatedDocument = content + b"\0" * (len(content) % 2)
+    ds.EncapsulatedDocumentLength = len(content)
+    return ds
+
+
+def write(ds: Dataset, path: Path, syntax: UID = ExplicitVRLittleEndian) -> None:
+    """Write a Part 10 file; native pixels are compressed first when the syntax is a lossless one."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = ds.SOPClassUID, ds.SOPInstanceUID
-    meta.TransferSyntaxUID = JPEGBaseline8Bit if compressed else ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.ImplementationClassUID = UID(uid("implementation"))
     meta.ImplementationVersionName = "KONSIL_SANDBOX"
     ds.file_meta = meta
-    if compressed:
+    if syntax == JPEGBaseline8Bit:
+        meta.TransferSyntaxUID = syntax
         ds["PixelData"].is_undefined_length = True
+    elif syntax.is_compressed:
+        ds.compress(syntax, generate_instance_uid=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     ds.save_as(path, enforce_file_format=True)

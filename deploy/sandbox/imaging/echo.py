@@ -42,11 +42,13 @@ def beat(frame: int) -> Beat:
 
 
 class Echo:
-    """One machine and one heart; `frames()` gives a whole beat."""
+    """One machine and one heart; `frames()` gives a whole beat, grey and with the colour of the flow."""
 
-    def __init__(self, seed: int, colour: bool) -> None:
+    lines: tuple[str, ...] = ("TTE  A4C", "S5-1  2.2 MHz", "36 Hz  16 cm", "MI 1.1  TIS 0.7")
+    box: tuple[tuple[float, float], ...] = ((-0.12, 68), (0.44, 68), (0.44, 158), (-0.12, 158))
+
+    def __init__(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
-        self.colour = colour
         column, row = np.meshgrid(np.arange(COLUMNS, dtype=np.float32), np.arange(ROWS, dtype=np.float32))
         self.x = ((column - APEX[0]) * MILLIMETRES).astype(np.float32)
         self.y = ((row - APEX[1]) * MILLIMETRES).astype(np.float32)
@@ -72,13 +74,13 @@ class Echo:
         lower = amplitude[below, left] * (1 - fx) + amplitude[below, right] * fx
         return np.asarray((upper * (1 - fy) + lower * fy), dtype=np.float32)
 
-    def frames(self, keep_every: int = 1) -> Iterator[RGB]:
+    def frames(self, keep_every: int = 1) -> Iterator[tuple[RGB, RGB]]:
         """The frames of one beat, in order, or every so manieth of them."""
         for number in range(0, FRAMES, keep_every):
             yield self.frame(number)
 
-    def frame(self, number: int) -> RGB:
-        """One frame: tissue, speckle, compression, colour, then the machine's lettering."""
+    def frame(self, number: int) -> tuple[RGB, RGB]:
+        """One frame: tissue, speckle, compression, colour, then the machine's lettering; without and with flow."""
         now = beat(number)
         echo = self.tissue(now)
         at = number * len(self.fields) / FRAMES
@@ -90,9 +92,9 @@ class Echo:
         level = np.clip(0.97 + 0.50 * np.log10(np.maximum(signal, 1e-4)), 0, 1) * self.sector
         grey = (255 * level**1.15).astype(np.uint8)
         picture = np.repeat(grey[:, :, None], 3, axis=2)
-        if self.colour:
-            self.doppler(picture, now)
-        return lettering(picture, number, self.colour)
+        flow = picture.copy()
+        self.doppler(flow, now)
+        return lettering(picture, number, self.lines), lettering(flow, number, (*self.lines, "Color 61 cm/s"))
 
     def oval(self, centre: tuple[float, float], radii: tuple[float, float], tilt: float = 0.0) -> Plane:
         """Distance to an ellipse (millimetres, positive inside), turned by `tilt` radians."""
@@ -155,7 +157,7 @@ class Echo:
         inflow = soft(self.oval((22, 92), (12, 34)), 7) * min(1.0, now.opening) * np.clip(0.7 + 0.3 * self.cloud, 0, 1)
         speed = np.clip(0.55 + 0.3 * self.oval((22, 92), (12, 34)) / 12, 0, 1)[:, :, None]
         blend(picture, inflow, np.array([235, 30, 15]) * speed + np.array([20, 120, 0]) * speed**3)
-        draw_box(picture)
+        draw_box(picture, self.box)
 
 
 def put(echo: Plane, mask: Plane, value: float) -> None:
@@ -169,23 +171,22 @@ def blend(picture: RGB, mask: Plane, colour: NDArray[np.float64]) -> None:
     picture[:] = (picture * (1 - alpha) + colour * alpha).astype(np.uint8)
 
 
-def draw_box(picture: RGB) -> None:
+def draw_box(picture: RGB, box: tuple[tuple[float, float], ...]) -> None:
     """The outline of the colour box, following the beams."""
     image = Image.fromarray(picture)
     pen = ImageDraw.Draw(image)
     corners = []
-    for angle, depth in ((-0.12, 68), (0.44, 68), (0.44, 158), (-0.12, 158)):
+    for angle, depth in box:
         corners.append((APEX[0] + np.sin(angle) * depth / MILLIMETRES, APEX[1] + np.cos(angle) * depth / MILLIMETRES))
     pen.polygon(corners, outline=(235, 235, 235))
     picture[:] = np.asarray(image)
 
 
-def lettering(picture: RGB, number: int, colour: bool) -> RGB:
+def lettering(picture: RGB, number: int, lines: tuple[str, ...]) -> RGB:
     """Scale, ECG strip and machine text."""
     image = Image.fromarray(picture)
     pen = ImageDraw.Draw(image)
-    lines = ["TTE  A4C", "S5-1  2.2 MHz", "36 Hz  16 cm", "MI 1.1  TIS 0.7"]
-    for place, line in enumerate([*lines, "Color 61 cm/s"] if colour else lines):
+    for place, line in enumerate(lines):
         pen.text((10, 10 + 13 * place), line, fill=(190, 200, 190))
     for centimetre in range(0, 17):
         y = APEX[1] + centimetre * 10 / MILLIMETRES

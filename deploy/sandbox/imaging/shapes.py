@@ -16,25 +16,29 @@ Window = tuple[slice, slice]
 
 @dataclass(frozen=True)
 class Grid:
-    """The points of one slice: three planes of coordinates of equal shape, and the distance of two pixels."""
+    """The points of one slice: three planes of coordinates of equal shape, and the distance of two pixels.
+
+    `plain`: each coordinate is a part that hangs on the row plus one that hangs on the column.
+    """
 
     x: Plane
     y: Plane
     z: Plane
     pixel: float
+    plain: bool = True
 
     def part(self, window: "Window") -> "Grid":
         """The rectangle of the slice that `window` names."""
-        return Grid(self.x[window], self.y[window], self.z[window], self.pixel)
+        return Grid(self.x[window], self.y[window], self.z[window], self.pixel, self.plain)
 
     def half(self) -> "Grid":
         """Every second point each way."""
         every = (slice(None, None, 2), slice(None, None, 2))
-        return Grid(self.x[every], self.y[every], self.z[every], 2 * self.pixel)
+        return Grid(self.x[every], self.y[every], self.z[every], 2 * self.pixel, self.plain)
 
     def shifted(self, dx: Plane, dy: Plane) -> "Grid":
         """The same slice seen through a displacement: solids painted on it come out less regular."""
-        return Grid(self.x + dx, self.y + dy, self.z, self.pixel)
+        return Grid(self.x + dx, self.y + dy, self.z, self.pixel, plain=False)
 
 
 def axial(z: float, size: int, field_of_view: float) -> Grid:
@@ -58,9 +62,29 @@ Triple = tuple[float, float, float]
 
 def ellipsoid(grid: Grid, centre: Triple, radii: Triple, edge: float = 1.0) -> Plane:
     """How much of each pixel lies inside an ellipsoid, 0 to 1; the edge is `edge` pixels wide."""
-    dx, dy, dz = ((axis - c) / r for axis, c, r in zip((grid.x, grid.y, grid.z), centre, radii, strict=True))
-    rest = 1 - (dx * dx + dy * dy + dz * dz)
-    return soft(np.asarray(rest * (min(radii[0], radii[1]) / 2)), grid.pixel * edge)
+    mask = np.zeros_like(grid.x)
+    window = within_reach(grid, centre, radii)
+    if window is not None:
+        part = grid.part(window)
+        dx, dy, dz = ((axis - c) / r for axis, c, r in zip((part.x, part.y, part.z), centre, radii, strict=True))
+        rest = 1 - (dx * dx + dy * dy + dz * dz)
+        mask[window] = soft(np.asarray(rest * (min(radii[0], radii[1]) / 2)), grid.pixel * edge)
+    return mask
+
+
+def within_reach(grid: Grid, centre: Triple, radii: Triple, margin: float = 16.0) -> Window | None:
+    """The rectangle of a slice, whichever way it lies, that an ellipsoid can touch; `margin` allows for shifts."""
+    spans = [slice(None), slice(None)]
+    for axis, c, r in zip((grid.x, grid.y, grid.z), centre, radii, strict=True):
+        lines = (axis[:, 0], axis[0])
+        moving = [abs(float(line[-1] - line[0])) > 0.6 * grid.pixel * len(line) for line in lines]
+        line = lines[moving.index(True)] if any(moving) else axis[:1, 0]
+        found = np.flatnonzero(np.abs(line - c) < r + margin)
+        if not len(found):
+            return None
+        if any(moving):
+            spans[moving.index(True)] = slice(int(found[0]), int(found[-1]) + 1)
+    return spans[0], spans[1]
 
 
 def around(grid: Grid, centre: Triple, radii: Triple, margin: float = 9.0) -> Window | None:
@@ -111,11 +135,21 @@ class Waves:
     phases: NDArray[np.float32]
 
     def at(self, grid: Grid) -> Plane:
-        """The field's value at each point of a slice."""
+        """The field's value at each point of a slice; on a plain one the waves part into rows and columns."""
+        if grid.plain:
+            return self.product(grid)
         total = np.zeros_like(grid.x)
         for (kx, ky, kz), phase in zip(self.vectors, self.phases, strict=True):
             total += np.cos(kx * grid.x + ky * grid.y + kz * grid.z + phase)
         return (total * np.float32(np.sqrt(2 / len(self.phases)))).astype(np.float32)
+
+    def product(self, grid: Grid) -> Plane:
+        """The same on a plain slice, as one matrix product."""
+        axes = (grid.x, grid.y, grid.z)
+        rows = np.stack([axis[:, 0] for axis in axes], 1) @ self.vectors.T + self.phases
+        columns = np.stack([axis[0] - axis[0, 0] for axis in axes], 1) @ self.vectors.T
+        total = np.cos(rows) @ np.cos(columns).T - np.sin(rows) @ np.sin(columns).T
+        return np.asarray(total * np.float32(np.sqrt(2 / len(self.phases))), dtype=np.float32)
 
 
 def waves(rng: np.random.Generator, wavelength: float, count: int = 12, spread: float = 0.35) -> Waves:
@@ -167,30 +201,49 @@ class Stack:
         self.reach = np.maximum(self.radii, thickness / 2)
 
     def draw(self, image: Plane, z: float, pixel: float) -> None:
-        """Draw onto a square slice at height `z` the discs that the spheres leave in it."""
-        near = np.abs(self.points[:, 2] - z) < self.reach
+        """Draw onto a square slice at height `z` the discs that the spheres leave in it, equal values together."""
+        near = np.flatnonzero(np.abs(self.points[:, 2] - z) < self.reach)
+        if not len(near):
+            return
         centre = (image.shape[0] - 1) / 2
         depth = self.points[near, 2] - z
         radii = np.sqrt(np.maximum(self.radii[near] ** 2 - depth**2, 0.15)) / pixel
-        columns, rows = self.points[near, 0] / pixel + centre, self.points[near, 1] / pixel + centre
-        for column, row, radius, value in zip(
-            columns.tolist(), rows.tolist(), radii.tolist(), self.values[near].tolist(), strict=True
-        ):
-            disc(image, (column, row), radius, value)
+        at = self.points[near, :2] / pixel + centre
+        values = self.values[near]
+        ends = [*(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
+        start = 0
+        for end in ends:
+            discs(image, at[start:end], radii[start:end], float(values[start]))
+            start = end
 
 
-def disc(image: Plane, at: tuple[float, float], radius: float, value: float) -> None:
-    """Blend one soft disc (pixels) into the image, in place; parts outside are left out."""
-    column, row = at
-    left, right = max(0, int(column - radius - 1)), min(image.shape[1], int(column + radius + 3))
-    top, bottom = max(0, int(row - radius - 1)), min(image.shape[0], int(row + radius + 3))
-    if left >= right or top >= bottom:
+def discs(image: Plane, at: NDArray[np.floating[Any]], radii: NDArray[np.floating[Any]], value: float) -> None:
+    """Blend soft discs (pixels; column, row) of one value into the image, in place: where they overlap, once."""
+    low = np.maximum(np.floor((at - radii[:, None]).min(0)).astype(int) - 2, 0)
+    high = np.minimum(np.ceil((at + radii[:, None]).max(0)).astype(int) + 3, image.shape[::-1])
+    if (low >= high).any():
         return
-    dy = np.arange(top, bottom, dtype=np.float32)[:, None] - np.float32(row)
-    dx = np.arange(left, right, dtype=np.float32)[None, :] - np.float32(column)
-    mask = np.clip(np.float32(radius + 0.5) - np.sqrt(dx * dx + dy * dy), 0, 1)
-    part = image[top:bottom, left:right]
-    part += mask * (np.float32(value) - part)
+    mask = np.zeros((high[1] - low[1], high[0] - low[0]), np.float32)
+    reach = np.ceil(radii + 0.5).astype(int)
+    for size in np.unique(reach).tolist():
+        chosen = reach == size
+        stamp(mask, (at[chosen] - low).astype(np.float32), radii[chosen].astype(np.float32), size)
+    paint(image[low[1] : high[1], low[0] : high[0]], mask, value)
+
+
+def stamp(mask: Plane, at: Plane, radii: Plane, reach: int) -> None:
+    """Raise a mask to the coverage of discs that all fit into windows of `reach` pixels each way."""
+    offsets = np.arange(-reach, reach + 1)
+    columns = np.rint(at[:, 0]).astype(int)[:, None] + offsets
+    rows = np.rint(at[:, 1]).astype(int)[:, None] + offsets
+    dx, dy = columns - at[:, :1], rows - at[:, 1:]
+    cover = radii[:, None, None] + np.float32(0.5) - np.sqrt(dx[:, None, :] ** 2 + dy[:, :, None] ** 2)
+    inside = ((rows >= 0) & (rows < mask.shape[0]))[:, :, None] & ((columns >= 0) & (columns < mask.shape[1]))[
+        :, None, :
+    ]
+    keep = inside & (cover > 0)
+    flat = (rows[:, :, None] * mask.shape[1] + columns[:, None, :])[keep]
+    np.maximum.at(mask.reshape(-1), flat, np.minimum(cover[keep], 1).astype(np.float32))
 
 
 def enlarge(image: Plane) -> Plane:

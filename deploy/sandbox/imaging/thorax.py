@@ -5,6 +5,7 @@ middle of the chest, z = 0 at the middle of the heart, the front of the body at 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -76,13 +77,18 @@ BETWEEN_LUNGS: list[tuple[Triple, Triple]] = [
 DOMES = [Solid((-58, 0, -152), (92, 90, 86), 0), Solid((70, 8, -152), (76, 84, 72), 0)]
 
 
+AORTA: list[Triple] = [(22, -6, -12), (2, -20, 10), (-14, -22, 36), (-8, -12, 64), (12, 12, 76), (27, 38, 62)]
+DESCENDING: list[Triple] = [(27, 38, 62), (28, 46, 30), (26, 47, -30), (14, 44, -100), (4, 40, -155)]
+LEFT_SUBCLAVIAN: list[Triple] = [(20, 22, 74), (30, 22, 112), (44, 14, 150)]
+
+
 def great_vessels() -> list[Chain]:
-    """Aorta, pulmonary arteries and veins, caval veins, arch branches, airways with walls, oesophagus."""
-    aorta: list[Triple] = [(22, -6, -12), (2, -20, 10), (-14, -22, 36), (-8, -12, 64), (12, 12, 76), (27, 38, 62)]
-    down: list[Triple] = [(27, 38, 62), (28, 46, 30), (26, 47, -30), (14, 44, -100), (4, 40, -155)]
-    airway: list[Triple] = [(0, 8, 155), (1, 14, 100), (0, 18, 50)]
-    right: list[Triple] = [(0, 18, 50), (-20, 20, 36), (-42, 22, 22)]
-    left: list[Triple] = [(0, 18, 50), (22, 22, 34), (46, 26, 18)]
+    """Oesophagus, veins, aorta with its branches, pulmonary vessels, airways, in the order of painting."""
+    return [*veins(), *arteries(), *pulmonary(), *airways()]
+
+
+def veins() -> list[Chain]:
+    """Oesophagus, azygos, caval veins, hepatic veins, the left brachiocephalic vein."""
     return [
         tube([(4, 36, 155), (6, 40, 60), (12, 40, -40), (20, 26, -130)], 7, 42),
         tube([(5, 37, 155), (7, 40, 60), (12, 40, -40)], 1.6, -500),
@@ -91,16 +97,37 @@ def great_vessels() -> list[Chain]:
         tube([(-28, -8, -60), (-26, 18, -100), (-24, 26, -155)], (12, 11), 150),
         *hepatic_veins(),
         tube([(50, 4, 128), (20, -28, 100), (-28, -18, 84)], 6, 430),
-        tube(aorta, (16.5, 13.5), 330),
-        tube(down, (12.5, 10.5), 332),
+    ]
+
+
+def arteries() -> list[Chain]:
+    """The aorta and the branches of its arch."""
+    return [
+        tube(AORTA, (16.5, 13.5), 330),
+        tube(DESCENDING, (12.5, 10.5), 332),
         tube([(-10, -12, 74), (-18, -6, 104), (-26, 0, 150)], (7, 5), 328),
         tube([(4, 2, 78), (16, 0, 112), (20, 4, 150)], (4.5, 4), 328),
-        tube([(20, 22, 74), (30, 22, 112), (44, 14, 150)], (5.5, 4.5), 328),
+        tube(LEFT_SUBCLAVIAN, (5.5, 4.5), 328),
+    ]
+
+
+def pulmonary() -> list[Chain]:
+    """The pulmonary trunk, its arteries, the veins to the left atrium."""
+    return [
         tube([(22, -42, -8), (26, -32, 16), (24, -12, 34)], (15, 13.5), 262),
         tube([(22, -14, 32), (-6, -4, 30), (-42, 6, 24), (-58, 12, 10)], (11, 7), 262),
         tube([(24, -10, 34), (46, 14, 36), (58, 26, 20)], (11, 7), 262),
         tube([(-10, 22, 0), (-34, 16, -4), (-56, 18, -12)], (8, 4), 305),
         tube([(36, 24, 0), (56, 24, -2), (70, 26, -12)], (8, 4), 305),
+    ]
+
+
+def airways() -> list[Chain]:
+    """Windpipe and main bronchi: walls first, then the air in them."""
+    airway: list[Triple] = [(0, 8, 155), (1, 14, 100), (0, 18, 50)]
+    right: list[Triple] = [(0, 18, 50), (-20, 20, 36), (-42, 22, 22)]
+    left: list[Triple] = [(0, 18, 50), (22, 22, 34), (46, 26, 18)]
+    return [
         tube(airway, 10.5, 30),
         tube(right, (8.2, 7), 20),
         tube(left, (7.8, 6.6), 20),
@@ -149,6 +176,13 @@ def vessel_tree(rng: np.random.Generator, side: int) -> list[Chain]:
     return chains
 
 
+@lru_cache(maxsize=1)
+def lung_vessels() -> Stack:
+    """The vessels of both lungs, equal values together; every chest has the same, they take a second to grow."""
+    rng = np.random.default_rng(7)
+    return Stack(sorted([*vessel_tree(rng, -1), *vessel_tree(rng, 1)], key=lambda chain: chain.value), 1.0)
+
+
 def spicules(rng: np.random.Generator) -> list[Chain]:
     """The strands around the mass, and a tail to the pleura."""
     centre = np.array(LESION)
@@ -163,48 +197,54 @@ def spicules(rng: np.random.Generator) -> list[Chain]:
 class Thorax:
     """The drawing of one chest; `lesion=False` leaves the tumour and its node out (an earlier examination)."""
 
-    def __init__(self, seed: int, lesion: bool = True) -> None:
+    breasts = True
+
+    def __init__(self, seed: int, lesion: bool = True, field_of_view: float = FIELD_OF_VIEW) -> None:
         rng = np.random.default_rng(seed)
-        self.seed, self.lesion = seed, lesion
+        self.seed, self.lesion, self.field_of_view = seed, lesion, field_of_view
         self.warps = [waves(rng, 70, 5), waves(rng, 70, 5)]
         self.coarse, self.fine = waves(rng, 46, 6), waves(rng, 13, 8)
         self.bones = Stack([*ribs(cavity), *shoulder_blades()], 1.0)
-        self.soft_tubes = Stack(great_vessels(), 1.0)
-        self.lungs = Stack([*vessel_tree(rng, -1), *vessel_tree(rng, 1)], 1.0)
+        self.soft_tubes = Stack(self.great_vessels(), 1.0)
+        self.lungs = lung_vessels()
         self.strands = Stack(spicules(rng), 1.0)
         self.noise = [grain(rng, SIZE, 0.9) * 9 + grain(rng, SIZE, 2.2) * 5 for _ in range(5)]
 
+    def great_vessels(self) -> list[Chain]:
+        """The tubes between the lungs."""
+        return great_vessels()
+
     def slice(self, z: float) -> Plane:
         """One slice: coarse solids on half the matrix, then bones, vessels and noise on the whole."""
-        plain = axial(z, SIZE // 2, FIELD_OF_VIEW)
+        plain = axial(z, SIZE // 2, self.field_of_view)
         small = plain.half()
         grid = plain.shifted(*(2.2 * enlarge(warp.at(small)) for warp in self.warps))
         image = np.full_like(plain.x, -1000)
         texture, coarse = enlarge(self.fine.at(small)), enlarge(self.coarse.at(small))
         table(image, plain)
-        wall(image, grid, z, coarse)
+        wall(image, grid, z, coarse, self.breasts)
         lungs = chest(image, grid, z, texture)
         image = enlarge(image)
         self.vessels(image, z, enlarge(lungs))
-        pixel = FIELD_OF_VIEW / SIZE
+        pixel = self.field_of_view / SIZE
         self.soft_tubes.draw(image, z, pixel)
         self.bones.draw(image, z, pixel)
-        whole = axial(z, SIZE, FIELD_OF_VIEW)
+        whole = axial(z, SIZE, self.field_of_view)
         spine(image, whole, z)
         breastbone(image, whole, z, -cavity(z)[1])
         if self.lesion:
-            self.tumour(image, whole, z)
+            self.findings(image, whole, z)
         return self.noisy(image, z)
 
     def vessels(self, image: Plane, z: float, lungs: Plane) -> None:
         """The lungs' vessels, only where there is lung."""
         drawn = image.copy()
-        self.lungs.draw(drawn, z, FIELD_OF_VIEW / SIZE)
+        self.lungs.draw(drawn, z, self.field_of_view / SIZE)
         paint(image, lungs, drawn)
 
-    def tumour(self, image: Plane, grid: Grid, z: float) -> None:
+    def findings(self, image: Plane, grid: Grid, z: float) -> None:
         """A spiculated mass in the right upper lobe and an enlarged node beside the trachea."""
-        self.strands.draw(image, z, FIELD_OF_VIEW / SIZE)
+        self.strands.draw(image, z, self.field_of_view / SIZE)
         window = around(grid, LESION, (24, 24, 22))
         if window is not None:
             part, piece = grid.part(window), image[window]
@@ -237,18 +277,18 @@ def outline(grid: Grid, half_width: float, half_depth: float) -> Plane:
     return np.asarray(((1 - power) * min(half_width, half_depth) / 2.6), dtype=np.float32)
 
 
-def wall(image: Plane, grid: Grid, z: float, coarse: Plane) -> None:
+def wall(image: Plane, grid: Grid, z: float, coarse: Plane, breasts: bool = True) -> None:
     """Skin, fat, breasts and muscle with fat between its layers."""
     width = 162 + 6 * np.sin(z / 60) - max(0, z - 90) * 0.35
     sunk = max(0.0, z - 70) * 0.16
     body = Grid(grid.x, grid.y - np.float32(sunk), grid.z, grid.pixel)
     depth = 113 - sunk
     skin = outline(body, width, depth)
-    for side in (-1, 1):
+    for side in (-1, 1) if breasts else ():
         skin = np.maximum(skin, lump(grid, (side * 84.0, -84, -8), (58, 46, 66)))
     paint(image, soft(skin, 1.5), 20)
     paint(image, soft(skin - 2.2, 1.5), -104 + 5 * coarse)
-    for side in (-1, 1):
+    for side in (-1, 1) if breasts else ():
         gland = ellipsoid(grid, (side * 86.0, -100, -10), (32, 17, 36), 6) * soft(coarse + 0.25, 1.0)
         paint(image, gland * 0.75, 25)
     inner = outline(body, width - 15, depth - 12) - 1.2 * coarse
