@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+from pydicom import dcmread
+from pydicom.uid import JPEG2000, JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless
 
 from deploy.sandbox.hospitals import OUR_AE_TITLE
 from deploy.sandbox.plan import Destination, OutsidePeer, Plan, Ports, Program
@@ -21,6 +23,8 @@ from konsil.oauth_client import BackendToken, ClientKey
 from tests.peers import Orthanc, StoreScp, orthanc, storescp, storescu, unused_port
 
 START_SECONDS = 90
+PROPOSED = {JPEGBaseline8Bit: ("-xy",), JPEGLSLossless: ("-xt",), JPEG2000Lossless: ("-xv",), JPEG2000: ("-xw",)}
+"""How storescu is told to propose a transfer syntax; nothing for uncompressed ones."""
 
 
 @dataclass
@@ -96,10 +100,13 @@ def platform(
 
 
 def fill(pacs: Orthanc, images: Path) -> None:
-    """Send everything with DCMTK's storescu; the ultrasound loops as the JPEG that they are."""
-    loops = sorted(images.glob("*-us/*.dcm"))
-    storescu(pacs.port, pacs.ae_title, loops, options=("-xy",))
-    storescu(pacs.port, pacs.ae_title, [path for path in sorted(images.glob("*/*.dcm")) if path not in loops])
+    """Send everything with DCMTK's storescu, each file in the transfer syntax that it has."""
+    by_syntax: dict[str, list[Path]] = {}
+    for path in sorted(images.glob("*/*.dcm")):
+        syntax = str(dcmread(path, stop_before_pixels=True).file_meta.TransferSyntaxUID)
+        by_syntax.setdefault(syntax, []).append(path)
+    for syntax, files in by_syntax.items():
+        storescu(pacs.port, pacs.ae_title, files, options=("-R", *PROPOSED.get(syntax, ())))
 
 
 @contextmanager
