@@ -56,9 +56,9 @@ def configuration(banner: bool) -> dict[str, Any]:
 
 def script(banner: bool) -> str:
     """`app-config.js`, which runs before anything else of OHIF."""
-    storage = files(__package__).joinpath("storage.js").read_text("utf-8")
+    storage, bridge = (files(__package__).joinpath(name).read_text("utf-8") for name in ("storage.js", "bridge.js"))
     return (
-        f"{storage}\nwindow.config = {json.dumps(configuration(banner), indent=2)};\n"
+        f"{storage}\n{bridge}\nwindow.config = {json.dumps(configuration(banner), indent=2)};\n"
         "const root = window.location.origin + '/dicom-web';\n"
         "Object.assign(window.config.dataSources[0].configuration, "
         "{ qidoRoot: root, wadoRoot: root, wadoUriRoot: root });\n"
