@@ -4,9 +4,12 @@
   if (window.parent === window) return;
   const tell = (word) => window.parent.postMessage(word, '*');
   const shown = () => {
-    const services = window.services;
-    const id = services?.viewportGridService?.getActiveViewportId?.();
-    return id ? services.cornerstoneViewportService?.getCornerstoneViewport(id) : null;
+    try {
+      const { viewportGridService, cornerstoneViewportService } = window.services;
+      return cornerstoneViewportService.getCornerstoneViewport(viewportGridService.getActiveViewportId());
+    } catch {
+      return null; // OHIF is still starting
+    }
   };
   const parts = /studies\/([\d.]+)\/series\/([\d.]+)\/instances\/([\d.]+)(?:\/frames\/(\d+))?/;
   let last = '';

@@ -13,6 +13,7 @@ from smart_app.case.view import load_case
 from smart_app.errors import NotFound
 from smart_app.fhir import Resource
 from smart_app.reading.room import enter
+from smart_app.reading.timeline import is_vital
 from smart_app.request.chart import value_of
 from smart_app.visit import Visit, page
 from smart_app.words import concept
@@ -53,6 +54,14 @@ async def laboratory(visit: Visit) -> Response:
     of_value = (each.day for course in courses for each in course.values if each.reference == wanted)
     day = query.get("day") or next(of_value, "")
     return visit.render("labs.html", courses=courses, days=days, day=day, wanted=wanted, labels=room.labels)
+
+
+async def vitals(visit: Visit) -> Response:
+    """The vital signs of a day."""
+    room, day = await enter(visit), visit.request.query_params.get("day", "")
+    found = [each.resource for each in room.records if is_vital(each.resource) and each.date[:10] == day]
+    values = {"title": "Vital signs", "date": day, "results": lines(found), "parts": [], "resource": {}}
+    return visit.render("record.html", **values)
 
 
 async def attachment(visit: Visit) -> Response:
@@ -142,6 +151,7 @@ def clinical(content_type: str, data: bytes) -> dict[str, Any]:
 
 routes = [
     page("cases/{case}/labs", laboratory),
+    page("cases/{case}/vitals", vitals),
     page("cases/{case}/records/{type}/{id}", record),
     page("cases/{case}/records/{type}/{id}/{place:int}", attachment),
 ]

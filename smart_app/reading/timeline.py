@@ -8,6 +8,7 @@ from smart_app.case.material import Record
 from smart_app.fhir import Resource
 from smart_app.reading import labs
 from smart_app.reading.labs import Course, Value
+from smart_app.request.chart import value_of
 from smart_app.words import MONTHS, concept, counted
 
 KINDS = {
@@ -90,7 +91,8 @@ def timeline(records: Sequence[Record], results: Mapping[str, Resource]) -> Time
     values = {each.reference: each for each in map(labs.value_of, found)}
     panels = {each.reference: _in_panel(each.resource, values) for each in records if _in_panel(each.resource, values)}
     rest = [each for each in records if each.reference not in values and each.reference not in panels]
-    lines = [_entry(each) for each in rest] + _lab_lines(values, panels)
+    vitals = [each for each in rest if is_vital(each.resource)]
+    lines = [_entry(each) for each in rest if each not in vitals] + _lab_lines(values, panels) + _vital_lines(vitals)
     ordered = sorted(lines, key=lambda entry: (entry.date[:10], entry.kind == "imaging", entry.title), reverse=True)
     numbered = [_anchored(entry, place) for place, entry in enumerate(ordered)]
     return Timeline(numbered, {course.test: course for course in labs.courses(values.values())})
@@ -138,6 +140,34 @@ def _lab_lines(values: Mapping[str, Value], panels: Mapping[str, list[Value]]) -
     for value in values.values():
         days.setdefault(value.day, []).append(value)
     return [_lab_line(day, several, panels) for day, several in days.items()]
+
+
+def is_vital(resource: Resource) -> bool:
+    """Whether an Observation is a vital sign, by its category."""
+    categories = resource.get("category", []) if resource.get("resourceType") == "Observation" else []
+    return any(coding.get("code") == "vital-signs" for each in categories for coding in each.get("coding", []))
+
+
+def _vital_lines(vitals: Sequence[Record]) -> list[Entry]:
+    """One line a day, all values in it."""
+    days: dict[str, list[Record]] = {}
+    for each in vitals:
+        days.setdefault(each.date[:10], []).append(each)
+    return [_vital_line(day, several) for day, several in days.items()]
+
+
+def _vital_line(day: str, several: Sequence[Record]) -> Entry:
+    values = [f"{concept(each.resource.get('code'))} {_measured(each.resource)}" for each in several]
+    cite = " ".join(each.reference for each in several)
+    return Entry("", "history", "heartbeat", "Vital signs", ", ".join(values), day, cite, f"vitals?day={day}")
+
+
+def _measured(resource: Resource) -> str:
+    """A value, that of a pressure as people write it: `142/86 mmHg`."""
+    parts = [each.get("valueQuantity", {}) for each in resource.get("component", [])]
+    if not parts:
+        return value_of(resource)
+    return f"{'/'.join(str(part.get('value', '?')) for part in parts)} {parts[0].get('unit', '')}".strip()
 
 
 def _lab_line(day: str, values: list[Value], panels: Mapping[str, list[Value]]) -> Entry:

@@ -32,7 +32,7 @@ def ease_of(text: str) -> Ease | None:
     total = sum(counts[word.lower()] for word in found)
     score = 206.835 - 1.015 * len(found) / sentences - 84.6 * total / len(found)
     longest = sorted((word for word, count in counts.items() if count >= 4), key=lambda word: -counts[word])
-    return Ease(round(score), *grade(score), tuple(longest[:3]))
+    return Ease(max(0, min(100, round(score))), *grade(score), tuple(longest[:3]))
 
 
 def grade(score: float) -> tuple[str, bool]:

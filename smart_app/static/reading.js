@@ -29,7 +29,7 @@ class Viewer extends HTMLElement {
     const query = studies.map((each) => `study=${encodeURIComponent(each)}`).join("&");
     this.frame.contentWindow.location.replace(`${this.closest("konsil-reading").getAttribute("viewer")}?${query}`);
     this.state("opening");
-    this.timer = setTimeout(() => this.state("failed"), 25000);
+    this.timer = setTimeout(() => this.state("failed"), 40000);
   }
   state(name) {
     clearTimeout(this.timer);
@@ -63,7 +63,7 @@ class Reading extends HTMLElement {
     this.addEventListener("focusin", (event) => { if (event.target.matches("[name=findings]")) this.finding = event.target.closest(".k-row"); });
     this.onKey = (event) => this.key(event);
     document.addEventListener("keydown", this.onKey);
-    this.addEventListener("htmx:after:swap", () => { if ($("#pane-document article")) this.opened(); });
+    new MutationObserver(() => this.opened()).observe($("#pane-document"), { childList: true });
     this.drawer();
   }
   disconnectedCallback() { document.removeEventListener("keydown", this.onKey); }
@@ -111,6 +111,7 @@ class Reading extends HTMLElement {
   opened() {
     const pane = $("#pane-document"), article = $("article", pane);
     pane.removeAttribute("aria-busy");
+    if (!article) return;
     this.tab("document", article.dataset.title);
     $(".k-wanted", pane)?.scrollIntoView({ block: "center", inline: "center" });
   }
