@@ -12,9 +12,11 @@ from deploy.sandbox import charts, provision
 from deploy.sandbox.demo import demo
 from deploy.sandbox.hospitals import HOSPITALS
 from deploy.sandbox.imaging import studies
+from deploy.sandbox.imaging.lost import lose_half
 from deploy.sandbox.keys import Keys, load_or_make
 from deploy.sandbox.plan import Plan
 from deploy.sandbox.programs import app_env, fhir_env, gateway_env, outside_env, tenant_env
+from dicom_gateway.archive import Archive
 
 VERSION = 1
 Say = Callable[[str], None]
@@ -93,6 +95,8 @@ def run_all(plan: Plan, keys: Keys, say: Say) -> None:
     for title, arguments, env in commands:
         say(f"  setting up {title}")
         run(plan.directory / "provision", arguments, env | master)
+    if plan.outside is None:
+        lose_half(plan.directory / "images", Archive(plan.data("outside").resolve() / "archive"))
 
 
 def run(folder: Path, arguments: list[str], env: dict[str, str]) -> None:

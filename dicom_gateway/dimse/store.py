@@ -15,11 +15,12 @@ from dicom_gateway.status import name
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of one instance: the peer's status, None when it gave none; `refused`: no context for it."""
+    """What became of one instance: the peer's status, None when it gave none; why: no context for it, no file."""
 
     sop_instance_uid: str
     status: int | None
     refused: bool = False
+    lost: bool = False
 
     @property
     def stored(self) -> bool:
@@ -33,6 +34,8 @@ class Sent:
             return ""
         if self.refused:
             return "the peer accepts no presentation context for this SOP class and transfer syntax"
+        if self.lost:
+            return "our archive cannot read it"
         return "no answer" if self.status is None else name(self.status)
 
 
@@ -76,6 +79,8 @@ def send_one(
         return Sent(item.sop_instance_uid, None, refused=True)
     except RuntimeError:
         return Sent(item.sop_instance_uid, None)
+    except OSError:  # the archive has lost the file: a failed sub-operation, not the end of the association
+        return Sent(item.sop_instance_uid, None, lost=True)
     return Sent(item.sop_instance_uid, answer.get("Status"))
 
 

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
+from pydicom.uid import UID, EncapsulatedPDFStorage, VLWholeSlideMicroscopyImageStorage
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -24,6 +24,7 @@ from dicom_gateway.web.stored import entity_tag
 from dicom_gateway.web.wado import PRIVATE, granted, levels, unchanged
 
 OCTETS = "application/octet-stream"
+PDF, SLIDE = str(EncapsulatedPDFStorage), str(VLWholeSlideMicroscopyImageStorage)
 EXPLICIT = "1.2.840.10008.1.2.1"
 PIXEL_TAG = "7FE00010"
 # Media types of compressed frames.  PS3.18 Tables 8.7.3-4 and 8.7.3-5
@@ -222,12 +223,30 @@ def rendered(doors: Doors, request: Request) -> Response:
 
 def thumbnail(doors: Doors, request: Request) -> Response:
     """A small rendering of the middle instance of a study or series, or of an instance's frame.  PS3.18 10.4.1.1.4"""
-    instances = [item for item in granted(doors, request) if UID(item.sop_class_uid).name.endswith("Image Storage")]
-    if not instances:
+    shown = pictures(granted(doors, request))
+    if not shown:
         raise NotFound
-    item = instances[len(instances) // 2]
+    item = shown[0] if shown[0].sop_class_uid == SLIDE else shown[len(shown) // 2]
+    view = view_of(request, (render.THUMBNAIL, render.THUMBNAIL))
+    if item.sop_class_uid == PDF:
+        return Response(render.document_icon(view.media_type), media_type=view.media_type, headers={**PRIVATE})
     numbers = frame_list(request.path_params.get("frames", str((item.frames + 1) // 2)))
-    return picture(doors, request, item, numbers[0], view_of(request, (render.THUMBNAIL, render.THUMBNAIL)))
+    return picture(doors, request, item, numbers[0], view)
+
+
+def pictures(instances: list[Located]) -> list[Located]:
+    """The instances that can be shown small: images, of a slide those of one tile, without any image documents."""
+    images = [item for item in instances if is_image(item.sop_class_uid)]
+    slides = [item for item in images if item.sop_class_uid == SLIDE]
+    if slides:
+        fewest = min(item.frames for item in slides)
+        images = sorted((item for item in slides if item.frames == fewest), key=lambda item: -item.size)
+    return images or [item for item in instances if item.sop_class_uid == PDF]
+
+
+def is_image(sop_class_uid: str) -> bool:
+    """Whether objects of a class hold pictures: `... Image Storage`, also ` - For Presentation`.  PS3.4 B.5"""
+    return "Image Storage" in UID(sop_class_uid).name
 
 
 def picture(doors: Doors, request: Request, item: Located, frame: int, view: render.View) -> Response:

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
 from sqlalchemy import select
 from sqlalchemy.engine import RowMapping
 from starlette.requests import Request
@@ -28,7 +27,7 @@ from dicom_gateway.publish.arrival import content_of
 from dicom_gateway.publish.fhir import Bearer, Resource
 from dicom_gateway.publish.imaging_study import StudyContent, text
 from dicom_gateway.reconcile import Difference, Identity, compare, local_identity, outside_identity
-from dicom_gateway.web import render
+from dicom_gateway.web import pixels, render
 from dicom_gateway.web.api import access_of, answer, read_as_caller
 from dicom_gateway.web.doors import Doors, require_bearer
 from dicom_gateway.web.errors import NotFound
@@ -38,6 +37,7 @@ from konsil.database import reader
 
 THUMBNAILS = 12
 BOX = (384, 384)
+NOT_KEPT = {"Cache-Control": "no-store"}
 LARGE = (1600, 1600)
 STATES = {"waiting": "waiting", "deciding": "applying", "published": "released", "rejected": "rejected"}
 EVERY = ("quarantined", "released", "rejected")
@@ -201,7 +201,7 @@ def study_of(doors: Doors, row: RowMapping, content: StudyContent) -> dict[str, 
 
 def pictured(instances: list[Located]) -> list[Located]:
     """Up to twelve instances with pictures, spread over the study."""
-    images = [item for item in instances if UID(item.sop_class_uid).name.endswith("Image Storage")]
+    images = pixels.pictures(instances)
     if len(images) <= THUMBNAILS:
         return images
     return [images[number * len(images) // THUMBNAILS] for number in range(THUMBNAILS)]
@@ -215,9 +215,11 @@ def picture(box: tuple[int, int], doors: Doors, request: Request) -> Response:
     if number >= len(chosen):
         raise NotFound
     item = chosen[number]
+    if item.sop_class_uid == pixels.PDF:
+        return Response(render.document_icon("image/png", box), media_type="image/png", headers=NOT_KEPT)
     with doors.archive.open(item.object_key) as stream:
         content = render.render(stream, (item.frames + 1) // 2, render.View(None, box, "image/png"))
-    return Response(content, media_type="image/png", headers={"Cache-Control": "no-store"})
+    return Response(content, media_type="image/png", headers=NOT_KEPT)
 
 
 def routes(doors: Doors) -> list[Route]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
 from pydicom.pixels.utils import pixel_array
@@ -27,6 +27,29 @@ class View:
     window: tuple[float, float] | None = None
     box: tuple[int, int] | None = None
     media_type: str = "image/png"
+
+
+def document_icon(media_type: str, box: tuple[int, int] = (THUMBNAIL, THUMBNAIL)) -> bytes:
+    """A sheet of paper with lines: what stands for an object that is a document and no picture."""
+    side = min(box)
+    image = Image.new("RGB", (side, side), (24, 28, 33))
+    pen = ImageDraw.Draw(image)
+    left, top, right, bottom = side * 0.24, side * 0.12, side * 0.76, side * 0.88
+    fold = side * 0.16
+    sheet = [(left, top), (right - fold, top), (right, top + fold), (right, bottom), (left, bottom)]
+    pen.polygon(sheet, fill=(236, 239, 243))
+    pen.polygon([(right - fold, top), (right, top + fold), (right - fold, top + fold)], fill=(184, 192, 202))
+    for number in range(4):
+        y = top + side * (0.26 + 0.09 * number)
+        pen.line(
+            (left + side * 0.08, y, right - side * (0.08 if number < 3 else 0.2), y),
+            (120, 130, 142),
+            max(1, side // 64),
+        )
+    pen.text((left + side * 0.08, top + side * 0.07), "PDF", (176, 42, 55), font=ImageFont.load_default(side * 0.13))
+    target = io.BytesIO()
+    image.save(target, FORMATS[media_type])
+    return target.getvalue()
 
 
 def render(stream: BinaryIO, frame: int, view: View) -> bytes:

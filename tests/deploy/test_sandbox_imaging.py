@@ -11,12 +11,17 @@ import pytest
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless
 
 from deploy.sandbox.imaging import catalogue, studies
+from deploy.sandbox.imaging.lost import lose_half
+from dicom_gateway.dimse.store import send_instances
 from dicom_gateway.gateway import Gateway, open_gateway
 from dicom_gateway.import_files import import_folder
+from dicom_gateway.index.query import Place, locate
+from dicom_gateway.peers import by_name
 from dicom_gateway.settings import Settings
-from tests.peers import orthanc
+from tests.dicom_gateway.conftest import know
+from tests.peers import orthanc, storescp
 
-KEEP_EVERY = 20
+KEEP_EVERY = 10
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +105,18 @@ def test_orthanc_takes_them_all(images: Path, tmp_path: Path) -> None:
         for path in files:
             httpx.post(f"{pacs.http}/instances", content=path.read_bytes(), timeout=30).raise_for_status()
         assert httpx.get(f"{pacs.http}/statistics").json()["CountInstances"] == len(files)
+
+
+def test_half_of_a_study_cannot_be_fetched(images: Path, archive: Gateway, tmp_path: Path) -> None:
+    """The index names every image; those whose file is lost fail one by one, the others arrive."""
+    assert lose_half(images, archive.archive) > 0
+    with archive.engine.connect() as connection:
+        found = locate(connection, Place(catalogue.HALF_LOST.study_instance_uid))
+    with storescp(tmp_path) as pacs:
+        know(archive, name="radpacs", ae_title=pacs.ae_title, port=pacs.port, can=["store"])
+        with archive.engine.connect() as connection:
+            peer = by_name(connection, "radpacs")
+        sent = send_instances(archive.archive, peer, found)
+        assert len(pacs.files()) == sum(each.stored for each in sent)
+    assert [each.stored for each in sent] == [number % 2 == 0 for number in range(len(sent))]
+    assert {each.reason for each in sent} == {"", "our archive cannot read it"}
