@@ -26,9 +26,11 @@ class Test:
 
 TESTS = {
     "hb": Test("718-7", "Hemoglobin", "g/dL", 12.0, 16.0),
+    "hb-male": Test("718-7", "Hemoglobin", "g/dL", 13.5, 17.5),
     "wbc": Test("6690-2", "Leukocytes", "10*3/uL", 4.0, 11.0),
     "plt": Test("777-3", "Platelets", "10*3/uL", 150, 400),
     "crea": Test("2160-0", "Creatinine", "mg/dL", 0.6, 1.2),
+    "crea-child": Test("2160-0", "Creatinine", "mg/dL", 0.3, 0.7),
     "na": Test("2951-2", "Sodium", "mmol/L", 135, 145),
     "k": Test("2823-3", "Potassium", "mmol/L", 3.5, 5.1),
     "glu": Test("2345-7", "Glucose", "mg/dL", 70, 99),
@@ -115,6 +117,7 @@ DOCUMENT_TYPES = {
     "discharge": ("18842-5", "Discharge summary"),
     "procedure": ("28570-0", "Procedure note"),
     "consult": ("11488-4", "Consult note"),
+    "conference": ("11488-4", "Consult note"),
     "summary": ("34133-9", "Summary of episode note"),
 }
 

@@ -19,6 +19,7 @@ from deploy.sandbox.charts.catalogue import (
     coding,
     concept,
 )
+from deploy.sandbox.charts.letter import Letter, as_pdf
 from deploy.sandbox.hospitals import Hospital
 
 WRITTEN = {
@@ -118,7 +119,7 @@ class Chart:
         }
         self.add("AllergyIntolerance", f"allergy-{name}", content)
 
-    def labs(self, dates: Sequence[str], values: Mapping[str, Sequence[float]]) -> None:
+    def labs(self, dates: Sequence[str], values: Mapping[str, Sequence[float]], name: str = "panel") -> None:
         """A panel a date: for each test its values in the order of the dates."""
         for index, date in enumerate(dates):
             results = [self.lab(test, date, series[index]) for test, series in values.items()]
@@ -132,7 +133,7 @@ class Chart:
                 "performer": [self.organization],
                 "result": results,
             }
-            self.add("DiagnosticReport", f"panel-{date}", content)
+            self.add("DiagnosticReport", f"{name}-{date}", content)
 
     def lab(self, test: str, date: str, value: float) -> Resource:
         """One laboratory value with its flag."""
@@ -248,6 +249,14 @@ class Chart:
             "context": {"period": {"start": f"{date}T09:00:00-05:00", "end": f"{date}T09:40:00-05:00"}},
         }
         return self.add("DocumentReference", f"{kind}-{date}", content)
+
+    def note(self, kind: str, title: str, date: str, text: str) -> Resource:
+        """A note in words."""
+        return self.document(kind, title, date, "text/plain", text.strip().encode())
+
+    def paper(self, kind: str, title: str, date: str, letter: Letter) -> Resource:
+        """A letter or report as PDF."""
+        return self.document(kind, title, date, "application/pdf", as_pdf(letter))
 
 
 VITALS = {

@@ -155,7 +155,7 @@ def history(made: Chart) -> None:
 def tests(made: Chart) -> None:
     """Laboratory and imaging reports."""
     made.labs(DATES, LABS)
-    ct = concept(LOINC, "24628-5", "CT Chest W contrast IV")
+    ct = concept(LOINC, "24628-0", "CT Chest W contrast IV")
     made.imaging_report("ct-chest", ct, "2026-10-28", "St. Anna Hospital, Radiology", CT_REPORT)
     pet = {"text": "PET-CT skull base to mid-thigh"}
     made.imaging_report("pet", pet, "2026-11-06", "Helen Vogt, MD, Nuclear medicine", PET_REPORT)

@@ -109,7 +109,7 @@ def chart() -> list[Resource]:
     made.add("Coverage", "coverage", coverage(KEY, "Great Lakes Mutual", "GLM-771029"))
     history(made)
     made.labs(DATES, LABS)
-    mr = concept(LOINC, "24590-2", "MR Brain WO and W contrast IV")
+    mr = concept(LOINC, "24587-8", "MR Brain WO and W contrast IV")
     made.imaging_report("mr-brain", mr, "2026-10-30", "St. Anna Hospital, Radiology", MR_REPORT)
     made.imaging_report(
         "ct-head", {"text": "CT head without contrast"}, "2026-10-20", "Amir Rahimi, MD, Radiology", CT_REPORT
