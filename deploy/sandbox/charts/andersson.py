@@ -1,7 +1,7 @@
 """Björn Åke Andersson, 58: lumbar stenosis with a slipped vertebra; fusion proposed, decompression perhaps enough."""
 
 from deploy.sandbox.charts import ccda
-from deploy.sandbox.charts.catalogue import RXNORM, SNOMED, Resource, concept
+from deploy.sandbox.charts.catalogue import LOINC, RXNORM, SNOMED, Resource, concept
 from deploy.sandbox.charts.chart import Chart
 from deploy.sandbox.charts.clinicians import SOLBERG
 from deploy.sandbox.charts.letter import Letter
@@ -136,7 +136,7 @@ def chart() -> list[Resource]:
     made.labs(DATES, LABS)
     made.imaging_report(
         "mr-spine",
-        {"text": "MR lumbar spine without contrast"},
+        concept(LOINC, "30679-5", "MR Lumbar spine WO contrast"),
         "2026-09-17",
         "St. Anna Hospital, Radiology",
         MR_REPORT,

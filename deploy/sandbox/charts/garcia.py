@@ -1,7 +1,7 @@
 """María José García-Ibáñez, 46: lobular carcinoma of the left breast, mastectomy proposed without an MRI."""
 
 from deploy.sandbox.charts import ccda
-from deploy.sandbox.charts.catalogue import RXNORM, SNOMED, Resource, concept
+from deploy.sandbox.charts.catalogue import LOINC, RXNORM, SNOMED, Resource, concept
 from deploy.sandbox.charts.chart import Chart
 from deploy.sandbox.charts.clinicians import DELGADO
 from deploy.sandbox.charts.letter import Letter
@@ -144,9 +144,9 @@ def chart() -> list[Resource]:
     history(made)
     medicines(made)
     made.labs(DATES, LABS)
-    mammogram = {"text": "Mammogram, both breasts, diagnostic"}
+    mammogram = concept(LOINC, "26346-7", "MG Breast - bilateral Diagnostic", "Diagnostic mammogram, both breasts")
     made.imaging_report("mammogram", mammogram, "2026-10-19", "St. Anna Hospital, Radiology", MAMMOGRAM)
-    sonogram = {"text": "Ultrasound, left breast and axilla"}
+    sonogram = concept(LOINC, "26215-4", "US Breast - left", "Ultrasound of left breast and axilla")
     made.imaging_report("us-breast", sonogram, "2026-10-19", "St. Anna Hospital, Radiology", ULTRASOUND)
     made.note("history", "Breast surgery, first visit", "2026-10-14", FIRST_NOTE)
     made.note("progress", "Breast surgery clinic note", "2026-11-06", PROGRESS)

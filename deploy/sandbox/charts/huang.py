@@ -1,7 +1,7 @@
 """Huang Chih-Ming (黃志明), 63: a pigmented lesion of the back that two pathologists read in two ways."""
 
 from deploy.sandbox.charts import ccda
-from deploy.sandbox.charts.catalogue import SNOMED, Resource, concept
+from deploy.sandbox.charts.catalogue import LOINC, SNOMED, Resource, concept
 from deploy.sandbox.charts.chart import Chart
 from deploy.sandbox.charts.clinicians import PRUITT
 from deploy.sandbox.charts.letter import Letter
@@ -134,7 +134,7 @@ def chart() -> list[Resource]:
     made.labs(DATES, LABS)
     nodes = {"text": "Ultrasound, lymph nodes"}
     made.imaging_report("us-nodes", nodes, "2026-10-26", "Leyla Aydin, MD, Radiology", NODES_REPORT)
-    film = {"text": "XR chest, two views"}
+    film = concept(LOINC, "36643-5", "XR Chest 2 Views")
     made.imaging_report("chest-xray", film, "2026-10-26", "Leyla Aydin, MD, Radiology", XRAY_REPORT)
     made.note("progress", "Dermatology clinic note", "2026-09-22", EARLIER_NOTE)
     made.note("progress", "Dermatology clinic note", "2026-11-05", PROGRESS)

@@ -1,7 +1,7 @@
 """Denise Johnson, 67: a tumour of the pancreatic head, borderline resectable; surgery at once is proposed."""
 
 from deploy.sandbox.charts import ccda
-from deploy.sandbox.charts.catalogue import SNOMED, Resource, concept
+from deploy.sandbox.charts.catalogue import LOINC, SNOMED, Resource, concept
 from deploy.sandbox.charts.chart import Chart
 from deploy.sandbox.charts.clinicians import HOLLOWAY
 from deploy.sandbox.charts.letter import Letter
@@ -148,7 +148,7 @@ def chart() -> list[Resource]:
     history(made)
     medicines(made)
     made.labs(DATES, LABS)
-    later = {"text": "CT abdomen and pelvis with contrast, portal venous phase"}
+    later = concept(LOINC, "36813-4", "CT Abdomen and Pelvis W contrast IV")
     made.imaging_report("ct-october", later, "2026-10-26", "St. Anna Hospital, Radiology", CT_REPORT)
     earlier = {"text": "CT abdomen with contrast"}
     made.imaging_report("ct-august", earlier, "2026-08-11", "St. Anna Hospital, Radiology", EARLIER_REPORT)

@@ -1,7 +1,7 @@
 """Zofia Kowalczyk-Ćwik, 9: epilepsy that two drugs do not control, an MRI called normal, surgery perhaps possible."""
 
 from deploy.sandbox.charts import ccda
-from deploy.sandbox.charts.catalogue import RXNORM, SNOMED, Resource, concept
+from deploy.sandbox.charts.catalogue import LOINC, RXNORM, SNOMED, Resource, concept
 from deploy.sandbox.charts.chart import Chart
 from deploy.sandbox.charts.clinicians import FELD
 from deploy.sandbox.charts.letter import Letter
@@ -128,7 +128,11 @@ def chart() -> list[Resource]:
     made.labs(*EARLY_LEVELS, name="early-levels")
     made.labs(*LATE_LEVELS, name="levels")
     made.imaging_report(
-        "mr-brain", {"text": "MR brain without contrast"}, "2026-09-30", "St. Anna Hospital, Radiology", MR_REPORT
+        "mr-brain",
+        concept(LOINC, "30657-1", "MR Brain WO contrast"),
+        "2026-09-30",
+        "St. Anna Hospital, Radiology",
+        MR_REPORT,
     )
     made.imaging_report(
         "eeg", {"text": "Prolonged video EEG"}, "2026-09-29", "St. Anna Hospital, Neurophysiology", EEG_REPORT

@@ -1,7 +1,7 @@
 """Joaquín Moreno Ruiz, 71: severe stenosis of a bicuspid aortic valve and a wide aorta; catheter or open surgery."""
 
 from deploy.sandbox.charts import ccda
-from deploy.sandbox.charts.catalogue import SNOMED, Resource, concept
+from deploy.sandbox.charts.catalogue import LOINC, SNOMED, Resource, concept
 from deploy.sandbox.charts.chart import Chart
 from deploy.sandbox.charts.clinicians import MEYER
 from deploy.sandbox.charts.letter import Letter
@@ -134,7 +134,7 @@ def chart() -> list[Resource]:
     history(made)
     medicines(made)
     made.labs(DATES, LABS)
-    echo = {"text": "Transthoracic echocardiogram"}
+    echo = concept(LOINC, "42148-7", "US Heart", "Transthoracic echocardiogram")
     made.imaging_report("echo", echo, "2026-10-06", "St. Anna Hospital, Cardiology", ECHO_REPORT)
     root = {"text": "CT aortic root and aorta, ECG-gated"}
     made.imaging_report("ct-root", root, "2026-10-15", "St. Anna Hospital, Radiology", CT_REPORT)

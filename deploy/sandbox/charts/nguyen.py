@@ -1,7 +1,7 @@
 """Nguyễn Thị Thu Hà, 29: a small papillary thyroid cancer, total thyroidectomy proposed; no outside images at all."""
 
 from deploy.sandbox.charts import ccda
-from deploy.sandbox.charts.catalogue import SNOMED, Resource, concept
+from deploy.sandbox.charts.catalogue import LOINC, SNOMED, Resource, concept
 from deploy.sandbox.charts.chart import Chart
 from deploy.sandbox.charts.clinicians import MARSH
 from deploy.sandbox.charts.letter import Letter
@@ -127,9 +127,13 @@ def chart() -> list[Resource]:
     made.labs(DATES, LABS)
     made.labs(["2026-10-08"], {"calcitonin": [1.2]}, name="calcitonin")
     made.imaging_report(
-        "us-neck", {"text": "Ultrasound, thyroid and neck"}, "2026-09-21", "Olivia Marsh, MD, Endocrinology", ULTRASOUND
+        "us-neck",
+        concept(LOINC, "25010-0", "US Thyroid gland", "Ultrasound of thyroid and neck"),
+        "2026-09-21",
+        "Olivia Marsh, MD, Endocrinology",
+        ULTRASOUND,
     )
-    film = {"text": "XR chest, two views"}
+    film = concept(LOINC, "36643-5", "XR Chest 2 Views")
     made.imaging_report("chest-xray", film, "2026-10-05", "Amir Rahimi, MD, Radiology", XRAY_REPORT)
     made.note("progress", "Endocrinology clinic note", "2026-09-14", EARLIER_NOTE)
     made.note("progress", "Endocrinology clinic note", "2026-11-06", PROGRESS)

@@ -112,7 +112,11 @@ def chart() -> list[Resource]:
     mr = concept(LOINC, "24587-8", "MR Brain WO and W contrast IV")
     made.imaging_report("mr-brain", mr, "2026-10-30", "St. Anna Hospital, Radiology", MR_REPORT)
     made.imaging_report(
-        "ct-head", {"text": "CT head without contrast"}, "2026-10-20", "Amir Rahimi, MD, Radiology", CT_REPORT
+        "ct-head",
+        concept(LOINC, "30799-1", "CT Head WO contrast"),
+        "2026-10-20",
+        "Amir Rahimi, MD, Radiology",
+        CT_REPORT,
     )
     made.document("progress", "Neurology clinic note", "2026-11-12", "text/plain", PROGRESS.strip().encode())
     made.document("referral", "Neurosurgical consultation", "2026-11-09", "application/pdf", as_pdf(referral()))
