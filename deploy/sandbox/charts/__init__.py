@@ -18,8 +18,8 @@ from deploy.sandbox.charts.catalogue import Resource
 from deploy.sandbox.hospitals import HOSPITALS, Hospital
 
 STORIES = {
-    "epic": (andersson, garcia, kowalczyk, lefevre, nguyen, wang),
-    "oracle": (alrashid, huang, johnson, moreno, oneill),
+    "epic": (lefevre, wang, andersson, garcia, kowalczyk, nguyen),
+    "oracle": (oneill, alrashid, huang, johnson, moreno),
 }
 
 
