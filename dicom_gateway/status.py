@@ -76,8 +76,9 @@ class Cause(StrEnum):
 
 SENTENCES: Final[dict[Cause, tuple[str, str]]] = {
     Cause.PEER_DOWN: (
-        "{title} does not answer at {host}:{port}.",
-        "Ask its administrators whether it is running and reachable from here, then start the retrieval again.",
+        "{title} does not answer.",
+        "Ask its administrators whether it is running and reachable from here at {host}:{port}, then start the "
+        "retrieval again.",
     ),
     Cause.ASSOCIATION_REJECTED: (
         "{title} refuses connections from {our}.",

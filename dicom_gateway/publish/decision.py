@@ -170,11 +170,30 @@ def publish_job(exchange: Exchange, job: Job) -> None:
     """Tell FHIR of a released study, then send it on.  Raises Retry, Failed, FhirError, httpx.HTTPError."""
     row = publication_by_task(exchange, str(job.payload["task_id"]))
     publish(exchange, row)
+    tell_decision(exchange, row, exchange.fhir.read(exchange.system, f"Task/{row['reconciliation_task_id']}"))
     with exchange.gateway.engine.begin() as connection:
         set_publication(connection, row["task_id"], state="published")
         uid = row["study_instance_uid"]
         job_ = NewJob("forward-study", {"study_instance_uid": uid}, f"forward:{uid}:{row['reconciliation_task_id']}")
         enqueue_next(connection, job_)
+
+
+def tell_decision(exchange: Exchange, row: RowMapping, task: Resource) -> None:
+    """Say in the retrieval's Task what was decided, and why: the requester sees that one, and not the other."""
+    exchange.fhir.amend(exchange.system, f"Task/{row['task_id']}", partial(with_decision, task))
+
+
+def with_decision(task: Resource, retrieval: Resource) -> Resource | None:
+    """The retrieval's Task with decision and reason; None when it says so already."""
+    told = [("decision", "valueCode"), ("reason", "valueString")]
+    others = [
+        item
+        for item in retrieval.get("output", [])
+        if not any(codes.has_code(item.get("type"), codes.TASK_OUTPUT, code) for code, _ in told)
+    ]
+    added = [codes.output(code, **{kind: value}) for code, kind in told if (value := codes.output_of(task, code))]
+    changed = {**retrieval, "output": [*others, *added]}
+    return None if changed == retrieval else changed
 
 
 def publication_by_task(exchange: Exchange, task_id: str) -> RowMapping:
@@ -232,6 +251,7 @@ def withdraw_job(exchange: Exchange, job: Job) -> None:
     study = study_resource(exchange, row["study_instance_uid"])
     if study is not None and codes.is_quarantined(study) and study.get("status") != "cancelled":
         exchange.fhir.amend(exchange.system, f"ImagingStudy/{study['id']}", partial(with_status, "cancelled"))
+    tell_decision(exchange, row, exchange.fhir.read(exchange.system, f"Task/{row['reconciliation_task_id']}"))
     case = exchange.fhir.read(exchange.system, row["case_reference"])
     moved = ready(exchange, case, frozenset({str(row["reconciliation_task_id"]), row["task_id"]}))
     if moved != case:

@@ -9,11 +9,16 @@ from smart_app.case.codes import own_system
 from smart_app.words import code_in, counted, parse_moment
 
 OPEN_STATES = frozenset({"requested", "received", "accepted", "ready", "in-progress", "on-hold"})
+BADGES = {
+    "failed": ("could not be fetched", "danger", "alert-triangle"),
+    "cancelled": ("cancelled", "neutral", "ban"),
+    "entered-in-error": ("entered in error", "neutral", "ban"),
+}
 GRADES = {
     "A": "complete: both lists of the archive agree and every image is here",
     "B": "the counts agree; the archive gave no full list",
     "C": "only the archive's own counters say so",
-    "D": "the archive gave nothing to check against",
+    "D": "images are missing, or the archive gave nothing to check against",
 }
 
 
@@ -32,6 +37,24 @@ class Retrieval:
     completeness: str
     cause: str
     remedy: str
+    decision: str = ""
+    reason: str = ""
+
+    @property
+    def missing(self) -> int:
+        """How many images the archive has, as far as known, and did not bring."""
+        return max(self.failed, (self.expected or 0) - self.received) if self.status == "completed" else 0
+
+    @property
+    def badge(self) -> tuple[str, str, str]:
+        """Where it stands in a word or two, with tone and icon."""
+        if self.decision == "reject":
+            return "not added", "danger", "x"
+        if self.status == "completed":
+            return ("arrived in part", "attention", "alert-triangle") if self.missing else ("arrived", "good", "check")
+        if self.running and self.cause:
+            return "tried again soon", "attention", "clock-pause"
+        return BADGES.get(self.status, ("on its way", "active", "arrow-down"))
 
     @property
     def running(self) -> bool:
@@ -50,11 +73,12 @@ class Retrieval:
         if self.status == "failed":
             return self.cause or "the archive could not send it"
         if self.status == "completed":
-            return f"{counted(self.received, 'image')} here"
+            came = f"{self.received:,} of {counted(self.received + self.missing, 'image')}"
+            return f"{came} here" if self.missing else f"{counted(self.received, 'image')} here"
+        if self.running and self.cause:
+            return f"{self.cause.rstrip('.')}; it is asked again by itself"
         if not self.expected:
-            return (
-                "asking the archive what there is" if not self.received else f"{counted(self.received, 'image')} so far"
-            )
+            return f"{counted(self.received, 'image')} so far" if self.received else "asking the archive what there is"
         rest = self._rest(now)
         return f"{self.received:,} of {counted(self.expected, 'image')}{', ' + rest if rest else ''}"
 
@@ -83,6 +107,8 @@ def retrieval_of(task: Mapping[str, Any]) -> Retrieval:
         completeness=str(outputs.get("completeness", "")),
         cause=str(outputs.get("cause") or task.get("statusReason", {}).get("text", "")),
         remedy=str(outputs.get("remedy", "")),
+        decision=str(outputs.get("decision", "")),
+        reason=str(outputs.get("reason", "")),
     )
 
 

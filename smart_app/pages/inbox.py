@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from smart_app.arrivals import Arrival, tasks, waiting
+from smart_app.arrivals import Arrival, following, tasks, waiting
 from smart_app.errors import AppError, NotFound
 from smart_app.gateway import gateway_of
 from smart_app.listing import Choice, Column, Plan, listing
@@ -23,6 +23,7 @@ async def inbox(visit: Visit) -> Response:
     at = visit.request.query_params.get("at", "")
     chosen = next((each for each in arrivals if each.id == at), next(iter(shown.rows), None))
     decided = await tasks(visit, {"status": "completed", "_sort": "-_lastUpdated"}, most=8)
+    now = clock_of(visit).now()
     return visit.render(
         "inbox.html",
         list=shown,
@@ -30,8 +31,9 @@ async def inbox(visit: Visit) -> Response:
         began=bool(at),
         problem=problem,
         decided=decided,
-        now=clock_of(visit).now(),
-        resting=sum(each.put_off(clock_of(visit).now()) for each in arrivals),
+        now=now,
+        following=following(arrivals, chosen.id, now) if chosen else "",
+        resting=sum(each.put_off(now) for each in arrivals),
     )
 
 
@@ -43,7 +45,9 @@ async def preview(visit: Visit) -> Response:
     chosen = next((each for each in arrivals if each.id == wanted), None)
     if chosen is None:
         raise NotFound("This arrival does not wait any more.", "Somebody decided on it. The list shows what is left.")
-    return visit.render("inbox_preview.html", chosen=chosen, problem=problem, now=clock_of(visit).now())
+    now = clock_of(visit).now()
+    after = following(arrivals, chosen.id, now)
+    return visit.render("inbox_preview.html", chosen=chosen, problem=problem, now=now, following=after)
 
 
 async def compared(visit: Visit) -> tuple[list[Arrival], AppError | None]:

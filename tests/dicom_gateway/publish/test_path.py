@@ -102,6 +102,8 @@ def test_rejected_study_stays_shut(scene: Scene) -> None:
     (study,) = world.search("ImagingStudy")
     assert study["status"] == "cancelled"
     assert "input" not in world.read(scene.case)
+    told = {item["type"]["coding"][0]["code"]: list(item.values())[1] for item in world.read(scene.retrieval)["output"]}
+    assert (told["decision"], told["reason"]) == ("reject", "another person"), "the requester reads it there"
 
 
 def test_steps_repeated_after_a_kill_double_nothing(scene: Scene) -> None:

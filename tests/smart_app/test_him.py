@@ -1,0 +1,256 @@
+"""HIM staff and coordinator at their pages, against a real gateway and a real outside archive."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from deploy.sandbox import charts, keys
+from deploy.sandbox.hospitals import HOSPITALS
+from dicom_gateway.app import create_app
+from dicom_gateway.gateway import Gateway
+from dicom_gateway.ingest import Incoming, Source
+from dicom_gateway.jobs import GatewayRunner
+from konsil.http_client import guarded_client
+from konsil.oauth_client import BackendToken, ClientKey
+from tests.dicom_gateway.conftest import know, listening, opened
+from tests.dicom_gateway.objects import write_study
+from tests.end_to_end import engine
+from tests.smart_app.platform import Browser, Platform, launch_id, serving
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+QUESTION = "Is the nodule on this study new?"
+
+
+@dataclass
+class Imaging:
+    """The gateway, the cases that asked for studies, and June Harper at her inbox."""
+
+    hospital: Platform
+    gateway: Gateway
+    runner: GatewayRunner
+    patient: dict[str, Any]
+    june: Browser
+    launch: str
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.june.get(f"/l/{self.launch}/{path}", **options)
+
+    def post(self, path: str, **form: str) -> httpx.Response:
+        return self.june.post(f"/l/{self.launch}/{path}", data=form)
+
+    def work(self, until: Callable[[], bool]) -> None:
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            self.runner.run_due()
+            if until():
+                return
+            time.sleep(0.1)
+        raise AssertionError("the gateway did not get there")
+
+    def submit(self, study: str, description: str, priority: str = "routine") -> None:
+        """A case as the interface engine sends it."""
+        kept = keys.load_or_make(self.hospital.plan.directory / "keys.json")
+        base, token_url = f"{self.hospital.plan.fhir_url}/fhir", f"{self.hospital.plan.fhir_url}/oauth/token"
+        bundle = engine.submission(self.patient, study)
+        for entry in bundle["entry"]:
+            resource = entry["resource"]
+            if resource["resourceType"] == "Patient":
+                resource["address"] = self.patient["address"]
+            if resource["resourceType"] == "Task" and "fulfill" in str(resource["code"]):
+                resource |= {"priority": priority, "description": QUESTION}
+            elif resource["resourceType"] == "Task":
+                resource["input"][2]["valueString"] = description
+        with guarded_client([base, token_url]) as client:
+            key = ClientKey("interface-engine-demo", kept["interface-engine"], token_url)
+            headers = BackendToken(client, key, "system/*.cruds").header()
+            answer = client.post(base, json=bundle, headers={**headers, "Content-Type": "application/fhir+json"})
+        assert answer.status_code == 200, answer.text
+
+
+@pytest.fixture(scope="module")
+def imaging(hospital: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Imaging]:
+    """Three studies asked for: of the patient, of another woman of the same name, and one that nobody has."""
+    folder, plan = tmp_path_factory.mktemp("imaging"), hospital.plan
+    patient = next(each for each in charts.resources("epic") if each["resourceType"] == "Patient")
+    with ExitStack() as stack:
+        outside = stack.enter_context(opened(folder / "outside", mode="archive", ae_title="OUTSIDE"))
+        pacs = stack.enter_context(listening(outside))
+        gateway = stack.enter_context(opened(folder / "ours", **settings(hospital)))
+        know(outside, name="konsil", ae_title="KONSIL", port=1, can=["store"])
+        know(gateway, name="st-anna", title="St. Anna", ae_title="OUTSIDE", port=pacs.port, can=["find", "get"])
+        stack.enter_context(serving([(create_app(gateway), plan.ports.gateway)]))
+        runner = GatewayRunner(gateway)
+        stack.callback(runner.close)
+        june = hospital.browser()
+        found = Imaging(hospital, gateway, runner, patient, june, launch_id(june.sign_in("harper")))
+        found.submit(keep(outside, folder / "own", patient), "CT chest", "routine")
+        found.submit(keep(outside, folder / "trap", patient, PatientBirthDate="19510101"), "CT abdomen", "urgent")
+        found.submit("1.2.3.4.5", "CT of 2019")
+        found.work(lambda: len(arrivals(found)) == 2 and "does not know" in found.get("sources").text)
+        yield found
+
+
+def settings(hospital: Platform) -> dict[str, object]:
+    plan = hospital.plan
+    (plan.directory / "gateway-key.json").write_text(
+        json.dumps(keys.load_or_make(plan.directory / "keys.json")["gateway"])
+    )
+    return {
+        "fhir_base_url": f"{plan.fhir_url}/fhir",
+        "fhir_token_url": f"{plan.fhir_url}/oauth/token",
+        "fhir_key_file": plan.directory / "gateway-key.json",
+        "poll_seconds": 0.1,
+        "id_domains": {each.mrn_system: each.issuer for each in HOSPITALS},
+    }
+
+
+def keep(outside: Gateway, folder: Path, patient: dict[str, Any], **changes: object) -> str:
+    """A small study in the archive that names the patient as our record does, but for the changes."""
+    name = next(each for each in patient["name"] if each.get("use") in ("official", None))
+    attributes = {
+        "SpecificCharacterSet": "ISO_IR 192",
+        "PatientName": "^".join([name["family"], name["given"][0], " ".join(name["given"][1:])]).rstrip("^"),
+        "PatientBirthDate": patient["birthDate"].replace("-", ""),
+        "PatientSex": {"female": "F", "male": "M"}[patient["gender"]],
+    }
+    study, files = write_study(folder, [3], **attributes | changes)
+    for file in files:
+        outside.ingest.accept(Incoming.from_file(file.read_bytes(), Source()))
+    outside.ingest.replay()
+    return study
+
+
+def arrivals(imaging: Imaging) -> list[str]:
+    """The ids of what the inbox lists, in its order."""
+    return re.findall(r'<tr id="arrival-([^"]+)"', imaging.get("inbox").text)
+
+
+def version_of(page: str) -> str:
+    found = re.search(r'name="version" value="([^"]+)"', page)
+    assert found, page
+    return found.group(1)
+
+
+def test_the_inbox_shows_the_most_urgent_first_with_its_band(imaging: Imaging) -> None:
+    page = imaging.get("inbox").text
+    trap, own = arrivals(imaging)
+    assert page.index("Probably another person") < page.index("Same person")
+    assert "2 arrivals wait" in page and "urgent" in page and "St. Anna" in page
+    shown = imaging.get(f"inbox/{own}").text
+    assert "<html" not in shown and "Same person" in shown and 'value="accept"' in shown
+    assert 'value="accept"' not in imaging.get(f"inbox/{trap}").text, "what differs is accepted on its own page only"
+    assert arrivals_of(imaging.get("inbox?band=Same+person").text) == [own]
+    assert "Nothing fits" in imaging.get("inbox?q=nobody-of-this-name").text
+    assert imaging.get("inbox/unknown").status_code == 404
+
+
+def arrivals_of(page: str) -> list[str]:
+    return re.findall(r'<tr id="arrival-([^"]+)"', page)
+
+
+def test_the_comparison_says_how_it_comes_about(imaging: Imaging) -> None:
+    trap, _ = arrivals(imaging)
+    page = imaging.get(f"reconcile/{trap}").text
+    assert "Probably another person" in page and ">-7<" in page and "<strong>+5</strong>" in page
+    assert "Lakeside Medical Center" in page, "the issuer by its name"
+    assert "/thumbnails/0" in page and imaging.get(f"reconcile/{trap}/images/0").content.startswith(b"\x89PNG")
+
+
+def test_what_differs_is_not_accepted_without_a_confirmation(imaging: Imaging) -> None:
+    trap, _ = arrivals(imaging)
+    version = version_of(imaging.get(f"reconcile/{trap}").text)
+    refused = imaging.post(f"reconcile/{trap}", decision="accept", version=version)
+    assert refused.status_code == 400 and "Differs in birth date" in refused.text
+    assert imaging.post(f"reconcile/{trap}", decision="reject", version=version).status_code == 400
+    assert len(arrivals(imaging)) == 2
+
+
+def test_putting_off_can_be_undone(imaging: Imaging) -> None:
+    trap, own = arrivals(imaging)
+    version = version_of(imaging.get(f"reconcile/{trap}").text)
+    after = imaging.post(f"reconcile/{trap}/defer", version=version)
+    assert after.url.path.endswith(f"reconcile/{own}") and "Put off until" in after.text
+    assert f"reconcile/{trap}/resume" in after.text, "with a way back"
+    assert arrivals(imaging) == [own, trap] and "put off until" in imaging.get("inbox").text
+    imaging.post(f"reconcile/{trap}/resume")
+    assert arrivals(imaging) == [trap, own]
+
+
+def test_the_other_of_two_people_reads_who_was_first(imaging: Imaging) -> None:
+    trap, own = arrivals(imaging)
+    version = version_of(imaging.get(f"reconcile/{trap}").text)
+    first = imaging.post(f"reconcile/{trap}", decision="reject", version=version, choice="same-name")
+    assert first.url.path.endswith(f"reconcile/{own}"), "the next arrival opens"
+    assert "it stays away from" in first.text
+    second = imaging.post(f"reconcile/{trap}", decision="accept", version=version)
+    assert second.status_code == 409
+    assert re.search("June Harper rejected this study (just now|1 minute ago)", second.text), second.text
+    shown = imaging.get(f"reconcile/{trap}").text
+    assert "It is another person of the same name." in shown and "Fetch it again" in shown
+    imaging.post(f"reconcile/{trap}/again")
+    imaging.work(lambda: len(arrivals(imaging)) == 2)
+
+
+def test_accepting_the_same_person_needs_no_more(imaging: Imaging) -> None:
+    own = next(each for each in arrivals(imaging) if "Same person" in imaging.get(f"inbox/{each}").text)
+    version = version_of(imaging.get(f"reconcile/{own}").text)
+    done = imaging.june.post(
+        f"/l/{imaging.launch}/reconcile/{own}?from=inbox", data={"decision": "accept", "version": version}
+    )
+    assert "/inbox" in done.url.path and "Accepted for" in done.text
+    imaging.work(lambda: "Released</dt><dd>1 " in imaging.get("sources").text)
+
+
+def test_sources_and_transfers(imaging: Imaging) -> None:
+    page = imaging.get("sources").text
+    assert "St. Anna does not know this study any more." in page and "Search the prior imaging again" in page
+    assert "1 transfer needs a look" in page and "MB" in page or "kB" in page
+    echoed = imaging.june.post(f"/l/{imaging.launch}/sources/st-anna/echo", headers={"HX-Request": "true"})
+    assert "St. Anna answers and lets us in." in echoed.text
+    failed = re.search(r'action="[^"]*/(sources/retrievals/[^"]+/again)"', page)
+    assert failed
+    assert imaging.post(failed.group(1), status="completed").status_code == 409, "the page was an old one"
+    again = imaging.post(failed.group(1), status="failed")
+    assert "Asked for once more." in again.text
+    imaging.work(lambda: "1 transfer needs a look" in imaging.get("sources").text)
+    assert arrivals_of(imaging.get("sources?group=Running").text) == []
+
+
+def test_pages_of_him_staff_are_for_nobody_else(hospital: Platform, imaging: Imaging) -> None:
+    coordinator = hospital.browser()
+    launch = launch_id(coordinator.sign_in("castillo"))
+    for path in ("inbox", "sources", "reconcile/anything", "inbox/anything"):
+        assert coordinator.get(f"/l/{launch}/{path}").status_code in (403, 404), path
+    assert coordinator.post(f"/l/{launch}/sources/st-anna/echo").status_code == 403
+
+
+def test_the_board_says_what_is_missing_and_who_is_licensed(hospital: Platform, imaging: Imaging) -> None:
+    coordinator = hospital.browser()
+    board = coordinator.sign_in("castillo")
+    launch = launch_id(board)
+    assert "could not be fetched" in board.text and "Images being compared" in board.text
+    assert "licensed in Minnesota" in board.text
+    table = coordinator.get(f"/l/{launch}/triage?view=table&state=Ready&q=nodule&sort=promised").text
+    assert "<table" in table and "Images being compared" not in table
+    case = re.search(r"/cases/([^/\"]+)/offer", board.text)
+    assert case
+    dialog = coordinator.get(f"/l/{launch}/cases/{case.group(1)}/offer", headers={"HX-Request": "true"}).text
+    assert "<html" not in dialog and "Licensed in Minnesota" in dialog and "Has not answered a case yet" in dialog
+
+
+def test_a_programme_manager_looks_on(hospital: Platform, imaging: Imaging) -> None:
+    manager = hospital.browser()
+    board = manager.sign_in("albrecht")
+    assert board.url.path.endswith("/triage") and QUESTION in board.text
+    assert "data-offer" not in board.text
+    case = re.search(r"/cases/([^/\"]+)\"", board.text)
+    assert case
+    assert manager.get(f"/l/{launch_id(board)}/cases/{case.group(1)}/offer").status_code == 403
