@@ -6,6 +6,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from smart_app import words
 from smart_app.case.material import study_title
+from smart_app.report.form import image_of
 from smart_app.settings import Settings
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -33,6 +34,7 @@ def environment(settings: Settings) -> Environment:
         ago=clock.ago,
         age=words.age,
         person=words.person_name,
+        cited_image=image_of,
         concept=words.concept,
         sentence_list=words.sentence_list,
     )

@@ -24,8 +24,7 @@
     if (image !== last) {
       const place = viewport.getCurrentImageIdIndex?.() ?? 0;
       const total = viewport.getImageIds?.().length ?? 0;
-      const words = total > 1 ? `image ${place + 1} of ${total}` : 'the image';
-      tell({ konsil: 'image', study: found[1], sop: found[4] > 1 ? `${found[3]}:${found[4]}` : found[3], words });
+      tell({ konsil: 'image', study: found[1], sop: found[4] > 1 ? `${found[3]}:${found[4]}` : found[3], number: place + 1, total });
     }
     last = image;
     if (wanted) show(viewport);

@@ -1,6 +1,6 @@
 """The report form: what a consultant types, as draft content and as an Opinion."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, Protocol
 
@@ -70,22 +70,41 @@ def opinion_of(content: Mapping[str, Any], records: Sequence[Record]) -> Opinion
     A cited record counts as reviewed; in the report the reviewed records are numbered from 1.
     """
     rows = rows_of(content, "findings")
-    cited = {reference for row in rows for reference in row["cites"]}
-    wanted = cited | set(content.get("reviewed", []))
+    cited = {each for row in rows for each in row["cites"]}
+    wanted = {record_of(each) for each in cited} | set(content.get("reviewed", []))
     reviewed = [each for each in records if each.reference in wanted]
     place = {record.reference: at for at, record in enumerate(reviewed, start=1)}
     return Opinion(
         answer=str(content.get("answer", "")).strip(),
         concordance=dict(content.get("concordance", {})),
-        findings=tuple(
-            Finding(row["text"], tuple(sorted(place[each] for each in row["cites"] if each in place)))
-            for row in rows
-            if row["text"]
-        ),
+        findings=tuple(Finding(row["text"], sources(row["cites"], place)) for row in rows if row["text"]),
         recommendations=tuple(rows_of(content, "recommendations")),
         patient_version=str(content.get("patient_version", "")).strip(),
-        reviewed=tuple(Reviewed(each.reference, label(each)) for each in reviewed),
+        reviewed=tuple(Reviewed(each.reference, label(each) + images(each, cited)) for each in reviewed),
     )
+
+
+def record_of(citation: str) -> str:
+    """The reference of a citation; one of an image is `ImagingStudy/x#SOPInstanceUID;number;of how many`."""
+    return citation.partition("#")[0]
+
+
+def image_of(citation: str) -> str:
+    """`image 12 of 300` when a citation names an image."""
+    parts = citation.partition("#")[2].split(";")
+    numbers = [part for part in parts[1:] if part.isdecimal()]
+    return f"image {numbers[0]} of {numbers[1]}" if len(numbers) == 2 else ""
+
+
+def images(record: Record, cited: Iterable[str]) -> str:
+    """The images of a study that findings cite."""
+    named = sorted(filter(None, (image_of(each) for each in cited if record_of(each) == record.reference)))
+    return f"; {', '.join(named)}" if named else ""
+
+
+def sources(citations: Iterable[str], place: Mapping[str, int]) -> tuple[int, ...]:
+    """The numbers of the reviewed records that citations name."""
+    return tuple(sorted({place[record_of(each)] for each in citations if record_of(each) in place}))
 
 
 def label(record: Record) -> str:

@@ -105,6 +105,11 @@ class Letterhead:
     organization: str
     signed_at: datetime
     draft: bool = False
+    amends: str = ""
+
+    def amending(self, what: str) -> "Letterhead":
+        """The same around a report that takes the place of an earlier one: the paper says of which, and why."""
+        return replace(self, amends=what)
 
     def unsigned(self) -> "Letterhead":
         """The same around a report that nobody has signed: the paper says so."""

@@ -1,6 +1,7 @@
 """The opinion on paper: one PDF/A-2b page set, by typst."""
 
 import json
+import unicodedata
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -45,26 +46,35 @@ def content(opinion: Opinion, letterhead: Letterhead) -> dict[str, object]:
     """What the template shows, in plain strings and lists."""
     person = letterhead.person
     return {
-        "name": person.name,
+        "names": [said(name) for name in person.name.split(" / ")],
         "born": long_date(person.birth_date) if person.birth_date else "not known",
         "sex": person.sex,
         "record": f"{person.record_number} ({person.issuer})" if person.issuer else person.record_number,
-        "question": letterhead.question,
+        "question": said(letterhead.question),
         "case": letterhead.case_number,
         "asked_by": letterhead.asked_by,
         "author": letterhead.author,
         "author_title": letterhead.author_title,
         "organization": letterhead.organization,
+        "draft": letterhead.draft,
+        "amends": letterhead.amends,
+        "day": long_date(letterhead.signed_at.date()),
         "signed": f"{long_date(letterhead.signed_at.date())}, {letterhead.signed_at:%H:%M %Z}",
-        "answer": opinion.answer,
+        "answer": said(opinion.answer),
         "concordance": [
             [title, VALUES.get(opinion.concordance.get(key, ""), "not stated")] for key, (title, _) in QUESTIONS.items()
         ],
-        "findings": [{"text": finding.text, "sources": list(finding.sources)} for finding in opinion.findings],
-        "recommendations": list(opinion.recommendations),
-        "patient_version": opinion.patient_version,
+        "findings": [{"text": said(each.text), "sources": list(each.sources)} for each in opinion.findings],
+        "recommendations": [said(line) for line in opinion.recommendations],
+        "patient_version": said(opinion.patient_version),
         "reviewed": [record.display for record in opinion.reviewed],
     }
+
+
+def said(text: str) -> dict[str, object]:
+    """A text with its direction, by its first letter that has one.  Unicode Standard Annex 9, P2 and P3"""
+    directions = (unicodedata.bidirectional(character) for character in text)
+    return {"text": text, "rtl": next((each for each in directions if each in ("L", "R", "AL")), "L") != "L"}
 
 
 def long_date(day: date) -> str:

@@ -85,7 +85,7 @@ class Reading extends HTMLElement {
   open(link) {
     const chip = link.closest(".k-chip");
     if (chip) {
-      const [record, sop] = chip.dataset.ref.split("#");
+      const [record, sop] = chip.dataset.ref.split(/[#;]/);
       const source = $(`[data-cite~="${CSS.escape(record)}"] a[href], a[data-cite~="${CSS.escape(record)}"]`, this);
       if (source?.dataset.study && sop && this.viewer) return this.image(source.dataset.study, sop);
       if (source) return this.open(source);
@@ -137,9 +137,9 @@ class Reading extends HTMLElement {
     for (const ref of source.dataset.cite.split(" ")) this.chip(ref, source.dataset.label, row);
   }
   citeImage() {
-    const { study, sop, words } = this.viewer.image;
+    const { study, sop, number, total } = this.viewer.image;
     const entry = $(`[data-study="${CSS.escape(study)}"]`, this)?.closest(".k-entry");
-    if (entry && this.form) this.chip(`${entry.dataset.cite}#${sop}`, `${entry.dataset.label}, ${words}`);
+    if (entry && this.form) this.chip(`${entry.dataset.cite}#${sop};${number};${total}`, `${entry.dataset.label}, image ${number} of ${total}`);
   }
   chip(ref, label, into) {
     const kept = this.finding?.isConnected ? this.finding : null;

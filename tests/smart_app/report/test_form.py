@@ -40,6 +40,13 @@ def test_a_cited_record_counts_as_reviewed_and_is_numbered_anew() -> None:
     assert opinion.findings[0].sources == (1,)
 
 
+def test_an_image_is_cited_by_its_study_and_named() -> None:
+    rows = [{"text": "Mass", "cites": ["ImagingStudy/b#1.2.3;12;300"]}]
+    opinion = opinion_of({"findings": rows}, RECORDS)
+    assert opinion.findings[0].sources == (1,)
+    assert opinion.reviewed[0].display == "MR Brain; image 12 of 300"
+
+
 def test_a_citation_of_what_the_case_does_not_hold_is_left_out() -> None:
     opinion = opinion_of({"findings": [{"text": "Mass", "cites": ["ImagingStudy/other"]}]}, RECORDS)
     assert opinion.findings[0].sources == () and opinion.reviewed == ()

@@ -67,6 +67,15 @@ def test_pdf_says_what_was_written_and_runs_none_of_it(tmp_path: Path) -> None:
     assert "Dr. Kenji Ito" in text and "9 March 1971" in text and "EST" in text
 
 
+def test_pdf_runs_arabic_from_the_right_and_says_when_it_is_unsigned(tmp_path: Path) -> None:
+    person = replace(LETTERHEAD.person, name="Layla Al-Rashid / ليلى الراشد")
+    words = pdf.content(replace(OPINION, patient_version="لديك التهاب."), replace(LETTERHEAD, person=person))
+    assert [name["rtl"] for name in words["names"]] == [False, True]
+    assert words["patient_version"]["rtl"] and not words["answer"]["rtl"]
+    draft = PdfReader(io.BytesIO(pdf.render(OPINION, LETTERHEAD.unsigned(), tmp_path))).pages[0].extract_text()
+    assert "Not signed" in draft and "Signed electronically" not in draft
+
+
 def test_pdf_is_the_same_each_time(tmp_path: Path) -> None:
     assert pdf.render(OPINION, LETTERHEAD, tmp_path) == pdf.render(OPINION, LETTERHEAD, tmp_path)
 
