@@ -59,6 +59,7 @@ def routes() -> list[Route | Mount]:
     return [
         Route("/", front, methods=["GET"]),
         Route("/sign-out", sign_out, methods=["POST"]),
+        Route("/signed-out", signed_out, methods=["GET"]),
         *launch.routes,
         *pages.routes(),
         Route("/.well-known/jwks.json", jwks, methods=["GET"]),
@@ -98,9 +99,15 @@ async def sign_out(request: Request) -> Response:
     session = await run_sync(services.sessions.find, secret_of(request))
     if session:
         await run_sync(services.sessions.end, session.id)
-    response = RedirectResponse("/", 303)
+    response = RedirectResponse("/signed-out", 303)
     response.headers.append("set-cookie", forget_header())
     return response
+
+
+async def signed_out(request: Request) -> Response:
+    """GET /signed-out: where a sign-out ends; the next person is asked who they are."""
+    services: Services = request.app.state.services
+    return HTMLResponse(services.templates.get_template("signed_out.html").render())
 
 
 async def jwks(request: Request) -> Response:

@@ -60,7 +60,8 @@ async def ehr_launch(request: Request) -> Response:
 async def sign_in(request: Request) -> Response:
     """GET /sign-in: standalone launch at our own server, for people who work for the second-opinion service.
 
-    `login_hint` is handed on: who is about to sign in.  OpenID Connect Core 3.1.2.1
+    `login_hint` (who is about to sign in) and `prompt=login` (ask again, although somebody is signed in there) are
+    handed on.  OpenID Connect Core 3.1.2.1
     """
     services: Services = request.app.state.services
     settings, origins = services.settings, services.own_origins()
@@ -78,6 +79,8 @@ async def sign_in(request: Request) -> Response:
     asked = {"scope": OWN_SCOPE, "client_id": key.client_id}
     if who := request.query_params.get("login_hint"):
         asked["login_hint"] = who[:LONGEST_HINT]
+    if request.query_params.get("prompt") == "login":
+        asked["prompt"] = "login"
     return await _to_authorization(request, endpoints.authorization, asked, kept)
 
 

@@ -1,6 +1,7 @@
 """What is known about one launch: who, from where, on which patient, with which tokens."""
 
 import time
+from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -61,6 +62,15 @@ class Launch(BaseModel):
     need_patient_banner: bool = True
     expires_at: float
 
+    def continues(self, former: "Launch") -> bool:
+        """Whether this launch may take the place of another: same person, same hospital, same patient."""
+        return (self.subject, self.tenant, self.ehr_patient, self.patient) == (
+            former.subject,
+            former.tenant,
+            former.ehr_patient,
+            former.patient,
+        )
+
     def has_role(self, *roles: str) -> bool:
         """Whether the person has one of the roles: for what is shown; rights are decided by fhir_server."""
         return any(role in self.roles for role in roles)
@@ -68,7 +78,17 @@ class Launch(BaseModel):
     @property
     def role_title(self) -> str:
         """The person's first role in words."""
-        return next((ROLE_TITLES[role] for role in self.roles if role in ROLE_TITLES), "")
+        return next(iter(self.role_titles), "")
+
+    @property
+    def role_titles(self) -> list[str]:
+        """All roles in words."""
+        return [ROLE_TITLES[role] for role in self.roles if role in ROLE_TITLES]
+
+    @property
+    def ends(self) -> str:
+        """When the launch ends at the latest, as a FHIR instant."""
+        return datetime.fromtimestamp(self.expires_at, UTC).isoformat(timespec="seconds")
 
 
 class AuthorizationRequest(BaseModel):

@@ -22,6 +22,7 @@ from smart_app.store.seen import SeenStore
 from smart_app.store.sessions import SessionStore
 from smart_app.store.writebacks import WritebackStore
 from smart_app.templating import environment
+from smart_app.tour import TourStore
 
 
 @dataclass
@@ -56,6 +57,7 @@ class Services:
     seen: SeenStore
     writebacks: WritebackStore
     flashes: FlashStore
+    tours: TourStore
     templates: Environment
     celery: Celery
     clients: Clients = field(default_factory=Clients)
@@ -75,6 +77,7 @@ class Services:
             seen=SeenStore(engine),
             writebacks=WritebackStore(engine),
             flashes=FlashStore(engine),
+            tours=TourStore(engine),
             templates=environment(settings),
             celery=create_celery("app", broker, lambda: Runner(engine, outbox, {})),
         )

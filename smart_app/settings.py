@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     time_zone: str = Field(
         default="", description="IANA zone in which times are shown; empty: the zone of the machine."
     )
+    guided_visits: bool = Field(default=True, description="Show each person round at their first visit.")
     upload_megabytes: int = Field(default=10, description="Largest file a person may attach.")
 
     @cached_property

@@ -33,6 +33,7 @@ def environment(settings: Settings) -> Environment:
         full_moment=clock.full,
         ago=clock.ago,
         age=words.age,
+        script_language=words.script_language,
         person=words.person_name,
         cited_image=image_of,
         concept=words.concept,

@@ -1,6 +1,6 @@
 """One request of a signed-in person within a launch: what every page gets, and the way pages become routes."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,7 @@ from smart_app.services import Services
 from smart_app.session import secret_of
 from smart_app.tenants import Tenant
 from smart_app.tokens import TokenKeeper
+from smart_app.tour import PAGES, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Visit:
     launch: Launch
     tenant: Tenant | None
     flash: Flash | None = None
+    tour: Sequence[Step] = ()
 
     @cached_property
     def fhir(self) -> FhirClient:
@@ -91,7 +93,8 @@ class Visit:
     def text(self, template: str, /, **values: Any) -> str:
         """A template as text: for fragments that travel inside something else."""
         found = self.services.templates.get_template(template)
-        own = {"visit": self, "launch": self.launch, "tenant": self.tenant, "url": self.url, "flash": self.flash}
+        own = {"visit": self, "launch": self.launch, "tenant": self.tenant, "url": self.url}
+        own |= {"flash": self.flash, "tour": self.tour}
         return found.render({**own, "settings": self.services.settings, **values})
 
     def said(self, sentence: str, undo: str = "", tone: str = "good") -> str:
@@ -133,10 +136,17 @@ Handler = Callable[[Visit], Awaitable[Response]]
 
 
 def page(path: str, handler: Handler, methods: tuple[str, ...] = ("GET",)) -> Route:
-    """A route below `/l/{launch}/`: the launch is looked up in this browser's session on every request."""
+    """A route below `/l/{launch}/`: the launch is looked up in this browser's session on every request.
+
+    An address of a launch that has ended leads to the same page of the launch that took its place.
+    """
 
     async def endpoint(request: Request) -> Response:
-        return await handler(await visit_of(request))
+        visit = await visit_of(request)
+        if visit.launch.id != request.path_params["launch"] and request.method == "GET" and not visit.is_htmx:
+            rest = request.url.path.split("/", 3)[3]
+            return RedirectResponse(visit.url(f"{rest}?{request.url.query}".rstrip("?")), 307)
+        return await handler(visit)
 
     return Route(f"/l/{{launch}}/{path}", endpoint, methods=list(methods), name=path)
 
@@ -150,6 +160,18 @@ async def visit_of(request: Request) -> Visit:
         raise SignedOut("This sign-in has ended, or was made in another window.", "Open the app again, or sign in.")
     tenant = await run_sync(services.provisioned.by_name, launch.tenant) if launch.tenant else None
     request.scope["konsil.frame_ancestors"] = tenant.frame_origins if tenant else ()
-    whole = request.method == "GET" and request.headers.get("HX-Request") != "true"
-    flash = await run_sync(services.flashes.waiting, launch_id) if whole else None
-    return Visit(request, services, launch, tenant, flash)
+    visit = Visit(request, services, launch, tenant)
+    if request.method == "GET" and not visit.is_htmx:
+        visit = replace(visit, **await run_sync(_beside_the_page, visit))
+    request.scope["konsil.visit"] = visit
+    return visit
+
+
+def _beside_the_page(visit: Visit) -> dict[str, Any]:
+    """What a whole page shows besides its own content: a sentence that waits, the guided visit on a first page."""
+    path = visit.request.url.path.split("/", 3)[3]
+    guided = visit.services.settings.guided_visits and path in PAGES
+    return {
+        "flash": visit.services.flashes.waiting(visit.launch.id),
+        "tour": visit.services.tours.steps(visit.launch) if guided else (),
+    }

@@ -144,6 +144,26 @@ def name_in_other_script(resource: Mapping[str, Any] | None) -> str:
     return next((name for name in names if _is_latin(name) != _is_latin(shown)), "")
 
 
+SCRIPTS = (  # first code point, last, language where the person's own is not written so
+    ("\u0590", "\u05ff", "he"),
+    ("\u0600", "\u06ff", "ar"),
+    ("\u0370", "\u03ff", "el"),
+    ("\u0400", "\u04ff", "ru"),
+    ("\u3040", "\u30ff", "ja"),
+    ("\u4e00", "\u9fff", "zh"),
+    ("\uac00", "\ud7a3", "ko"),
+)
+WRITTEN_SO = {"ar": ("fa", "ur"), "ru": ("uk", "bg", "sr"), "zh": ("ja", "ko")}
+
+
+def script_language(text: str, spoken: str = "") -> str:
+    """The BCP 47 tag for a name: the language the person speaks if the name is in its script, else the script's own."""
+    for first, last, language in SCRIPTS:
+        if any(first <= character <= last for character in text):
+            return spoken if spoken.split("-")[0] in (language, *WRITTEN_SO.get(language, ())) else language
+    return spoken if spoken and spoken.split("-")[0] not in {each[2] for each in SCRIPTS} else "en"
+
+
 def _is_latin(text: str) -> bool:
     return all(character < "\u0370" or "\u1e00" <= character <= "\u1eff" for character in text if character.isalpha())
 

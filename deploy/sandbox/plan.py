@@ -45,6 +45,7 @@ class Plan:
     """One installation.  `databases` and `broker_url` override the embedded defaults (SQLite, filesystem).
 
     `keep_every` thins the images out: 1 for the demo, more for tests.  `cases`: a program makes cases at every stage.
+    `guided_visits` shows everybody round once.
     """
 
     directory: Path
@@ -56,6 +57,7 @@ class Plan:
     keep_every: int = 1
     poll_seconds: float = 1.0
     cases: bool = False
+    guided_visits: bool = False
 
     @property
     def ehr_url(self) -> str:

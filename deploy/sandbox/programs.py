@@ -60,6 +60,7 @@ def app_env(plan: Plan) -> dict[str, str]:
         "KONSIL_APP_GATEWAY_URL": plan.gateway_url,
         "KONSIL_APP_SWEEP_SECONDS": str(plan.poll_seconds),
         "KONSIL_APP_TIME_ZONE": LAKESIDE.time_zone,
+        "KONSIL_APP_GUIDED_VISITS": str(plan.guided_visits).lower(),
         **broker(plan, "APP", "app"),
     }
 

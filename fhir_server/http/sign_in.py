@@ -62,10 +62,20 @@ async def _authorize(server: AuthorizationServer, request: Request) -> Response:
     session = await _session(server, request)
     if (person := await demo.hinted(server, given, session)) is not None:
         return await _enter_demo(server, request, asked, person)
+    if asked.prompt == "login" and session is not None:
+        return await _ask_anew(server, request, asked)
     step = await authorize.proceed(server, asked, session)
     if isinstance(step, Redirect):
         return _redirect(step.url)
     return _redirect(server.url(f"oauth/continue?request={await authorize.keep(server, asked)}"))
+
+
+async def _ask_anew(server: AuthorizationServer, request: Request, asked: authorize.Request) -> Response:
+    """End this browser's session: the client wants the person to sign in again.  OpenID Connect Core 3.1.2.1 prompt"""
+    await sessions.end(server.db, server.settings, request.cookies)
+    answer = _redirect(server.url(f"oauth/continue?request={await authorize.keep(server, asked)}"))
+    answer.headers.append("Set-Cookie", sessions.clear_cookie(server.settings))
+    return answer
 
 
 async def _enter_demo(

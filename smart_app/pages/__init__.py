@@ -8,6 +8,8 @@ from smart_app.visit import NavItem
 
 SCREENS = (
     "home",
+    "help",
+    "find",
     "requests",
     "request",
     "preview",

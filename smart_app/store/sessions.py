@@ -102,17 +102,24 @@ class SessionStore:
             )
 
     def find_launch(self, launch_id: str, secret: str) -> Launch | None:
-        """A live launch of the browser that holds this cookie."""
+        """A live launch of the browser that holds this cookie.
+
+        When the launch has ended, the newest live one of this browser takes its place if it is the same person's, from
+        the same hospital and for the same patient: a page that was open all the time goes on where it was.
+        """
         now = time.time()
-        statement = (
-            select(launch.c.content)
-            .join(session, session.c.id == launch.c.session_id)
-            .where(launch.c.id == launch_id, launch.c.ended_at.is_(None), launch.c.expires_at > now)
-            .where(session.c.secret_hash == digest(secret), session.c.ended_at.is_(None), session.c.expires_at > now)
-        )
+        mine = (session.c.secret_hash == digest(secret), session.c.ended_at.is_(None), session.c.expires_at > now)
+        alive = (launch.c.ended_at.is_(None), launch.c.expires_at > now, *mine)
+        joined = select(launch.c.content).join(session, session.c.id == launch.c.session_id).where(*alive)
         with self.reads.connect() as connection:
-            content = connection.execute(statement).scalar()
-        return open_model(Launch, content) if content else None
+            content = connection.execute(joined.where(launch.c.id == launch_id)).scalar()
+            if content:
+                return open_model(Launch, content)
+            ended = connection.execute(select(launch.c.content).where(launch.c.id == launch_id)).scalar()
+            others = connection.execute(joined.order_by(launch.c.created_at.desc())).scalars().all() if ended else []
+        former = open_model(Launch, ended) if ended else None
+        found = (open_model(Launch, each) for each in others)
+        return next((each for each in found if former and each.continues(former)), None)
 
     def launches_of(self, session_id: str) -> list[Launch]:
         """The live launches of a session, newest first."""

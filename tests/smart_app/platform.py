@@ -115,9 +115,9 @@ class Browser:
         waiting = re.search(r'id="opening" hx-post="([^"]+)"', page.text)
         return self.post(waiting.group(1)) if waiting else page
 
-    def sign_in(self, username: str) -> httpx.Response:
+    def sign_in(self, username: str, path: str = "/sign-in") -> httpx.Response:
         """Standalone sign-in of somebody of the second-opinion service."""
-        page = self.get("/sign-in")
+        page = self.get(path)
         fields = hidden_fields(page.text)
         form = fields | {"username": username, "password": people.PASSWORD}
         return self.post(form_action(page), data=form)

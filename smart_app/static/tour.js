@@ -1,0 +1,45 @@
+const shown = (each) => each.checkVisibility?.({ visibilityProperty: true });
+
+// <konsil-tour>: one step after the other, beside what it speaks of; what is not on this page is left out.
+class Tour extends HTMLElement {
+  connectedCallback() {
+    this.steps = [...this.children].filter((each) => each.dataset.at && [...document.querySelectorAll(each.dataset.at)].some(shown));
+    this.addEventListener("click", (event) => {
+      const deed = event.target.closest("[data-tour]")?.dataset.tour;
+      if (deed === "leave" || (deed === "next" && this.at === this.steps.length - 1)) this.leave();
+      else if (deed) this.show(this.at + (deed === "next" ? 1 : -1));
+    });
+    this.addEventListener("keydown", (event) => { if (event.key === "Escape") this.leave(); });
+    addEventListener("resize", () => { if (!this.hidden) this.place(); });
+    if (this.steps.length) this.show(0);
+  }
+  show(at) {
+    this.at = at;
+    this.hidden = false;
+    for (const each of this.children) if (each.dataset.at) each.hidden = each !== this.steps[at];
+    this.querySelector(".k-tour-place").textContent = `${at + 1} of ${this.steps.length}`;
+    this.querySelector("[data-tour=back]").disabled = !at;
+    this.querySelector("[data-tour=next]").textContent = at === this.steps.length - 1 ? "Done" : "Next";
+    document.querySelector(".k-tour-here")?.classList.remove("k-tour-here");
+    this.target = [...document.querySelectorAll(this.steps[at].dataset.at)].find(shown);
+    this.target.classList.add("k-tour-here");
+    this.target.scrollIntoView({ block: "nearest" });
+    this.place();
+  }
+  place() {
+    const box = this.target.getBoundingClientRect(), own = this.getBoundingClientRect(), gap = 12;
+    const room = innerHeight - own.height - gap;
+    const right = box.right + gap + own.width < innerWidth, below = box.bottom + gap < room + gap;
+    const top = right ? box.top : below ? box.bottom + gap : box.top - own.height - gap;
+    const left = right ? box.right + gap : box.left;
+    this.style.top = `${Math.max(gap, Math.min(top, room))}px`;
+    this.style.left = `${Math.max(gap, Math.min(left, innerWidth - own.width - gap))}px`;
+  }
+  leave() {
+    document.querySelector(".k-tour-here")?.classList.remove("k-tour-here");
+    fetch(this.getAttribute("leave"), { method: "POST" }).catch(() => null);
+    this.remove();
+  }
+}
+
+customElements.define("konsil-tour", Tour);
