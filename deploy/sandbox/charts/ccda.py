@@ -248,7 +248,8 @@ def problems(body: Element, found: Sequence[Resource]) -> None:
     made = section(body, "2.5.1", "2015-08-01", "11450-4", "Problems")
 
     def row(each: Resource) -> Row:
-        status = each["clinicalStatus"]["coding"][0]["code"]
+        suspected = each["verificationStatus"]["coding"][0]["code"] == "provisional"
+        status = "suspected" if suspected else each["clinicalStatus"]["coding"][0]["code"]
         return (each["code"]["text"], us_date(each["onsetDateTime"]), status)
 
     listed(made, ("Problem", "Since", "Status"), found, row, entries.problem)
