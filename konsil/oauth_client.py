@@ -86,9 +86,12 @@ class BackendToken:
         answer = self._client.post(self._key.token_url, data=form, headers={"Accept": "application/json"})
         if answer.status_code != httpx.codes.OK:
             raise TokenRefused(answer.status_code, _error_word(answer))
-        body = answer.json()
-        self._token = str(body["access_token"])
-        self._good_until = time.monotonic() + float(body.get("expires_in", 0)) - _RENEW_BEFORE_SECONDS
+        try:
+            body = answer.json()
+            self._token = str(body["access_token"])
+            self._good_until = time.monotonic() + float(body.get("expires_in", 0)) - _RENEW_BEFORE_SECONDS
+        except (ValueError, KeyError, TypeError) as error:
+            raise TokenRefused(answer.status_code, "an answer that cannot be read") from error
 
 
 class Introspection:

@@ -71,12 +71,30 @@ class Unavailable(AppError):
     title = "Part of the system does not answer"
 
 
+class Unreadable(Unavailable):
+    """Another program answered with something that cannot be understood."""
+
+    title = "Part of the system gives an answer that cannot be read"
+
+
 class FhirFailure(AppError):
-    """A FHIR server said no; `sentences` are the diagnostics of its OperationOutcome."""
+    """A FHIR server said no; `sentences` are the diagnostics of its OperationOutcome.
+
+    `after_seconds` is how long it asked to be left alone, when it did.
+    """
 
     title = "The record server said no"
 
-    def __init__(self, status: int, sentences: Sequence[str]) -> None:
-        super().__init__(" ".join(sentences) or f"The server answered {status}.")
+    def __init__(
+        self, status: int, sentences: Sequence[str], remedy: str = "", after_seconds: float | None = None
+    ) -> None:
+        super().__init__(" ".join(sentences) or f"The server answered {status}.", remedy)
         self.status = status
         self.sentences = list(sentences)
+        self.after_seconds = after_seconds
+
+
+class Protected(FhirFailure):
+    """The hospital guards this chart: the physician has to say why in the hospital's own record (break the glass)."""
+
+    title = "The hospital protects this chart"

@@ -3,6 +3,7 @@
 https://hl7.org/fhir/R4/http.html
 """
 
+import asyncio
 import base64
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,15 +13,18 @@ from urllib.parse import urljoin
 import httpx
 import orjson
 
-from smart_app.errors import FhirFailure, NotFound, Unavailable
-from smart_app.outcome import sentences
+from smart_app.errors import FhirFailure, NotFound, Unavailable, Unreadable
+from smart_app.outcome import failure_of, retry_after
 from smart_app.settings import origin_of
 
 Resource = dict[str, Any]
 Parameters = Mapping[str, str | Sequence[str]]
 TokenSource = Callable[[], Awaitable[str]]
+TokenRenewal = Callable[[str], Awaitable[str]]
 
 JSON = "application/fhir+json"
+RETRIED = frozenset({429, 500, 502, 503, 504})
+TRIES, PATIENCE_SECONDS, FIRST_PAUSE_SECONDS = 3, 8.0, 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +37,20 @@ class Found:
 
 
 class FhirClient:
-    """One FHIR server for one person.  Raises FhirFailure (with the server's sentences), NotFound and Unavailable."""
+    """One FHIR server for one person.
 
-    def __init__(self, http: httpx.AsyncClient, base: str, token: TokenSource) -> None:
+    Raises FhirFailure (with the server's sentences), Protected, NotFound, Unavailable, Unreadable.
+    Reading is repeated: twice at most, after the pause that a busy server asks for unless that is over eight seconds.
+    Writing is not: nobody knows how far it came.  `renew` gives another token for one that the server refused.
+    """
+
+    def __init__(
+        self, http: httpx.AsyncClient, base: str, token: TokenSource, renew: TokenRenewal | None = None
+    ) -> None:
         self._http = http
         self.base = base.rstrip("/")
         self._token = token
+        self._renew = renew
 
     async def read(self, reference: str) -> Resource:
         """Read a resource by its relative reference.  http.html#read"""
@@ -122,7 +134,7 @@ class FhirClient:
         content_type = answer.headers.get("content-type", "application/octet-stream")
         if "fhir+json" not in content_type:
             return answer.content, content_type
-        wrapped = orjson.loads(answer.content)  # a server that gives Binary only as a resource.  binary.html#rest
+        wrapped = _resource(answer.content)  # a server that gives Binary only as a resource.  binary.html#rest
         return base64.b64decode(wrapped.get("data", "")), wrapped.get("contentType", content_type)
 
     def _next(self, bundle: Resource) -> str | None:
@@ -140,22 +152,54 @@ class FhirClient:
             headers["Content-Type"] = JSON
             options["content"] = orjson.dumps(resource)
         answer = await self._send(method, path, headers=headers, **options)
-        content: Resource = orjson.loads(answer.content) if answer.content else {}
-        return content
+        return _resource(answer.content) if answer.content else {}
 
     async def _send(self, method: str, path: str, *, headers: dict[str, str], **options: Any) -> httpx.Response:
-        authorized = {**headers, "Authorization": f"Bearer {await self._token()}"}
+        address, token = self._address(path), await self._token()
+        answer = await self._once(method, address, {**headers, "Authorization": f"Bearer {token}"}, options)
+        if answer.status_code == 401 and self._renew is not None:
+            token = await self._renew(token)
+            answer = await self._once(method, address, {**headers, "Authorization": f"Bearer {token}"}, options)
+        for tried in range(1, TRIES):
+            if (pause := _pause(method, answer, tried)) is None:
+                break
+            await asyncio.sleep(pause)
+            answer = await self._once(method, address, {**headers, "Authorization": f"Bearer {token}"}, options)
+        if answer.status_code == 404:
+            raise NotFound("The record does not exist, or is not yours to see.")
+        if answer.status_code >= 400:
+            raise failure_of(answer)
+        return answer
+
+    async def _once(
+        self, method: str, address: str, headers: dict[str, str], options: Mapping[str, Any]
+    ) -> httpx.Response:
         try:
-            answer = await self._http.request(method, self._address(path), headers=authorized, **options)
+            return await self._http.request(method, address, headers=headers, **options)
         except httpx.HTTPError as error:
             raise Unavailable(
                 "The record server does not answer.", "Nothing was lost. Try again in a moment."
             ) from error
-        if answer.status_code == 404:
-            raise NotFound("The record does not exist, or is not yours to see.")
-        if answer.status_code >= 400:
-            raise FhirFailure(answer.status_code, sentences(answer))
-        return answer
+
+
+def _pause(method: str, answer: httpx.Response, tried: int) -> float | None:
+    """How long to wait before a failed reading is repeated; None: it is not."""
+    if method != "GET" or answer.status_code not in RETRIED:
+        return None
+    asked = retry_after(answer)
+    pause = FIRST_PAUSE_SECONDS * tried if asked is None else asked
+    return pause if pause <= PATIENCE_SECONDS else None
+
+
+def _resource(content: bytes) -> Resource:
+    """The resource in an answer.  Raises Unreadable."""
+    try:
+        found = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise Unreadable("The record server's answer cannot be read.", "Nothing was lost. Try again later.") from error
+    if not isinstance(found, dict) or "resourceType" not in found:
+        raise Unreadable("The record server answered with something that is no FHIR.", "Nothing was lost.")
+    return found
 
 
 def _pairs(parameters: Parameters) -> list[tuple[str, str]]:

@@ -90,13 +90,13 @@ class Work:
             material = self._call(gather, self._own(), *key)
             tenant, ehr_patient = tenant_of(material.patient, self.provisioned.tenants())
             written = self._call(file_report, self._at(tenant), tenant, ehr_patient, material)
-        except (Refused, TokenRefused) as refusal:
-            self.writebacks.record(key, "failed", str(refusal))
-            raise Failed(type(refusal).__name__) from refusal
-        except (Later, httpx.HTTPError) as later:
-            reason = str(later) if isinstance(later, Later) else "the hospital's server does not answer"
-            self.writebacks.record(key, "waiting", f"Will be tried again: {reason}.")
-            raise Retry(reason) from later
+        except (Later, httpx.HTTPError, TokenRefused, Refused) as error:
+            later = _later(error)
+            if later is None:
+                self.writebacks.record(key, "failed", str(error))
+                raise Failed(type(error).__name__) from error
+            self.writebacks.record(key, "waiting", f"Will be tried again: {later}.")
+            raise Retry(str(later), later.after_seconds) from error
         self.writebacks.record(key, "done", f"Filed at {tenant.title}.", written)
 
     def _own(self) -> FhirClient:
@@ -129,8 +129,22 @@ class Work:
             header = await run_sync(token.header)
             return header["Authorization"].removeprefix("Bearer ")
 
-        return FhirClient(self._http[origins], base, source)
+        async def renew(_: str) -> str:
+            token.forget()
+            return await source()
+
+        return FhirClient(self._http[origins], base, source, renew)
 
     def _call(self, coroutine: Callable[..., Coroutine[Any, Any, Result]], *arguments: object) -> Result:
         result: Result = self._portal.call(coroutine, *arguments)
         return result
+
+
+def _later(error: Exception) -> Later | None:
+    """The error as one that time may heal; None when it will not."""
+    if isinstance(error, Later):
+        return error
+    if isinstance(error, TokenRefused):
+        undecided = error.status in (200, 429) or error.status >= 500
+        return Later("the hospital's sign-in server gave us no token") if undecided else None
+    return Later("the hospital's server does not answer") if isinstance(error, httpx.HTTPError) else None

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from smart_app.errors import LaunchRefused
+from smart_app.errors import AppError, LaunchRefused, Protected
 from smart_app.fhir import FhirClient
 from smart_app.launches import AuthorizationRequest, Launch, Tokens
 from smart_app.oauth import (
@@ -148,7 +148,7 @@ async def _open_ehr_launch(
         services.clients.for_origins(tenant.origins()), tenant.fhir_base, _constant(answer.grant.access_token)
     )
     ours = own_client(services, own.grant.access_token)
-    patient = await local_patient(ehr, ours, ehr_patient, tenant)
+    patient = await _known_patient(ehr, ours, ehr_patient, tenant)
     context = {
         "tenant": tenant.name,
         "ehr_user": _relative(str(claims.get("fhirUser") or "")),
@@ -157,6 +157,17 @@ async def _open_ehr_launch(
         "need_patient_banner": answer.content.get("need_patient_banner", True) is not False,
     }
     return _launch(services, pending, (claims, own), tokens, context), tokens
+
+
+async def _known_patient(ehr: FhirClient, ours: FhirClient, ehr_patient: str, tenant: Tenant) -> str:
+    """The patient in our server.  What fails sends the physician back to the chart: a sign-in works once."""
+    try:
+        return await local_patient(ehr, ours, ehr_patient, tenant)
+    except Protected:
+        raise
+    except AppError as error:
+        error.remedy = AGAIN
+        raise
 
 
 async def _open_standalone(services: Services, pending: AuthorizationRequest, code: str) -> tuple[Launch, Tokens]:

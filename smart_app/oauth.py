@@ -89,8 +89,10 @@ class OAuthClient:
             answer = await self._http.post(key.token_url, data={**form, **proof}, headers=headers)
         except httpx.HTTPError as error:
             raise Unavailable("The sign-in server does not answer.", "Try again in a moment.") from error
-        content = answer.json() if _is_json(answer) else {}
-        if answer.status_code != 200 or "access_token" not in content:
+        content = _json(answer)
+        if _is_trouble(answer, content):
+            raise Unavailable(_trouble(answer), "Nothing was lost. Try again in a moment.")
+        if answer.status_code != 200:
             raise LaunchRefused(_refusal(content), "Start again from the patient's chart.")
         return Answer(_grant(content), content)
 
@@ -132,12 +134,33 @@ class OAuthClient:
             raise Unavailable("The hospital's server does not answer.", "Try again in a moment.") from error
         if answer.status_code != 200 or not _is_json(answer):
             raise Unavailable(f"The hospital's server answered {answer.status_code} to a question about its sign-in.")
-        content: dict[str, Any] = answer.json()
-        return content
+        return _json(answer)
 
 
 def _is_json(answer: httpx.Response) -> bool:
     return "json" in answer.headers.get("content-type", "")
+
+
+def _json(answer: httpx.Response) -> dict[str, Any]:
+    """The answer's JSON object; empty when it is none."""
+    try:
+        content = answer.json() if _is_json(answer) else {}
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _is_trouble(answer: httpx.Response, content: Mapping[str, Any]) -> bool:
+    """Whether the server did not decide: busy, failed, or said something that is no token answer."""
+    status = answer.status_code
+    return status == 429 or status >= 500 or (status == 200 and not content.get("access_token"))
+
+
+def _trouble(answer: httpx.Response) -> str:
+    status = answer.status_code
+    if status == 429:
+        return "The sign-in server asks for patience."
+    return "The sign-in server's answer cannot be read." if status == 200 else f"The sign-in server failed ({status})."
 
 
 def _grant(content: Mapping[str, Any]) -> Grant:

@@ -10,12 +10,14 @@ from typing import Literal
 
 from anyio.to_thread import run_sync
 
-from smart_app.errors import LaunchRefused, SignedOut
+from smart_app.errors import LaunchRefused, SignedOut, Unavailable
 from smart_app.launches import Grant, Launch, Tokens
+from smart_app.oauth import Answer
 from smart_app.services import Services
 from smart_app.tenants import NamedKey, Tenant
 
 Party = Literal["ehr", "own"]
+SILENT_SECONDS = 5.0
 
 
 class TokenKeeper:
@@ -24,6 +26,7 @@ class TokenKeeper:
     def __init__(self, services: Services) -> None:
         self.services = services
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._silent: dict[tuple[str, Party], tuple[float, Unavailable]] = {}
 
     async def access_token(self, launch: Launch, party: Party) -> str:
         """A usable access token at the EHR or at our own server.  Raises SignedOut when it ended for good."""
@@ -33,6 +36,15 @@ class TokenKeeper:
         async with self._locks[launch.id]:
             grant = await self._grant(launch, party)
             return grant.access_token if grant.fresh() else await self._renew(launch, party, grant)
+
+    async def another_token(self, launch: Launch, party: Party, refused: str) -> str:
+        """A token in place of one that the server refused before its time; several requests at once renew once.
+
+        Raises SignedOut when there is none to be had.
+        """
+        async with self._locks[launch.id]:
+            grant = await self._grant(launch, party)
+            return await self._renew(launch, party, grant) if grant.access_token == refused else grant.access_token
 
     async def _grant(self, launch: Launch, party: Party) -> Grant:
         tokens = await run_sync(self.services.sessions.tokens, launch.id)
@@ -44,19 +56,29 @@ class TokenKeeper:
     async def _renew(self, launch: Launch, party: Party, grant: Grant) -> str:
         if grant.refresh_token is None:
             raise SignedOut("This sign-in has ended.", _how_to_return(launch))
-        form = {"grant_type": "refresh_token", "refresh_token": grant.refresh_token}
-        key, base, origins = await self._server(launch, party)
-        oauth = self.services.oauth(origins)
-        endpoints = await oauth.discover(base, origins)
+        until, silence = self._silent.get((launch.id, party), (0.0, None))
+        if silence is not None and until > time.monotonic():  # who waits in line must not wait as long again
+            raise silence
         try:
-            answer = await oauth.token(key.for_token_url(endpoints.token), form)
+            answer = await self._asked(launch, party, grant.refresh_token)
         except LaunchRefused as error:
             raise SignedOut("This sign-in has ended.", _how_to_return(launch)) from error
+        except Unavailable as error:
+            self._silent[launch.id, party] = time.monotonic() + SILENT_SECONDS, error
+            raise
         renewed = answer.grant.model_copy(update={"refresh_token": answer.grant.refresh_token or grant.refresh_token})
         tokens = await run_sync(self.services.sessions.tokens, launch.id)
         if tokens is not None:
             await run_sync(self.services.sessions.replace_tokens, launch.id, _with(tokens, party, renewed))
         return renewed.access_token
+
+    async def _asked(self, launch: Launch, party: Party, refresh_token: str) -> Answer:
+        """Use the refresh token.  Raises LaunchRefused when it is no good, Unavailable when nobody could say."""
+        form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        key, base, origins = await self._server(launch, party)
+        oauth = self.services.oauth(origins)
+        endpoints = await oauth.discover(base, origins)
+        return await oauth.token(key.for_token_url(endpoints.token), form)
 
     async def _server(self, launch: Launch, party: Party) -> tuple[NamedKey, str, frozenset[str]]:
         if party == "own":

@@ -58,7 +58,12 @@ class Visit:
             raise Forbidden("This needs the hospital's record.", "Open the app from the patient's chart.")
         keeper: TokenKeeper = self.request.app.state.tokens
         http = self.services.clients.for_origins(self.tenant.origins())
-        return FhirClient(http, self.tenant.fhir_base, lambda: keeper.access_token(self.launch, "ehr"))
+        return FhirClient(
+            http,
+            self.tenant.fhir_base,
+            lambda: keeper.access_token(self.launch, "ehr"),
+            lambda refused: keeper.another_token(self.launch, "ehr", refused),
+        )
 
     async def own_token(self) -> str:
         """This person's token at our server: for the FHIR client, and for the gateway, which takes the same one."""

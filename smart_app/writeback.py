@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smart_app.case.codes import WRITEBACK_IDENTIFIER
-from smart_app.errors import AppError, FhirFailure, NotFound, Unavailable
+from smart_app.errors import AppError, FhirFailure, NotFound, Protected, Unavailable, Unreadable
 from smart_app.fhir import FhirClient, Resource
 from smart_app.tenants import Tenant, base_url
 from smart_app.words import person_name
@@ -28,7 +28,11 @@ class Refused(Exception):
 
 
 class Later(Exception):
-    """The hospital's server is busy, away, or wants another moment."""
+    """The hospital's server is busy, away, or wants another moment: `after_seconds` when it said how long."""
+
+    def __init__(self, reason: str, after_seconds: float | None = None) -> None:
+        super().__init__(reason)
+        self.after_seconds = after_seconds
 
 
 @dataclass(frozen=True)
@@ -74,13 +78,26 @@ async def file_report(ehr: FhirClient, tenant: Tenant, ehr_patient: str, materia
         if known is None:
             made = await ehr.create(document(tenant, ehr_patient, material))
             known = made or await _existing(ehr, ehr_patient, identifier_value(material.report)) or {"id": ""}
+    except Unreadable as error:
+        raise Later("the hospital's server gave an answer that cannot be read") from error
     except Unavailable as error:
         raise Later("the hospital's server does not answer") from error
+    except Protected as failure:
+        raise Refused(f"{failure.sentence} Open it there, give the reason, then send the report again.") from failure
     except FhirFailure as failure:
         if failure.status in TRY_AGAIN:
-            raise Later(f"the hospital's server answered {failure.status}") from failure
+            raise Later(_again_because(failure.status), failure.after_seconds) from failure
         raise Refused(f"The hospital's server refused the document: {failure.sentence}") from failure
     return f"DocumentReference/{known['id']}"
+
+
+def _again_because(status: int) -> str:
+    words = {
+        401: "the hospital's server did not accept our sign-in",
+        429: "the hospital's server asks for patience",
+        503: "the hospital's server is down for the moment",
+    }
+    return words.get(status, f"the hospital's server answered {status}")
 
 
 async def _check_patient(ehr: FhirClient, tenant: Tenant, ehr_patient: str, ours: Resource) -> None:

@@ -24,6 +24,7 @@ from smart_app.request.desk import (
     open_desk,
     opened,
     own_draft,
+    read_again,
     read_and_keep,
     search_outside,
 )
@@ -138,9 +139,12 @@ async def _uploaded(visit: Visit) -> tuple[str, bytes]:
 
 
 async def refresh(visit: Visit) -> Response:
-    """POST: read the chart again from the hospital's record."""
+    """POST: read the chart again from the hospital's record; what cannot be read now stays as it was read before."""
     draft = await draft_of(visit, visit.request.path_params["draft"])
-    await run_sync(visit.services.drafts.remove_part, draft.id, "chart")
+    form = await visit.form()
+    if form and not _elsewhere(Content.model_validate(draft.content), form):
+        await keep(visit, draft.id, lambda content: _written(content, form))
+    await read_again(visit, draft)
     return visit.go("new")
 
 

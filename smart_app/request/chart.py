@@ -43,10 +43,11 @@ class Item:
 
 @dataclass(frozen=True)
 class Chart:
-    """Resources by type, and a sentence for each part that could not be read."""
+    """Resources by type, sentences on what could not be read, names of the parts that are not there at all."""
 
     resources: dict[str, list[Resource]] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
 
     def of(self, resource_type: str) -> list[Resource]:
         """All resources of one type."""
@@ -71,25 +72,58 @@ QUERIES: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
-async def read_chart(ehr: FhirClient, patient: str) -> Chart:
-    """Read all parts side by side; a part that fails is named in `missing`, the others are kept."""
+async def read_chart(ehr: FhirClient, patient: str, before: Chart | None = None) -> Chart:
+    """Read all parts side by side.
+
+    A part that fails is named in `missing`, the others are kept; what was read of it `before` stays in its place.
+    """
     results = await asyncio.gather(*(_part(ehr, patient, name) for name in QUERIES))
-    chart = Chart()
+    chart, failed, kept = Chart(), list[Failed](), list[Failed]()
     for name, found in zip(QUERIES, results, strict=True):
-        if isinstance(found, str):
-            chart.missing.append(f"{QUERIES[name][0].capitalize()} could not be read: {found}")
-        else:
-            chart.resources.setdefault(name.partition("/")[0], []).extend(found)
+        known = found if isinstance(found, list) else _known(before, name)
+        chart.resources.setdefault(name.partition("/")[0], []).extend(known or [])
+        if isinstance(found, AppError):
+            (failed if known is None else kept).append((QUERIES[name][0], found))
+            chart.unread.extend([name] if known is None else [])
+    chart.missing.extend(_said(failed, "could not be read"))
+    chart.missing.extend(_said(kept, "could not be read again; what was read before is kept"))
     return chart
 
 
-async def _part(ehr: FhirClient, patient: str, name: str) -> list[Resource] | str:
+Failed = tuple[str, AppError]
+
+
+async def _part(ehr: FhirClient, patient: str, name: str) -> list[Resource] | AppError:
     resource_type, parameters = name.partition("/")[0], QUERIES[name][1]
     try:
         found = await ehr.search(resource_type, {"patient": patient, **parameters}, most=300)
     except AppError as error:
-        return error.sentence
+        return error
     return found.matches
+
+
+def _known(before: Chart | None, name: str) -> list[Resource] | None:
+    """What an earlier reading gave for a part; None when that failed too."""
+    if before is None or name in before.unread:
+        return None
+    resource_type, parameters = name.partition("/")[0], QUERIES[name][1]
+    category = parameters.get("category")
+    return [each for each in before.of(resource_type) if category is None or _has_category(each, category)]
+
+
+def _said(failed: list[Failed], what: str) -> list[str]:
+    """A sentence for each reason: which parts, why, what to do."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for title, error in failed:
+        reasons.setdefault((error.sentence, error.remedy), []).append(title)
+    return [
+        f"{listed(titles).capitalize()} {what}. {' '.join(filter(None, reason))}" for reason, titles in reasons.items()
+    ]
+
+
+def listed(titles: Sequence[str]) -> str:
+    """Things in a sentence: `problems, reports and visits`."""
+    return " and ".join(filter(None, (", ".join(titles[:-1]), titles[-1])))
 
 
 def items(chart: Chart, today: date) -> list[Item]:

@@ -22,6 +22,7 @@ from smart_app.visit import Visit
 from smart_app.words import Clock
 
 TRIES = 5
+EARLIER = "earlier-chart"
 NUMBER_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
@@ -64,7 +65,7 @@ async def open_desk(visit: Visit, draft: Draft) -> Desk:
     kept = await run_sync(visit.services.drafts.part, draft.id, "chart")
     chart = Chart(**orjson.loads(kept)) if kept else await read_and_keep(visit, draft)
     found = await run_sync(visit.services.drafts.part, draft.id, "priors")
-    listed = items(chart, Clock(visit.services.settings.time_zone).now().date())
+    listed = _listed(visit, chart)
     priors = priors_from(orjson.loads(found)) if found else Priors()
     content = Content.model_validate(draft.content)
     return Desk(draft, content, chart, listed, priors, await service_lines(visit.fhir))
@@ -99,8 +100,8 @@ def opened(desk: Desk) -> Content:
     if desk.content.prefilled:
         return desk.content.model_copy(update=window)
     values = window | {
-        "prefilled": True,
-        "case_number": new_case_number(),
+        "prefilled": bool(desk.items) or not desk.chart.unread,  # nothing read: nothing was ticked yet
+        "case_number": desk.content.case_number or new_case_number(),
         "picks": tuple(item.reference for item in desk.items if item.ticked),
         "service": desk.lines[0].reference if len(desk.lines) == 1 else "",
     }
@@ -146,8 +147,35 @@ async def has_chart(visit: Visit, draft: Draft) -> bool:
 
 
 async def read_and_keep(visit: Visit, draft: Draft) -> Chart:
-    """Read the chart from the hospital's record and keep it beside the draft."""
-    chart = await read_chart(visit.ehr, visit.launch.ehr_patient or "")
-    kept = orjson.dumps({"resources": chart.resources, "missing": chart.missing})
-    await run_sync(visit.services.drafts.put_part, draft.id, "chart", kept)
+    """Read the chart from the hospital's record and keep it beside the draft; what fails now and was read before stays.
+
+    Of parts that come for the first time the sensible records are ticked, as at the first reading.
+    """
+    drafts = visit.services.drafts
+    kept = await run_sync(drafts.part, draft.id, EARLIER)
+    before = Chart(**orjson.loads(kept)) if kept else None
+    chart = await read_chart(visit.ehr, visit.launch.ehr_patient or "", before)
+    written = orjson.dumps({"resources": chart.resources, "missing": chart.missing, "unread": chart.unread})
+    await run_sync(drafts.put_part, draft.id, "chart", written)
+    if before is not None and before.unread:
+        known = {item.reference for item in _listed(visit, before)}
+        came = [item.reference for item in _listed(visit, chart) if item.ticked and item.reference not in known]
+        await keep(visit, draft.id, lambda content: _ticked_too(content, came))
     return chart
+
+
+def _ticked_too(content: Content, references: list[str]) -> Content:
+    added = [each for each in references if each not in content.picks]
+    return content.model_copy(update={"picks": (*content.picks, *added)}) if content.prefilled else content
+
+
+def _listed(visit: Visit, chart: Chart) -> list[Item]:
+    return items(chart, Clock(visit.services.settings.time_zone).now().date())
+
+
+async def read_again(visit: Visit, draft: Draft) -> None:
+    """Have the chart read once more when the form is opened; where that fails, the copy at hand fills the gap."""
+    kept = await run_sync(visit.services.drafts.part, draft.id, "chart")
+    if kept is not None:
+        await run_sync(visit.services.drafts.put_part, draft.id, EARLIER, kept)
+        await run_sync(visit.services.drafts.remove_part, draft.id, "chart")

@@ -17,7 +17,8 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from deploy.sandbox import charts, keys, people, provision
-from deploy.sandbox.ehr.behaviour import EpicLike, OracleLike
+from deploy.sandbox.ehr.app import fhir_of
+from deploy.sandbox.ehr.trouble import Troubles
 from deploy.sandbox.hospitals import HOSPITALS, Hospital
 from deploy.sandbox.plan import Plan, Ports
 from fhir_server import app as fhir_app
@@ -42,6 +43,7 @@ class Platform:
     tenants: dict[str, Starlette]
     app_settings: AppSettings
     loop: asyncio.AbstractEventLoop = field(repr=False)
+    troubles: Troubles = field(default_factory=Troubles)
 
     def call(self, coroutine: Any) -> Any:
         """Run a coroutine on the servers' loop."""
@@ -158,10 +160,11 @@ def platform(folder: Path) -> Iterator[Platform]:
     app = create_app(settings)
     ProvisionedStore(app.state.services.engine).provision(Provision.model_validate(provision.app(plan, kept)))
     our_app = fhir_app.create_app(ours)
+    troubles = Troubles()
     tenant_apps = {name: fhir_app.create_app(each) for name, each in tenants.items()}
-    servers = [(app, plan.ports.app), (our_app, plan.ports.fhir), (ehr(tenant_apps), plan.ports.ehr)]
+    servers = [(app, plan.ports.app), (our_app, plan.ports.fhir), (ehr(tenant_apps, troubles), plan.ports.ehr)]
     with serving(servers) as loop:
-        yield Platform(plan, app, our_app, tenant_apps, settings, loop)
+        yield Platform(plan, app, our_app, tenant_apps, settings, loop, troubles)
 
 
 def fhir_settings(folder: Path, base_url: str, cookie: str) -> FhirSettings:
@@ -198,8 +201,8 @@ def tenant_document(plan: Plan, hospital: Hospital, kept: dict[str, Any]) -> dic
     return provision.tenant(plan, hospital, kept) | {"resources": charts.resources(hospital.key)}
 
 
-def ehr(tenants: dict[str, Starlette]) -> Starlette:
-    """Both tenants in one process, as the sandbox runs them."""
+def ehr(tenants: dict[str, Starlette], troubles: Troubles) -> Starlette:
+    """Both tenants in one process, as the sandbox runs them: with their habits, and what is made to go wrong."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> Any:
@@ -208,12 +211,8 @@ def ehr(tenants: dict[str, Starlette]) -> Starlette:
                 await stack.enter_async_context(each.router.lifespan_context(each))
             yield
 
-    return Starlette(
-        routes=[Mount(f"/{name}", HABITS[name](each)) for name, each in tenants.items()], lifespan=lifespan
-    )
-
-
-HABITS = {"epic": EpicLike, "oracle": OracleLike}
+    mounts = [Mount(f"/{name}", fhir_of(name, each, troubles)) for name, each in tenants.items()]
+    return Starlette(routes=mounts, lifespan=lifespan)
 
 
 @contextmanager
