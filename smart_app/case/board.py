@@ -96,11 +96,12 @@ def records_state(case: Case) -> Reason:
     running = [each for each in fetched if each.running]
     if running:
         return Reason(f"{_studies(len(running))} on the way", "active", "arrow-down")
-    if case.state == "reconciling":
+    here = len(attached_studies(case))
+    undecided = [each for each in fetched if each.status == "completed" and not each.decision and each.received]
+    if case.state == "reconciling" or len(undecided) > here:
         return Reason("Images being compared", "active", "git-compare")
     if failed:
         return Reason(f"{_studies(len(failed))} could not be fetched", "attention", "alert-triangle")
-    here = len(attached_studies(case))
     return Reason(f"Records complete, {_studies(here)}" if here else "Records complete", "good", "checks")
 
 

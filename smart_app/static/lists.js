@@ -1,10 +1,9 @@
-// <konsil-board>: arrow keys move between its cards, o offers the card one is at. (j and k are <konsil-list>'s.)
+// <konsil-board>: arrow keys move between its cards; the key o belongs to the card one is at. (j and k are <konsil-list>'s.)
 class Board extends HTMLElement {
   connectedCallback() {
     this.onKey = (event) => {
       if (event.target.closest("input, textarea, select, dialog[open]") || event.ctrlKey || event.metaKey || event.altKey) return;
       const card = document.activeElement?.closest?.("[data-row]");
-      if (event.key === "o") card?.querySelector("[data-offer]")?.click();
       const step = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[event.key];
       if (!step || !(card || document.activeElement === document.body)) return;
       const lanes = [...this.querySelectorAll(".k-column")].map((lane) => [...lane.querySelectorAll("[data-row]")]).filter((lane) => lane.length);
@@ -17,6 +16,11 @@ class Board extends HTMLElement {
       next.querySelector("a").focus();
     };
     document.addEventListener("keydown", this.onKey);
+    this.addEventListener("focusin", (event) => {
+      for (const each of this.querySelectorAll("[data-offer][data-key]")) { delete each.dataset.key; each.removeAttribute("aria-keyshortcuts"); }
+      const offer = event.target.closest("[data-row]")?.querySelector("[data-offer]");
+      if (offer) { offer.dataset.key = "o"; offer.setAttribute("aria-keyshortcuts", "o"); }
+    });
   }
   disconnectedCallback() { document.removeEventListener("keydown", this.onKey); }
 }
