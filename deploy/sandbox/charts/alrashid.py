@@ -134,12 +134,12 @@ def chart() -> list[Resource]:
 def history(made: Chart) -> None:
     """Problems, allergies, visits, procedures, vitals."""
     takayasu = ("359789008", "Takayasu's disease", "M31.4")
-    made.suspected("takayasu", "Takayasu's arteritis, type V, active", takayasu, "2026-10-08")
+    made.suspected("takayasu", "Probable Takayasu's arteritis, type V, active", takayasu, "2026-10-08")
     renal = ("123799005", "Renovascular hypertension", "I15.0")
     made.problem("renal", "Hypertension with left renal artery stenosis of 70%", renal, "2026-08-24")
-    made.problem("subclavian", "Left subclavian artery stenosis, 80%", ("", "", ""), "2026-10-08")
+    made.problem("subclavian", "Left subclavian artery stenosis, 80%", ("", "", ""), "2026-08-24")
     made.problem("anemia", "Anemia of inflammation", ("271737000", "Anemia", "D63.8"), "2025-08-18")
-    made.problem("child", "Wish for a child", ("", "", ""), "2026-11-04")
+    made.problem("child", "Wish for a child", ("", "", ""), "2026-05-11")
     rash = concept(SNOMED, "271807003", "Eruption of skin", "Rash with fever")
     made.allergy("sulfonamide", concept(SNOMED, "91939003", "Allergy to sulfonamide"), rash, "moderate", "high")
     made.smoking("266919005", "Never smoked tobacco", "2026-08-17")

@@ -1,6 +1,7 @@
 """Building a chart: one method for each kind of entry, ids made from the patient and a short name."""
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -175,7 +176,7 @@ class Chart:
         for name, value in rest.items():
             loinc, display, unit = VITALS[name]
             quantity = {"value": value, "unit": WRITTEN.get(unit, unit), "system": UCUM, "code": unit}
-            content = vital | {"code": concept(LOINC, loinc, display), "valueQuantity": quantity}
+            content = vital | {"code": concept(LOINC, loinc, display, SAID.get(name)), "valueQuantity": quantity}
             self.add("Observation", f"{name}-{date}", content)
 
     def smoking(self, snomed: str, display: str, date: str) -> None:
@@ -226,8 +227,8 @@ class Chart:
             "effectiveDateTime": f"{date}T10:30:00-05:00",
             "issued": f"{date}T15:20:00-05:00",
             "performer": [{"display": reader}],
-            "conclusion": text.strip().rsplit("IMPRESSION:", maxsplit=1)[-1].strip(),
-            "presentedForm": [attachment("text/plain", text.strip().encode(), "Report")],
+            "conclusion": flowed(text).rsplit("IMPRESSION:", maxsplit=1)[-1].strip(),
+            "presentedForm": [attachment("text/plain", flowed(text).encode(), "Report")],
         }
         return self.add("DiagnosticReport", f"report-{name}", content)
 
@@ -252,7 +253,7 @@ class Chart:
 
     def note(self, kind: str, title: str, date: str, text: str) -> Resource:
         """A note in words."""
-        return self.document(kind, title, date, "text/plain", text.strip().encode())
+        return self.document(kind, title, date, "text/plain", flowed(text).encode())
 
     def paper(self, kind: str, title: str, date: str, letter: Letter) -> Resource:
         """A letter or report as PDF."""
@@ -269,6 +270,20 @@ VITALS = {
     "breathing": ("9279-1", "Respiratory rate", "/min"),
     "bmi-percentile": ("59576-9", "Body mass index (BMI) [Percentile] Per age and sex", "%"),
 }
+SAID = {"saturation": "Oxygen saturation", "bmi-percentile": "BMI percentile for age"}
+"""Vital signs that people call by a shorter name."""
+HEADED = re.compile(r"([SOAP]|[A-Z]{4,}): ")
+
+
+def flowed(text: str) -> str:
+    """A text written in lines of a file as lines of a note: a new one after a blank line or at a heading."""
+    lines: list[str] = []
+    for line in text.strip().splitlines():
+        if lines and lines[-1] and line and not HEADED.match(line):
+            lines[-1] += f" {line}"
+        else:
+            lines.append(line)
+    return "\n".join(lines)
 
 
 def attachment(content_type: str, data: bytes, title: str) -> Resource:

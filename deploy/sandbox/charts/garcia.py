@@ -167,7 +167,13 @@ def history(made: Chart) -> None:
     made.problem("migraine", "Migraine without aura", ("37796009", "Migraine", "G43.009"), "2005-04-01")
     latex = concept(SNOMED, "1003755004", "Allergy to Hevea brasiliensis latex protein", "Natural rubber latex")
     made.allergy("latex", latex, concept(SNOMED, "418290006", "Itching", "Itching and wheals"), "moderate", "high")
-    made.allergy("naproxen", concept(RXNORM, "7258", "naproxen"), {"text": "Swelling of the lips"}, "moderate", "high")
+    made.allergy(
+        "naproxen",
+        concept(RXNORM, "7258", "naproxen", "Naproxen"),
+        {"text": "Swelling of the lips"},
+        "moderate",
+        "high",
+    )
     made.smoking("266919005", "Never smoked tobacco", "2026-10-14")
     made.visit("2024-11-25", "Primary care visit", "Tiredness, heavy periods")
     made.visit("2026-10-14", "Breast surgery, first visit", "Lump in the left breast")

@@ -25,7 +25,7 @@ LABS: dict[str, list[float]] = {
 }
 EARLY_LEVELS = (["2024-12-09", "2025-03-24"], {"levetiracetam": [28.4, 39.7]})
 LATE_LEVELS = (
-    ["2025-09-30", "2026-01-20", "2026-04-28", "2026-08-11", "2026-11-10"],
+    ["2025-09-29", "2026-01-19", "2026-04-27", "2026-08-10", "2026-11-09"],
     {"lamotrigine": [2.6, 4.9, 7.8, 10.6, 11.2]},
 )
 GROWTH = (
@@ -80,7 +80,7 @@ A: Focal epilepsy of the right frontal lobe, drug-resistant by the ILAE's defini
 the look of the seizures agree. MRI was called normal, but the slices were thick, and I wonder about the right middle
 frontal gyrus: a focal cortical dysplasia is the commonest cause at this age.
 P: Second opinion: (1) is there a dysplasia on this MRI, and what should be repeated, (2) is she a candidate for
-surgery and what is still needed (PET, 3 T protocol, neuropsychology, invasive EEG), (3) which drug until then.
+surgery and what is still needed (PET, 3D sequences, neuropsychology, invasive EEG), (3) which drug until then.
 """
 REASON = """
 Drug-resistant focal epilepsy with nightly seizures of right frontal onset since the age of 4. MRI reported as without
@@ -147,13 +147,15 @@ def chart() -> list[Resource]:
 def history(made: Chart) -> None:
     """Problems, allergies, visits, procedures, growth."""
     epilepsy = ("84757009", "Epilepsy", "G40.219")
-    made.problem("epilepsy", "Focal epilepsy, right frontal, drug-resistant", epilepsy, "2021-10-04")
+    made.problem("epilepsy", "Focal epilepsy, right frontal, drug-resistant", epilepsy, "2025-10-06")
     made.problem("school", "Difficulty with reading and attention at school", ("", "", "F81.9"), "2025-02-11")
-    made.suspected("dysplasia", "Focal cortical dysplasia, right middle frontal gyrus", ("", "", ""), "2026-11-12")
+    made.suspected(
+        "dysplasia", "Suspected focal cortical dysplasia, right middle frontal gyrus", ("", "", ""), "2021-10-04"
+    )
     asthma = ("233678006", "Childhood asthma", "J45.20")
     made.problem("asthma", "Mild intermittent asthma", asthma, "2020-09-15", "2024-05-06")
     rash = concept(SNOMED, "271807003", "Eruption of skin", "Widespread rash, no mucosal lesion")
-    made.allergy("carbamazepine", concept(RXNORM, "2002", "carbamazepine"), rash, "moderate", "high")
+    made.allergy("carbamazepine", concept(RXNORM, "2002", "carbamazepine", "Carbamazepine"), rash, "moderate", "high")
     for date, reason in (("2024-12-09", "Seizures on levetiracetam"), ("2026-08-10", "Nightly seizures")):
         made.visit(date, "Child neurology follow-up", reason)
     made.visit("2026-11-12", "Child neurology follow-up", "Results of video EEG and MRI")

@@ -163,5 +163,5 @@ def tests(made: Chart) -> None:
 
 def papers(made: Chart) -> None:
     """Notes and scanned documents."""
-    made.document("progress", "Pulmonology clinic note", "2026-11-09", "text/plain", PROGRESS.strip().encode())
+    made.note("progress", "Pulmonology clinic note", "2026-11-09", PROGRESS)
     made.document("pathology", "Surgical pathology S26-19844", "2026-11-05", "application/pdf", as_pdf(pathology()))

@@ -48,7 +48,7 @@ Annulus 28 x 24 mm, perimeter 82 mm, area 528 mm2 (mean diameter 26 mm). Sinus 3
 Ascending aorta 46 mm at the level of the right pulmonary artery, arch 33 mm. Height of the left coronary artery 12
 mm, of the right 15 mm. Calcium reaches into the outflow tract below the left cusp. Iliac arteries 8 mm, straight, few
 calcifications. LAD with calcified plaque, stenosis not to be judged. Lungs: scar of the right upper lobe, 6 mm, stable
-since 2019.
+since 2019, when the ascending aorta measured 42 mm.
 
 IMPRESSION: Bicuspid aortic valve type 1 with calcified raphe. Ascending aorta 46 mm. Transfemoral access possible.
 """
@@ -151,8 +151,8 @@ def history(made: Chart) -> None:
     stenosis = ("60573004", "Aortic valve stenosis", "I35.0")
     made.problem("stenosis", "Severe aortic stenosis, symptomatic", stenosis, "2026-10-06")
     bicuspid = ("72352009", "Bicuspid aortic valve", "")
-    made.problem("bicuspid", "Bicuspid aortic valve, type 1 (R-L)", bicuspid, "2026-10-15")
-    made.problem("aorta", "Ascending aorta dilated to 46 mm", ("", "", "I71.21"), "2026-10-15")
+    made.problem("bicuspid", "Bicuspid aortic valve, type 1 (R-L)", bicuspid, "2019-05-14")
+    made.problem("aorta", "Ascending aorta dilated to 46 mm, 42 mm in 2019", ("", "", "I71.21"), "2019-05-14")
     made.problem("hypertension", "Essential hypertension", ("59621000", "Essential hypertension", "I10"), "2010-02-22")
     made.problem("lipids", "Hyperlipidemia", ("55822004", "Hyperlipidemia", "E78.5"), "2012-11-05")
     rash = concept(SNOMED, "271807003", "Eruption of skin", "Contact eczema")

@@ -109,7 +109,7 @@ def chart() -> list[Resource]:
     made.imaging_report("echo", echo, "2026-11-02", "St. Anna Hospital, Cardiology", ECHO_REPORT)
     film = concept(LOINC, "36643-5", "XR Chest 2 Views")
     made.imaging_report("chest-xray", film, "2026-09-22", "Leyla Aydin, MD, Radiology", XRAY_REPORT)
-    made.document("progress", "Cardiology clinic note", "2026-11-06", "text/plain", PROGRESS.strip().encode())
+    made.note("progress", "Cardiology clinic note", "2026-11-06", PROGRESS)
     made.document("procedure", "Cardiac catheterization", "2026-10-27", "application/pdf", as_pdf(angiography()))
     ccda.attach(made, NORTHFIELD, "2026-11-06", REASON)
     return made.resources

@@ -118,7 +118,7 @@ def chart() -> list[Resource]:
         "Amir Rahimi, MD, Radiology",
         CT_REPORT,
     )
-    made.document("progress", "Neurology clinic note", "2026-11-12", "text/plain", PROGRESS.strip().encode())
+    made.note("progress", "Neurology clinic note", "2026-11-12", PROGRESS)
     made.document("referral", "Neurosurgical consultation", "2026-11-09", "application/pdf", as_pdf(referral()))
     ccda.attach(made, LAKESIDE, "2026-11-12", REASON)
     return made.resources
