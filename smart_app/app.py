@@ -19,12 +19,14 @@ from starlette.types import Message, Receive, Scope, Send
 from konsil.migrate import upgrade
 from konsil.telemetry import RequestMetrics, metrics_app
 from smart_app import launch, pages
-from smart_app.errors import AppError, NotFound
+from smart_app.errors import AppError, Invalid, NotFound, TooLarge
 from smart_app.security import Security
 from smart_app.services import Services
 from smart_app.session import forget_header, secret_of
 from smart_app.settings import Settings
+from smart_app.tenants import Tenant
 from smart_app.tokens import TokenKeeper
+from smart_app.visit import Visit
 
 STATIC = Path(__file__).parent / "static"
 VERSION_TABLE = "alembic_version_app"
@@ -142,17 +144,39 @@ async def on_app_error(request: Request, error: Exception) -> Response:
     if "konsil.frame_ancestors" not in request.scope:  # a refused launch is shown inside the frame it came from
         tenants = await run_sync(services.provisioned.tenants)
         request.scope["konsil.frame_ancestors"] = sorted({each for tenant in tenants for each in tenant.frame_origins})
-    template = "error_fragment.html" if request.headers.get("HX-Request") == "true" else "error.html"
-    body = services.templates.get_template(template).render(error=error, launch_id=request.path_params.get("launch"))
-    return HTMLResponse(body, error.status)
+    if request.headers.get("HX-Request") == "true":
+        return HTMLResponse(services.templates.get_template("error_fragment.html").render(error=error), error.status)
+    visit: Visit | None = request.scope.get("konsil.visit")
+    if visit is not None and error.status != 401:  # the frame of the page stays: the menu is a way on
+        return visit.render("error.html", error.status, error=error, hospital=None, address=request.url.path)
+    hospital = await _hospital(services, request) if error.status == 401 else None
+    page = services.templates.get_template("error.html")
+    return HTMLResponse(page.render(error=error, hospital=hospital, address=request.url.path), error.status)
+
+
+async def _hospital(services: Services, request: Request) -> Tenant | None:
+    """The hospital to go back to from a launch that has ended."""
+    launch = str(request.path_params.get("launch") or "")
+    name = await run_sync(services.sessions.hospital_of, launch) if launch else None
+    return await run_sync(services.provisioned.by_name, name) if name else None
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
     """What Starlette raises itself (no such route, wrong method, form too large), as our page."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type only
-    shown = NotFound("There is no page at this address.") if error.status_code == 404 else AppError(str(error.detail))
+    return await on_app_error(request, _in_words(error))
+
+
+def _in_words(error: HTTPException) -> AppError:
+    """What Starlette says in a word, as a sentence with a way on."""
+    known: dict[int, AppError] = {
+        404: NotFound("There is no page at this address.", "The link may be old, or a letter of it is missing."),
+        405: Invalid("This address takes no such request.", "Go back and use the button of the page."),
+        413: TooLarge("More was sent than one may send at once.", "Send smaller files."),
+    }
+    shown = known.get(error.status_code) or AppError(str(error.detail))
     shown.status = error.status_code
-    return await on_app_error(request, shown)
+    return shown
 
 
 async def on_fault(request: Request, _: Exception) -> Response:

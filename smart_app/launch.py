@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from smart_app.errors import AppError, LaunchRefused, Protected
 from smart_app.fhir import FhirClient
+from smart_app.flash import Flash
 from smart_app.launches import AuthorizationRequest, Launch, Tokens
 from smart_app.oauth import (
     ID_TOKEN_TYPE,
@@ -44,7 +45,11 @@ async def ehr_launch(request: Request) -> Response:
     services: Services = request.app.state.services
     tenant = await run_sync(services.provisioned.by_fhir_base, request.query_params.get("iss", ""))
     if tenant is None:
-        raise LaunchRefused("No hospital that works with this service launches from there.", "Ask your administrator.")
+        given = "named no hospital" if "iss" not in request.query_params else "came from an address that is not known"
+        raise LaunchRefused(
+            f"No hospital that works with this service launches from there: the launch {given}.",
+            "Open the app from a patient's chart. If you did, its FHIR address has to be registered here.",
+        )
     request.scope["konsil.frame_ancestors"] = tenant.frame_origins
     if not (launch := request.query_params.get("launch")):
         raise LaunchRefused("The launch names no patient context.", AGAIN)
@@ -118,7 +123,7 @@ async def callback(request: Request) -> Response:
     session = await run_sync(services.sessions.find, secret_of(request))
     pending = await run_sync(services.sessions.redeem, answer.get("state", ""), session.id) if session else None
     if session is None or pending is None:
-        raise LaunchRefused("This sign-in was not begun in this browser, is too old, or was used already.", AGAIN)
+        raise await _not_pending(request, session)
     tenant = await run_sync(services.provisioned.by_name, pending.tenant) if pending.tenant else None
     if tenant:
         request.scope["konsil.frame_ancestors"] = tenant.frame_origins
@@ -131,6 +136,24 @@ async def callback(request: Request) -> Response:
     else:
         launch, tokens = await _open_standalone(services, pending, answer["code"])
     return await _enter(services, session, (launch, tokens), pending.return_to)
+
+
+async def _not_pending(request: Request, session: Session | None) -> LaunchRefused:
+    """Why an answer cannot be taken: no cookie came, or its state is forged, used or too old."""
+    services: Services = request.app.state.services
+    if not secret_of(request):
+        return LaunchRefused(
+            "This sign-in was not begun in this browser, or the browser keeps no cookies for this site.",
+            "Allow cookies for this address, or open the app in a window of its own, and begin again.",
+        )
+    state = request.query_params.get("state", "")
+    how = await run_sync(services.sessions.why_not, state, session.id) if session else "unknown"
+    if how == "used":
+        return LaunchRefused("This sign-in was used already.", "Go on where you were, or open the app again.")
+    if how == "expired":
+        minutes = f"{services.settings.sign_in_minutes:g}"
+        return LaunchRefused(f"This sign-in took longer than {minutes} minutes and is too old.", AGAIN)
+    return LaunchRefused("This sign-in was not begun in this browser.", AGAIN)
 
 
 async def _open_ehr_launch(
@@ -232,6 +255,10 @@ async def _enter(services: Services, session: Session, opened: tuple[Launch, Tok
         await run_sync(services.sessions.end, session.id)
         session, cookie = await _begin(services, launch.subject)
         launch = launch.model_copy(update={"session_id": session.id})
+        said = (
+            f"You are signed in as {launch.name or 'another person'}. The session of the person before you has ended."
+        )
+        await run_sync(services.flashes.leave, launch.id, Flash(said=said, tone="neutral"))
     await run_sync(services.sessions.add_launch, launch, tokens)
     response = RedirectResponse(f"/l/{launch.id}/{return_to}", 303)
     if cookie:
@@ -290,6 +317,9 @@ def _declined(error: str) -> str:
     words = {
         "access_denied": "The sign-in was declined.",
         "invalid_scope": "The hospital's server does not grant what this application needs.",
+        "invalid_request": "The hospital did not accept this launch: it is too old or was used already.",
+        "server_error": "The hospital's sign-in had a fault.",
+        "temporarily_unavailable": "The hospital's sign-in is busy.",
         "login_required": "You are not signed in at the hospital.",
     }
     return words.get(error, "The sign-in server sent you back without a sign-in.")

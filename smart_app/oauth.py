@@ -25,7 +25,13 @@ from smart_app.settings import origin_of
 ID_TOKEN_ALGORITHMS = ["RS256", "RS384", "ES256", "ES384"]
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105
 ID_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105
-CLOCK_SKEW_SECONDS = 30
+CLOCK_SKEW_SECONDS = 120  # a hospital's clock may be so far from ours, either way
+
+CLOCKS = (
+    f"Up to {CLOCK_SKEW_SECONDS // 60} minutes are allowed. Have the clock set, then open the app "
+    "again from the patient's chart."
+)
+TELL = "Open the app again from the patient's chart. If it happens again, tell your IT department."
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +107,14 @@ class OAuthClient:
 
         OpenID Connect Core 3.1.3.7.  Raises LaunchRefused.
         """
+        decoded: jwt.Token | None = None
         try:
             decoded = await self._verified(token, jwks_url)
             rules = {name: {"essential": True, "value": value} for name, value in expected.items()}
             needed = {name: {"essential": True} for name in ("exp", "iat", "sub")}
             jwt.JWTClaimsRegistry(leeway=CLOCK_SKEW_SECONDS, **needed, **rules).validate(decoded.claims)  # type: ignore[arg-type]
         except (JoseError, ValueError) as error:
-            reason = type(error).__name__
-            raise LaunchRefused(f"The hospital's proof of who you are is not valid ({reason}).") from error
+            raise _not_valid(error, decoded.claims if decoded else {}) from error
         return dict(decoded.claims)
 
     async def _verified(self, token: str, jwks_url: str) -> jwt.Token:
@@ -135,6 +141,28 @@ class OAuthClient:
         if answer.status_code != 200 or not _is_json(answer):
             raise Unavailable(f"The hospital's server answered {answer.status_code} to a question about its sign-in.")
         return _json(answer)
+
+
+def _not_valid(error: Exception, claims: Mapping[str, Any]) -> LaunchRefused:
+    """Why a proof of identity does not hold; a clock that is wrong is named, since nobody would look there."""
+    ahead = _seconds(claims.get("iat")) - time.time()
+    if ahead > CLOCK_SKEW_SECONDS:
+        return LaunchRefused(f"The hospital's clock is {_minutes(ahead)} ahead of ours.", CLOCKS)
+    past = time.time() - _seconds(claims.get("exp"))
+    if claims.get("exp") and past > CLOCK_SKEW_SECONDS:
+        return LaunchRefused(
+            f"The hospital's proof of who you are ended {_minutes(past)} ago: its clock or ours is wrong.", CLOCKS
+        )
+    return LaunchRefused(f"The hospital's proof of who you are is not valid ({type(error).__name__}).", TELL)
+
+
+def _seconds(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _minutes(seconds: float) -> str:
+    number = round(seconds / 60)
+    return f"{number} minute{'' if number == 1 else 's'}"
 
 
 def _is_json(answer: httpx.Response) -> bool:

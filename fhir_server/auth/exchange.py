@@ -19,6 +19,7 @@ from fhir_server.store.auth_values import Account, Client, Tenant
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ID_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105 (a name, no secret)
+CLOCK_SKEW_SECONDS = 120  # hospitals' clocks are not ours
 ALGORITHMS = frozenset({"RS256", "RS384", "ES256", "ES384"})
 ROLES = frozenset({"requester"})
 LONGEST_SUBJECT = 255
@@ -53,7 +54,7 @@ async def _verify(server: AuthorizationServer, token: str) -> tuple[Tenant, dict
     if header.get("alg") not in ALGORITHMS:
         raise Rejected("alg is not accepted")
     keys = await server.keys.find(tenant.jwks, tenant.jwks_url, header.get("kid"), server.clock())
-    expected = Expected(tenant.issuer, frozenset({tenant.client_id}), ALGORITHMS)
+    expected = Expected(tenant.issuer, frozenset({tenant.client_id}), ALGORITHMS, leeway_seconds=CLOCK_SKEW_SECONDS)
     claims = verify(token, keys, expected, server.clock())
     subject = claims.get("sub")
     if not isinstance(subject, str) or not 0 < len(subject) <= LONGEST_SUBJECT:

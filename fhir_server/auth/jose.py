@@ -32,12 +32,13 @@ class Rejected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a JWT must say.  `longest_seconds` limits how far off `exp` may be."""
+    """What a JWT must say.  `longest_seconds` limits how far off `exp` may be, `leeway_seconds` the clocks."""
 
     issuer: str
     audiences: frozenset[str]
     algorithms: frozenset[str]
     longest_seconds: float | None = None
+    leeway_seconds: int = LEEWAY_SECONDS
 
 
 def peek(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -63,7 +64,7 @@ def verify(token: str, keys: KeySet, expected: Expected, now: float) -> dict[str
         decoded = jwt.decode(token, keys, algorithms=algorithms, registry=registry)
         options: dict[str, Any] = {"iss": {"essential": True, "value": expected.issuer}, "exp": {"essential": True}}
         options["aud"] = {"essential": True, "values": sorted(expected.audiences)}
-        jwt.JWTClaimsRegistry(now=int(now), leeway=LEEWAY_SECONDS, **options).validate(decoded.claims)
+        jwt.JWTClaimsRegistry(now=int(now), leeway=expected.leeway_seconds, **options).validate(decoded.claims)
     except (JoseError, ValueError) as error:
         raise Rejected(getattr(error, "error", "") or "malformed") from error
     if not decoded.header.get("kid"):

@@ -11,42 +11,6 @@ class Theme extends HTMLElement {
   }
 }
 
-// <konsil-live src="..." >: server-sent events; each event's name is the id of an element, its data the new inner HTML.
-// An event `end` closes the stream for good; `reload` asks for the whole page, since its frame has changed.
-class Live extends HTMLElement {
-  connectedCallback() {
-    this.open();
-    this.onVisible = () => (document.hidden ? this.close() : this.open());
-    document.addEventListener("visibilitychange", this.onVisible);
-    this.onLeave = () => this.close();
-    window.addEventListener("pagehide", this.onLeave);
-  }
-  disconnectedCallback() {
-    this.close();
-    document.removeEventListener("visibilitychange", this.onVisible);
-    window.removeEventListener("pagehide", this.onLeave);
-  }
-  open() {
-    if (this.source || this.ended) return;
-    this.source = new EventSource(this.getAttribute("src"));
-    for (const name of (this.getAttribute("events") || "").split(" ").filter(Boolean)) {
-      this.source.addEventListener(name, (event) => this.replace(name, event.data));
-    }
-    this.source.addEventListener("end", () => { this.ended = true; this.close(); });
-    this.source.addEventListener("reload", () => { this.ended = true; this.close(); location.reload(); });
-  }
-  close() {
-    this.source?.close();
-    this.source = null;
-  }
-  replace(id, html) {
-    const target = document.getElementById(id);
-    if (!target || target.innerHTML === html) return;
-    target.innerHTML = html;
-    window.htmx?.process(target);
-  }
-}
-
 // A form that posts is sent once, wherever it stands; its buttons say so and wait.  (Forms that HTMX sends are HTMX's.)
 document.addEventListener("submit", (event) => {
   const form = event.target;
@@ -79,28 +43,6 @@ class Toast extends HTMLElement {
   }
 }
 
-// <konsil-check> around a form: the browser's own rules, said beside the field once it was left or sent.
-// data-missing and data-wrong on a control say it in better words.
-class Check extends HTMLElement {
-  connectedCallback() {
-    this.addEventListener("invalid", (event) => {
-      event.preventDefault();
-      this.show(event.target);
-      if (!this.asked) { this.asked = true; event.target.focus(); setTimeout(() => { this.asked = false; }); }
-    }, true);
-    this.addEventListener("focusout", (event) => { if (event.target.value) this.show(event.target); });
-    this.addEventListener("input", (event) => { if (event.target.ariaInvalid === "true") this.show(event.target); });
-  }
-  show(control) {
-    const place = document.getElementById(`${control.id}-error`);
-    if (!place || !control.validity) return;
-    const { valid, valueMissing } = control.validity;
-    place.textContent = valid ? "" : (valueMissing ? control.dataset.missing : control.dataset.wrong) || control.validationMessage;
-    place.hidden = valid;
-    if (valid) control.removeAttribute("aria-invalid"); else control.setAttribute("aria-invalid", "true");
-  }
-}
-
 // An empty search or filter has no place in the address.
 document.addEventListener("htmx:config:request", (event) => {
   const { sourceElement, request } = event.detail.ctx;
@@ -108,10 +50,12 @@ document.addEventListener("htmx:config:request", (event) => {
 });
 
 // <konsil-open for="id">: opens the <dialog> of that id; buttons with [data-close] inside close it.
-const byId = (id) => document.getElementById(id);
+export const byId = (id) => document.getElementById(id);
 function open(dialog) {
   document.querySelector(":popover-open")?.hidePopover();
-  if (dialog && !dialog.open) { dialog.showModal(); dialog.dispatchEvent(new Event("opened")); }
+  if (!dialog || dialog.open) return;
+  dialog.showModal();
+  if (/^(palette|keys)$/.test(dialog.id)) import("/static/palette.js").then((it) => it.opened(dialog));
 }
 class Opener extends HTMLElement {
   connectedCallback() { this.addEventListener("click", () => open(byId(this.getAttribute("for")))); }
@@ -121,15 +65,15 @@ document.addEventListener("click", (event) => {
   if (dialog && (event.target === dialog || event.target.closest("[data-close]"))) dialog.close();
 });
 
-// Keys: Ctrl K or / finds, ? lists the keys, and data-key="a" on a button, link or field makes a its key.
-const stored = (name, value) => {
+// Keys (what the dialogs show is palette.js): Ctrl K or / finds, ? lists the keys, and data-key="a" on a button, link or field makes a its key.
+export const stored = (name, value) => {
   try { return value === undefined ? localStorage.getItem(name) : localStorage.setItem(name, value); } catch { return null; }
 };
-const usable = (each) => each.checkVisibility?.({ visibilityProperty: true }) && !each.disabled;
-const keyed = () => [...document.querySelectorAll("[data-key]")].filter(usable);
-const named = (each) => each.dataset.keyTitle || each.ariaLabel || each.textContent.trim().replace(/\s+/g, " ");
+export const usable = (each) => each.checkVisibility?.({ visibilityProperty: true }) && !each.disabled;
+export const keyed = () => [...document.querySelectorAll("[data-key]")].filter(usable);
+export const named = (each) => each.dataset.keyTitle || each.ariaLabel || each.textContent.trim().replace(/\s+/g, " ");
 const writing = (target) => target.closest?.("input:not([type=checkbox],[type=radio]), textarea, select, [contenteditable]");
-function use(target) { if (target.matches("input, textarea, select")) target.focus(); else target.click(); }
+export function use(target) { if (target.matches("input, textarea, select")) target.focus(); else target.click(); }
 
 document.addEventListener("keydown", (event) => {
   const find = (event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "k";
@@ -141,42 +85,6 @@ document.addEventListener("keydown", (event) => {
   if (!byId(deed) && !target) return;
   event.preventDefault();
   if (deed) open(byId(deed)); else use(target);
-});
-
-const keys = byId("keys");
-keys?.addEventListener("opened", () => {
-  const found = keyed(), here = byId("keys-here");
-  here.hidden = !found.length;
-  here.querySelector("dl").replaceChildren(...found.map((each) => {
-    const row = document.createElement("div"), key = document.createElement("kbd"), [dt, dd] = ["dt", "dd"].map((name) => document.createElement(name));
-    key.textContent = each.dataset.key; dt.append(key); dd.textContent = named(each); row.append(dt, dd);
-    return row;
-  }));
-  byId("keys-on").checked = stored("konsil-keys") !== "off";
-});
-byId("keys-on")?.addEventListener("change", (event) => stored("konsil-keys", event.target.checked ? "on" : "off"));
-
-// The palette: what is on this page is found here, cases, patients and pages by the server.
-const palette = byId("palette"), ask = byId("palette-q");
-palette?.addEventListener("opened", () => { ask.value = ""; here(); ask.dispatchEvent(new Event("opened")); });
-ask?.addEventListener("input", here);
-function here() {
-  const words = ask.value.toLowerCase().split(/\s+/);
-  const found = keyed().filter((each) => words.every((word) => named(each).toLowerCase().includes(word))).slice(0, 6);
-  const list = byId("palette-here");
-  list.hidden = !found.length;
-  list.querySelector("ul").replaceChildren(...found.map((each) => {
-    const row = document.createElement("li"), button = document.createElement("button"), key = document.createElement("kbd");
-    key.textContent = each.dataset.key; button.type = "button"; button.append(named(each), key); row.append(button);
-    button.addEventListener("click", () => { palette.close(); use(each); });
-    return row;
-  }));
-}
-palette?.addEventListener("keydown", (event) => {
-  const rows = [...palette.querySelectorAll(".k-palette-found :is(a, button)")].filter(usable);
-  const at = rows.indexOf(document.activeElement), step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (step) { event.preventDefault(); (rows[at + step] || (step < 0 ? ask : rows[at]))?.focus(); }
-  if (event.key === "Enter" && at < 0 && rows.length) { event.preventDefault(); rows[0].click(); }
 });
 
 // <konsil-net>: says when the line is down or the sign-in has ended, keeps what was not saved and saves it when it can.
@@ -255,9 +163,7 @@ class List extends HTMLElement {
 }
 
 customElements.define("konsil-theme", Theme);
-customElements.define("konsil-live", Live);
 customElements.define("konsil-toast", Toast);
-customElements.define("konsil-check", Check);
 customElements.define("konsil-open", Opener);
 customElements.define("konsil-list", List);
 customElements.define("konsil-net", Net);

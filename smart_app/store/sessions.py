@@ -9,6 +9,7 @@ import secrets
 import time
 import uuid
 from dataclasses import dataclass
+from typing import Literal
 
 from sqlalchemy import Engine, delete, insert, select, update
 
@@ -90,6 +91,19 @@ class SessionStore:
             statement = update(table).where(*mine, *fresh).values(used_at=time.time()).returning(table.c.content)
             content = connection.execute(statement).scalar()
         return open_model(AuthorizationRequest, content) if content else None
+
+    def why_not(self, state: str, session_id: str) -> Literal["unknown", "used", "expired"]:
+        """Why a sign-in of this browser cannot be redeemed; another browser's is unknown, as a forged one is."""
+        table = authorization_request
+        mine = (table.c.state_hash == digest(state), table.c.session_id == session_id)
+        with self.reads.connect() as connection:
+            row = connection.execute(select(table.c.used_at).where(*mine)).first()
+        return "unknown" if row is None else "expired" if row.used_at is None else "used"
+
+    def hospital_of(self, launch_id: str) -> str | None:
+        """The hospital from which a launch came, ended ones too: for the way back; says nothing of whose it is."""
+        with self.reads.connect() as connection:
+            return connection.execute(select(launch.c.tenant).where(launch.c.id == launch_id)).scalar()
 
     def add_launch(self, found: Launch, tokens: Tokens) -> None:
         """Keep a launch whose sign-in succeeded."""
