@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from deploy.sandbox.cases import run as cases
 from playwright.sync_api import Page
 
+from deploy.sandbox.cases import run as cases
 from tests.end_to_end.people import Desk, at_desk
 from tests.end_to_end.platform import Platform, platform
 from tests.screens.look import Looker
