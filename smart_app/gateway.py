@@ -60,6 +60,10 @@ class GatewayClient:
         """Send a study on once more."""
         await self._send("POST", f"/api/forwardings/{forwarding}/resend")
 
+    async def study_thumbnail(self, study_instance_uid: str) -> bytes:
+        """A small picture of a study that this person may see, JPEG.  PS3.18 10.4.1.1.6"""
+        return (await self._get(f"/dicom-web/studies/{study_instance_uid}/thumbnail")).content
+
     async def viewer_code(self, studies: list[str], case: str) -> Any:
         """A single-use code (30 s) that opens the viewer on these studies: `code`, `viewer_url`."""
         return (await self._send("POST", "/api/viewer-codes", json={"studies": studies, "case": case})).json()

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from smart_app.case.codes import own_code
+from smart_app.case.deeds import author_of, deed
 from smart_app.case.states import state_code, state_title, task_status
-from smart_app.case.view import Case
-from smart_app.errors import Changed, FhirFailure
+from smart_app.case.view import Case, named_in, people_of
+from smart_app.errors import AppError, Changed, FhirFailure
 from smart_app.fhir import FhirClient, Resource
 from smart_app.words import Clock, person_name
 
-CHANGED = "Somebody else changed the case in the meantime."
-LOOK = "Here is the case as it stands; repeat what is still right."
+__all__ = ["LOOK", "Actor", "author_of", "moved", "step", "who_changed"]
+
+LOOK = "Here is the case as it stands."
 
 
 def moved(task: Resource, state: str, now: str, **elements: Any) -> Resource:
@@ -69,7 +71,8 @@ class Actor:
     def moved(self, case: Case, state: str, **elements: Any) -> Resource:
         """The Task of a case in a new state, with a note of who moved it when."""
         now = self.clock.now().isoformat(timespec="milliseconds")
-        note = {"authorReference": {"reference": self.person}, "time": now, "text": state_title(state)}
+        text = str((elements.get("statusReason") or {}).get("text") or state_title(state))
+        note = {"authorReference": {"reference": self.person}, "time": now, "text": text}
         notes = [*case.task.get("note", []), *([note] if self.person else [])]
         return moved(case.task, state, now, note=notes or None, **elements)
 
@@ -78,7 +81,7 @@ class Actor:
             written: Resource = await write()
         except FhirFailure as failure:
             if failure.status in (409, 412):
-                raise Changed(await who_changed(self.fhir, case, self.clock), LOOK) from failure
+                raise Changed(await who_changed(self.fhir, case, self.clock, self.person), LOOK) from failure
             raise
         return written
 
@@ -88,23 +91,18 @@ async def step(fhir: FhirClient, case: Case, state: str, clock: Clock, **element
     return await Actor(fhir, "", clock).step(case, state, **elements)
 
 
-async def who_changed(fhir: FhirClient, case: Case, clock: Clock) -> str:
-    """`Rosa Castillo moved it a minute ago: Offered to a consultant.`, as far as the Task tells."""
-    task = await fhir.find(case.reference)
-    if task is None:
+async def who_changed(fhir: FhirClient, case: Case, clock: Clock, reader: str = "") -> str:
+    """`Rosa Castillo offered it to Dr. Ito a minute ago.`, as far as the Task tells."""
+    try:
+        versions = await fhir.history(case.reference)
+    except AppError:
+        versions = []
+    if not versions:
         return "The case is no longer yours to see: it was given to somebody else, or has ended."
-    title, when = state_title(state_code(task)), clock.ago(str(task.get("lastModified", "")))
-    author = author_of(task)
-    name = person_name(await fhir.find(author)) if author else ""
-    who = f"{name} changed the case {when}" if name else f"The case changed {when}"
-    return f"{who}. It is now: {title}."
-
-
-def author_of(version: Resource) -> str:
-    """Who moved a version of a case's Task to where it stands; empty when no person did."""
-    when = version.get("lastModified")
-    notes = [each for each in version.get("note", []) if each.get("time") == when]
-    return str(notes[-1].get("authorReference", {}).get("reference", "")) if notes else ""
+    people = await people_of(fhir, named_in(versions[0]))
+    before = next((each for each in versions if state_code(each) != state_code(versions[0])), None)
+    said = deed(versions[0], before, lambda name: person_name(people.get(name)), reader)
+    return f"{said} {clock.ago(str(versions[0].get('lastModified', '')))}."
 
 
 def _entry(resource: Resource) -> Resource:

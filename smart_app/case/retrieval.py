@@ -1,6 +1,6 @@
 """Imaging on its way: what the retrieval and reconciliation Tasks of a case say, in numbers and words.  Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -60,6 +60,15 @@ class Retrieval:
     def running(self) -> bool:
         """Whether it is not over yet."""
         return self.status in OPEN_STATES
+
+    def may_cancel(self, roles: Collection[str]) -> bool:
+        """Whether a person of these roles may stop it: a requester only before the first image was asked for."""
+        early = "requester" in roles and self.status in ("requested", "accepted")
+        return early or ("him" in roles and self.running)
+
+    def may_repeat(self, roles: Collection[str]) -> bool:
+        """Whether a person of these roles may have it fetched once more."""
+        return "him" in roles and self.status == "failed"
 
     @property
     def grade(self) -> str:

@@ -11,6 +11,7 @@ from smart_app.words import code_in
 
 Place = Literal["done", "here", "ahead", "ended"]
 FINISHED = frozenset({"acknowledged", "follow-up-due", "closed", "declined", "unable", "withdrawn", "entered-in-error"})
+ENDED = frozenset({"closed", "declined", "unable", "withdrawn", "entered-in-error"})
 SIGNED = frozenset({"report-signed", "report-amended", "acknowledged", "follow-up-due", "closed"})
 
 

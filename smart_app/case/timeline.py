@@ -1,26 +1,20 @@
-"""The timeline of a case: every version of its Tasks that changed where it stands.  Pure apart from `load`."""
+"""The activity of a case: every version of its Tasks that changed where it stands, and its messages, by day."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from smart_app.case.deeds import deed
+from smart_app.case.messages import Thread
 from smart_app.case.retrieval import retrieval_of, values_of
-from smart_app.case.states import state_code, state_title
-from smart_app.case.view import Case, child_code
+from smart_app.case.states import state_code
+from smart_app.case.view import Case, child_code, named_in, people_of
 from smart_app.fhir import FhirClient, Resource
-from smart_app.words import counted, parse_moment
+from smart_app.words import Clock, counted, parse_moment, person_name
 
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One line: when, what, with an icon."""
-
-    moment: str
-    text: str
-    icon: str
-
-
+Name = Callable[[str], str]
+KINDS = {"case": "Steps", "imaging": "Imaging", "message": "Messages"}
 EPOCH = datetime.fromtimestamp(0, UTC)
 ICONS = {
     "submitted": "send",
@@ -30,93 +24,122 @@ ICONS = {
     "offered": "user-question",
     "assigned": "user-check",
     "in-review": "book",
+    "info-requested": "message-question",
     "report-signed": "signature",
+    "report-amended": "signature",
     "acknowledged": "circle-check",
     "declined": "ban",
+    "unable": "ban",
     "withdrawn": "ban",
+    "entered-in-error": "alert-triangle",
 }
 
 
-async def load_timeline(fhir: FhirClient, case: Case) -> list[Event]:
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line: when, what, with an icon; `detail` is what was said about it."""
+
+    moment: str
+    text: str
+    icon: str
+    kind: str = "case"
+    detail: str = ""
+
+
+async def load_timeline(fhir: FhirClient, case: Case, thread: Thread) -> list[Event]:
     """All events, newest first."""
     names = [case.reference, *(f"Task/{each['id']}" for each in case.children)]
     histories = await asyncio.gather(*(fhir.history(name) for name in names))
-    events = case_events(case, histories[0])
+    people = await people_of(fhir, set().union(*(named_in(each) for history in histories for each in history)))
+
+    def name(reference: str) -> str:
+        return person_name(people.get(reference)) if reference in people else "somebody"
+
+    events = case_events(histories[0], name)
     for history in histories[1:]:
-        events.extend(child_events(history))
+        events.extend(child_events(history, name))
+    events.extend(message_events(thread))
     return sorted(events, key=lambda event: parse_moment(event.moment) or EPOCH, reverse=True)
 
 
-def case_events(case: Case, history: Sequence[Resource]) -> list[Event]:
-    """Changes of the case's own state, from its versions (newest first, as history gives them)."""
+def by_day(events: Iterable[Event], clock: Clock) -> list[tuple[str, list[Event]]]:
+    """Events under the day on which they happened here."""
+    days: dict[str, list[Event]] = {}
+    for event in events:
+        local = clock.local(event.moment)
+        days.setdefault(local.date().isoformat() if local else "", []).append(event)
+    return list(days.items())
+
+
+def case_events(history: Sequence[Resource], name: Name) -> list[Event]:
+    """Changes of the case's own state and owner, from its versions (newest first, as history gives them)."""
     events: list[Event] = []
-    before, modified = "", ""
+    before: Resource | None = None
     for version in reversed(history):
-        state, stepped = state_code(version), str(version.get("lastModified", ""))
-        if state != before:
-            moment = stepped if stepped != modified else _moment(version)
-            events.append(Event(moment, _words(case, version, state), ICONS.get(state, "circle-dot")))
-        before, modified = state, stepped
+        if before is None or _standing(version) != _standing(before):
+            state, stepped = state_code(version), version.get("lastModified")
+            reason = "" if state == "info-requested" else str(version.get("statusReason", {}).get("text", ""))
+            told = before is None or stepped != before.get("lastModified")
+            moment = str(stepped) if stepped and told else _moment(version)
+            events.append(Event(moment, deed(version, before, name), ICONS.get(state, "circle-dot"), "case", reason))
+        before = version
     return events
 
 
-def child_events(history: Sequence[Resource]) -> list[Event]:
-    """What became of a study to fetch, or of a comparison."""
+def child_events(history: Sequence[Resource], name: Name) -> list[Event]:
+    """What became of a study to fetch, of a comparison, or of what an amendment asked to be confirmed."""
     events: list[Event] = []
     before = ""
     for version in reversed(history):
         status = str(version.get("status"))
-        text = _child_words(version) if status != before else ""
+        text = _child_words(version, name) if status != before else ""
         if text:
-            events.append(
-                Event(
-                    _moment(version),
-                    text,
-                    "photo-scan" if child_code(version) == "imaging-retrieval" else "git-compare",
-                )
-            )
+            icon = {"imaging-retrieval": "photo-scan", "acknowledgement": "circle-check"}.get(child_code(version))
+            kind = "case" if child_code(version) == "acknowledgement" else "imaging"
+            events.append(Event(_moment(version), text, icon or "git-compare", kind))
         before = status
     return events
 
 
-def _words(case: Case, version: Resource, state: str) -> str:
-    owner = version.get("owner", {}).get("reference", "")
-    who = case.name_of(owner) if owner in case.people else "the consultant"
-    texts = {
-        "submitted": f"{case.name_of(case.requester)} sent the request",
-        "awaiting-records": "Outside records are being fetched",
-        "reconciling": "Outside material arrived and waits to be compared with the patient",
-        "ready-for-triage": "Ready to be given to a consultant",
-        "offered": f"Offered to {who}",
-        "assigned": f"{who} accepted the case",
-        "in-review": f"{who} began to read",
-        "report-signed": f"{who} signed the report",
-        "acknowledged": "The report was acknowledged",
-    }
-    return texts.get(state, state_title(state))
+def message_events(thread: Thread) -> list[Event]:
+    """Messages that are neither question nor answer: those are steps already."""
+    return [
+        Event(each.sent, f"{'You' if each.mine else each.name} wrote a message", "message", "message", each.text)
+        for each in thread.messages
+        if each.kind == "message"
+    ]
 
 
-def _child_words(version: Resource) -> str:
+def _child_words(version: Resource, name: Name) -> str:
     code, status = child_code(version), version.get("status")
     if code == "imaging-retrieval":
         return _retrieval_words(version, str(status))
+    if code == "acknowledgement" and status == "requested":
+        return "The requester is asked to confirm the amended report"
     if code == "reconciliation" and status == "completed":
         outputs = values_of(version.get("output", []), "task-output")
-        reason = f": {outputs['reason']}" if outputs.get("reason") else ""
-        accepted = outputs.get("decision") == "accept"
-        return "Outside imaging accepted for this patient" if accepted else f"Outside imaging rejected{reason}"
+        owner = str(version.get("owner", {}).get("reference", ""))
+        who = name(owner) if owner else "Health information staff"
+        if outputs.get("decision") == "accept":
+            return f"{who} accepted outside imaging for this patient"
+        return f"{who} rejected outside imaging{': ' + outputs['reason'] if outputs.get('reason') else ''}"
     return ""
 
 
 def _retrieval_words(version: Resource, status: str) -> str:
     found = retrieval_of(version)
     texts = {
+        "requested": f"{found.description} was asked for",
         "in-progress": f"Fetching {found.description}",
         "completed": f"{found.description}: {counted(found.received, 'image')} arrived",
         "failed": f"{found.description} could not be fetched: {found.cause or 'no cause given'}",
         "cancelled": f"{found.description} is no longer wanted",
     }
     return texts.get(status, "")
+
+
+def _standing(version: Resource) -> tuple[str, str]:
+    return state_code(version), str(version.get("owner", {}).get("reference", ""))
 
 
 def _moment(version: Resource) -> str:

@@ -148,7 +148,7 @@ async def load_case(fhir: FhirClient, case_id: str) -> Case:
 def named_in(task: Resource) -> set[str]:
     """References of the people whom a case names: who asks, who answers, who moved it."""
     authors = {_reference(each, "authorReference") for each in task.get("note", [])}
-    return ({_reference(task, "requester"), _reference(task, "owner")} | authors) - {""}
+    return ({_reference(task, "requester"), _reference(task, "owner"), *authors}) - {""}
 
 
 async def people_of(fhir: FhirClient, names: set[str]) -> dict[str, Resource]:

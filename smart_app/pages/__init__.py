@@ -14,6 +14,8 @@ SCREENS = (
     "request",
     "preview",
     "case",
+    "steps",
+    "imaging",
     "messages",
     "report",
     "triage",

@@ -7,7 +7,8 @@ from smart_app.case.messages import LONGEST, Kind, communication
 from smart_app.case.view import Case, load_case
 from smart_app.errors import AppError, Changed, Invalid
 from smart_app.fhir import Resource
-from smart_app.pages.case import actor_of, case_for, clock_of, mark_seen, tab, thread_of
+from smart_app.pages.case import mark_seen, tab, thread_of
+from smart_app.pages.steps import actor_of, as_it_stands, case_for, clock_of
 from smart_app.store.drafts import Draft
 from smart_app.visit import Visit, page
 
@@ -104,8 +105,8 @@ def _content(text: object) -> dict[str, str]:
 
 routes = [
     page("cases/{case}/messages", messages),
-    page("cases/{case}/messages", send, ("POST",)),
+    page("cases/{case}/messages", as_it_stands(send), ("POST",)),
     page("cases/{case}/messages/draft", save, ("POST",)),
-    page("cases/{case}/ask", ask, ("POST",)),
-    page("cases/{case}/answer", answer, ("POST",)),
+    page("cases/{case}/ask", as_it_stands(ask), ("POST",)),
+    page("cases/{case}/answer", as_it_stands(answer), ("POST",)),
 ]
