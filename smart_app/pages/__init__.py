@@ -18,6 +18,7 @@ SCREENS = (
     "imaging",
     "messages",
     "report",
+    "amend",
     "triage",
     "worklist",
     "inbox",

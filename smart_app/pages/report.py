@@ -1,4 +1,4 @@
-"""`cases/{case}/report`: the answer first, both opinions side by side, the signed PDF, where it went, acknowledge."""
+"""`cases/{case}/report`: the answer first, both opinions side by side, what to do, sources, versions; PDF and paper."""
 
 import base64
 from dataclasses import dataclass
@@ -6,88 +6,87 @@ from typing import Any
 
 from starlette.responses import Response
 
-from smart_app.case.codes import own_system
-from smart_app.case.view import load_case
+from smart_app.banner import banner_of
+from smart_app.case.material import title_of
+from smart_app.case.records import Records, load_records, named_by, study_uid
+from smart_app.case.view import Case, load_case
 from smart_app.errors import NotFound
 from smart_app.fhir import Resource
 from smart_app.pages.case import tab
-from smart_app.report.opinion import QUESTIONS
+from smart_app.pages.steps import clock_of
+from smart_app.report.shown import Report, Version, pdf_of, report_of, versions_of
 from smart_app.visit import Visit, page
-from smart_app.words import code_in, concept
-
-ACUTE = frozenset({"refined", "changed", "modified", "alternative", "inadequate", "low"})
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One line of the concordance; `differs` when it does not confirm the first opinion."""
+class First:
+    """The first opinion: the report that was asked about, as far as the case names one."""
 
     title: str
-    value: str
-    differs: bool
-
-
-@dataclass(frozen=True)
-class Report:
-    """A signed report as a page shows it."""
-
-    resource: Resource
-    answers: list[Answer]
-    reviewed: list[dict[str, Any]]
-    signed: str
-    has_pdf: bool
-
-    @property
-    def conclusion(self) -> str:
-        """The answer to the question."""
-        return str(self.resource.get("conclusion", ""))
+    date: str
+    text: str
+    path: str
 
 
 async def report(visit: Visit) -> Response:
     """The report, or that there is none yet."""
     case = await load_case(visit.fhir, visit.request.path_params["case"])
-    found = await visit.fhir.find(case.report)
-    if found is None:
-        return await tab(visit, "report", case=case, report=None)
-    results = [await visit.fhir.find(each.get("reference")) for each in found.get("result", [])]
-    shown = report_of(found, next((each for each in results if each), {}))
-    return await tab(visit, "report", case=case, report=shown)
+    values = await _values(visit, case)
+    return await tab(visit, "report", case=case, **values)
+
+
+async def on_paper(visit: Visit) -> Response:
+    """The report laid out for paper; `?for=patient` is what the patient takes home."""
+    case = await load_case(visit.fhir, visit.request.path_params["case"])
+    values = await _values(visit, case)
+    if values["report"] is None:
+        raise NotFound("There is no signed report for this case yet.")
+    whom = "patient" if visit.request.query_params.get("for") == "patient" else "physician"
+    return visit.render("report_print.html", case=case, banner=banner_of(case.patient), whom=whom, **values)
 
 
 async def pdf(visit: Visit) -> Response:
-    """The signed PDF, byte for byte as it stands in the DiagnosticReport."""
+    """The signed PDF, byte for byte as it stands in the DiagnosticReport; `?version=` an earlier one."""
     case = await load_case(visit.fhir, visit.request.path_params["case"])
-    found = await visit.fhir.find(case.report)
-    form = pdf_of(found or {})
+    wanted = visit.request.query_params.get("version", "")
+    reference = f"{_unversioned(case.report)}/_history/{wanted}" if wanted.isdigit() and case.report else case.report
+    form = pdf_of(await visit.fhir.find(reference) or {})
     if form is None:
         raise NotFound("There is no signed PDF for this case yet.")
     name = f'inline; filename="second-opinion-{case.number or case.id}.pdf"'
     return Response(base64.b64decode(form["data"]), media_type="application/pdf", headers={"content-disposition": name})
 
 
-def pdf_of(resource: Resource) -> Resource | None:
-    """The PDF among a report's presented forms."""
-    forms: list[Resource] = resource.get("presentedForm", [])
-    return next((each for each in forms if each.get("contentType") == "application/pdf" and each.get("data")), None)
+async def _values(visit: Visit, case: Case) -> dict[str, Any]:
+    found = await visit.fhir.find(case.report)
+    if found is None:
+        return {"report": None}
+    records = await load_records(visit.fhir, case, clock_of(visit))
+    results = [await visit.fhir.find(each.get("reference")) for each in found.get("result", [])]
+    concordance: Resource = next((each for each in results if each), {})
+    uids = {f"ImagingStudy/{each['id']}": study_uid(each) for each in records.studies}
+    shown: Report = report_of(found, concordance, set(named_by(case)), uids)
+    versions: list[Version] = versions_of(await visit.fhir.history(_unversioned(case.report)))
+    return {"report": shown, "versions": versions, "first": first_of(records, concordance)}
 
 
-def report_of(resource: Resource, concordance: Resource) -> Report:
-    """Read a DiagnosticReport and its concordance Observation."""
-    extensions = [each["valueReference"] for each in resource.get("extension", []) if "valueReference" in each]
-    return Report(
-        resource=resource,
-        answers=[_answer(each) for each in concordance.get("component", [])],
-        reviewed=[*resource.get("imagingStudy", []), *extensions],
-        signed=resource.get("issued", ""),
-        has_pdf=pdf_of(resource) is not None,
-    )
+def first_of(records: Records, concordance: Resource) -> First | None:
+    """The report that the concordance speaks about."""
+    named = [each.get("reference", "") for each in concordance.get("focus", [])]
+    found = next((records.resources[each] for each in named if each in records.resources), None)
+    if found is None:
+        return None
+    reference = f"{found['resourceType']}/{found['id']}"
+    text = str(found.get("conclusion") or "")
+    return First(title_of(found), found.get("effectiveDateTime", ""), text, f"records/{reference}")
 
 
-def _answer(component: Resource) -> Answer:
-    question = code_in(component.get("code"), own_system("concordance")) or ""
-    value = code_in(component.get("valueCodeableConcept"), own_system("concordance-value")) or ""
-    title = QUESTIONS.get(question, (concept(component.get("code")), ()))[0]
-    return Answer(title, concept(component.get("valueCodeableConcept")), value in ACUTE)
+def _unversioned(reference: str) -> str:
+    return reference.partition("/_history")[0]
 
 
-routes = [page("cases/{case}/report", report), page("cases/{case}/report.pdf", pdf)]
+routes = [
+    page("cases/{case}/report", report),
+    page("cases/{case}/report/print", on_paper),
+    page("cases/{case}/report.pdf", pdf),
+]

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from joserfc.jwk import ECKey, RSAKey
 
-from smart_app.report import signature
+from smart_app.report import signature, stored
 from smart_app.report.opinion import QUESTIONS, VALUES, Opinion
 
 CANONICAL = "https://konsil.example/fhir"
@@ -28,6 +28,7 @@ class Signing:
     when: datetime
     instances: Sequence[str]
     first_report: str | None = None
+    amends: str = ""
 
 
 def transaction(opinion: Opinion, pdf: bytes, signing: Signing, key: ECKey | RSAKey) -> Resource:
@@ -90,7 +91,8 @@ def diagnostic_report(opinion: Opinion, pdf: bytes, signing: Signing, ids: tuple
                 "data": base64.b64encode(pdf).decode(),
                 "title": "Second opinion",
                 "creation": when,
-            }
+            },
+            stored.attachment(opinion, when, signing.amends),
         ],
     }
     return {name: value for name, value in resource.items() if value != []}
