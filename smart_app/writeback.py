@@ -76,7 +76,9 @@ async def file_report(ehr: FhirClient, tenant: Tenant, ehr_patient: str, materia
         await _check_patient(ehr, tenant, ehr_patient, material.patient)
         known = await _existing(ehr, ehr_patient, identifier_value(material.report))
         if known is None:
-            made = await ehr.create(document(tenant, ehr_patient, material))
+            earlier = await _earlier(ehr, ehr_patient, material.report)
+            made = await ehr.create(_replacing(document(tenant, ehr_patient, material), earlier))
+            await _supersede(ehr, earlier)
             known = made or await _existing(ehr, ehr_patient, identifier_value(material.report)) or {"id": ""}
     except Unreadable as error:
         raise Later("the hospital's server gave an answer that cannot be read") from error
@@ -112,6 +114,35 @@ async def _check_patient(ehr: FhirClient, tenant: Tenant, ehr_patient: str, ours
     numbers = _numbers(ours, tenant.patient_identifier_system)
     if numbers and not numbers & _numbers(there, tenant.patient_identifier_system):
         raise Refused("The record number at the hospital has changed. Health information staff decide.")
+
+
+async def _earlier(ehr: FhirClient, ehr_patient: str, report: Resource) -> list[Resource]:
+    """Documents of earlier versions of the same report: an amended one takes their place."""
+    if str(report.get("meta", {}).get("versionId", "1")) == "1":
+        return []
+    found = await ehr.search("DocumentReference", {"patient": ehr_patient}, most=1000)
+    return [
+        each
+        for each in found.matches
+        if each.get("status") == "current"
+        and any(value.startswith(f"{report['id']}/") for value in _numbers(each, WRITEBACK_IDENTIFIER))
+    ]
+
+
+def _replacing(made: Resource, earlier: list[Resource]) -> Resource:
+    """The document with what it replaces.  documentreference.html#relatesTo"""
+    replaced = [{"code": "replaces", "target": {"reference": f"DocumentReference/{each['id']}"}} for each in earlier]
+    return {**made, "relatesTo": replaced} if replaced else made
+
+
+async def _supersede(ehr: FhirClient, earlier: list[Resource]) -> None:
+    """Mark what was replaced, where the hospital lets us; where it does not, the new document says it alone."""
+    for each in earlier:
+        try:
+            await ehr.update({**each, "status": "superseded"})
+        except FhirFailure as failure:
+            if failure.status in TRY_AGAIN:
+                raise
 
 
 async def _existing(ehr: FhirClient, ehr_patient: str, value: str) -> Resource | None:

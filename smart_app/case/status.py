@@ -82,6 +82,18 @@ def _signed(case: Case, clock: Clock) -> Status:
     return Status(f"{who} signed the report {_since(case, clock)}; not acknowledged yet.", "attention", "signature")
 
 
+def _amended(case: Case, clock: Clock) -> Status:
+    who, reason = case.name_of(case.owner), str(case.task.get("statusReason", {}).get("text", "")).rstrip(".")
+    said = f"{who} amended the report {_since(case, clock)}{': ' + reason if reason else ''}; not acknowledged yet."
+    return Status(said, "attention", "signature")
+
+
+def _cancelling(case: Case, clock: Clock) -> Status:
+    who, reason = case.name_of(case.requester), str(case.task.get("statusReason", {}).get("text", ""))
+    said = f"{who} wants to withdraw since {_since(case, clock)}; the coordinator decides"
+    return Status(f"{said}: “{reason}”" if reason else f"{said}.", "attention", "hand-stop")
+
+
 def _acknowledged(case: Case, clock: Clock) -> Status:
     return Status(f"Report read and acknowledged {_since(case, clock)}.", "good", "circle-check")
 
@@ -101,8 +113,9 @@ SENTENCES: dict[str, Callable[[Case, Clock], Status]] = {
     "assigned": _assigned,
     "in-review": _in_review,
     "info-requested": _question,
+    "cancel-requested": _cancelling,
     "report-signed": _signed,
-    "report-amended": _signed,
+    "report-amended": _amended,
     "acknowledged": _acknowledged,
     "declined": _ended,
     "unable": _ended,

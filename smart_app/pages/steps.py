@@ -24,15 +24,15 @@ def actor_of(visit: Visit) -> Actor:
     return Actor(visit.fhir, visit.launch.practitioner, clock_of(visit))
 
 
-async def case_for(visit: Visit, step: str) -> Case:
-    """The case of this page, if the step can be taken from where it stands and nothing moved since the page was shown.
+async def case_for(visit: Visit, *steps: str) -> Case:
+    """The case of this page, if one of the steps can be taken now and nothing moved since the page was shown.
 
     Raises Changed, which says who moved it.
     """
     case = await load_case(visit.fhir, visit.request.path_params["case"])
     shown = str((await visit.form()).get("standing", ""))
     may = possible(case, visit.launch.roles, case.owner == visit.launch.practitioner)
-    if step not in may or (shown and shown != case.standing):
+    if not may & set(steps) or (shown and shown != case.standing):
         raise Changed(await who_changed(visit.fhir, case, clock_of(visit), visit.launch.practitioner), LOOK)
     return case
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from smart_app.case import acting
 from smart_app.case.board import COLUMNS, Card, load_board
 from smart_app.case.consultants import candidates
 from smart_app.case.states import steps_from
@@ -12,6 +11,7 @@ from smart_app.case.view import load_case
 from smart_app.errors import Changed, Invalid
 from smart_app.listing import Choice, Column, Plan, listing
 from smart_app.pages.case import tab
+from smart_app.pages.steps import actor_of, as_it_stands, case_for
 from smart_app.visit import NavItem, Visit, page
 from smart_app.words import Clock, person_name
 
@@ -82,14 +82,17 @@ async def make_offer(visit: Visit) -> Response:
     practitioner = str(form.get("practitioner", ""))
     if not practitioner.startswith("Practitioner/"):
         raise Invalid("Nobody was chosen.", "Choose a consultant.")
-    case = await load_case(visit.fhir, visit.request.path_params["case"])
+    case = await case_for(visit, "offer", "transfer")
     if case.owner == practitioner:
         raise Changed("The case was offered to this consultant already.", "The board shows where it stands.")
-    clock = Clock(visit.services.settings.time_zone)
-    await acting.step(visit.fhir, case, "offered", clock, owner={"reference": practitioner})
+    await actor_of(visit).step(case, "offered", owner={"reference": practitioner})
     name = person_name(await visit.fhir.find(practitioner))
     return visit.go("triage", said=f"Offered to {name}.")
 
 
-routes = [page("triage", triage), page("cases/{case}/offer", offer), page("cases/{case}/offer", make_offer, ("POST",))]
+routes = [
+    page("triage", triage),
+    page("cases/{case}/offer", offer),
+    page("cases/{case}/offer", as_it_stands(make_offer), ("POST",)),
+]
 nav = [NavItem("Triage", "triage", "layout-kanban", SEEING)]

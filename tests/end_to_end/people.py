@@ -207,10 +207,12 @@ def acknowledge(desk: Desk, username: str, tenant: str, patient: str, answer: st
     """The physician finds the report in the chart's notes, reads the answer in the app and closes the loop."""
     page = desk.page
     app = open_app(desk, username, tenant, patient)
-    app.get_by_role("button", name="Acknowledge the report").wait_for()
+    app.get_by_role("link", name="Read the report").wait_for()
     page.get_by_role("link", name="Notes").click()
     page.get_by_text("second opinion", exact=True).first.wait_for()
     page.get_by_role("link", name="Second opinion").first.click()
+    app.get_by_role("link", name="Read the report").click()
+    app.get_by_text(answer).first.wait_for()
     app.get_by_role("button", name="Acknowledge the report").click()
     app.get_by_text(re.compile("acknowledged", re.IGNORECASE)).first.wait_for()
     app.get_by_role("link", name="Report", exact=True).click()

@@ -158,7 +158,8 @@ def test_the_report_is_filed_once_in_the_hospitals_record(hospital: Platform, st
 
 def test_the_requester_reads_and_acknowledges(hospital: Platform, story: Story) -> None:
     page = story.requester.launch("epic", patient_of("epic"))
-    assert "Acknowledge the report" in page.text
+    assert "Read the report" in page.text
+    assert "Acknowledge the report" in story.requester.get(f"{page.url.path}/report").text
     report = story.requester.get(f"{page.url.path}/report")
     assert ANSWER in report.text
     assert "Filed at Lakeside Medical Center." in report.text
