@@ -141,7 +141,7 @@ def test_an_addendum_keeps_what_was_signed(hospital: Platform, table: Table) -> 
 
     asked = table.requester.get("/report")
     assert "Acknowledge the report" in asked.text
-    assert "An older film." in table.requester.get().text
+    assert "An older film; not acknowledged yet." in table.requester.get().text
     first = table.requester.get("/report.pdf?version=1")
     assert first.content != table.requester.get("/report.pdf").content
     drain(hospital)
