@@ -60,7 +60,6 @@ def content(opinion: Opinion, letterhead: Letterhead) -> dict[str, object]:
         "amends": letterhead.amends,
         "day": long_date(letterhead.signed_at.date()),
         "signed": f"{long_date(letterhead.signed_at.date())}, {letterhead.signed_at:%H:%M %Z}",
-        "amends": said(letterhead.amends),
         "answer": said(opinion.answer),
         "concordance": [
             [title, VALUES.get(opinion.concordance.get(key, ""), "not stated")] for key, (title, _) in QUESTIONS.items()
