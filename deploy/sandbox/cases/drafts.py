@@ -51,6 +51,5 @@ async def report(people: People, story: Story, case_id: str) -> None:
     page = await browser.get(f"{launch}cases/{case_id}/read")
     if escape(story.opinion.answer, quote=False)[:40] in page.text:
         return
-    words = opinions.content(story.opinion, records)
-    chosen = {f"concordance-{key}": value for key, value in words.pop("concordance").items() if value}
-    await browser.post(f"{launch}cases/{case_id}/opinion", {**hidden_fields(page.text), **words, **chosen}, **HTMX)
+    words = opinions.form(story.opinion, records)
+    await browser.post(f"{launch}cases/{case_id}/opinion", {**hidden_fields(page.text), **words}, **HTMX)

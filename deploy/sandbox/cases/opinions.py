@@ -8,14 +8,12 @@ from typing import Any
 from joserfc.jwk import ECKey, import_key
 
 import smart_app
+from deploy.sandbox.cases.browser import Form
 from deploy.sandbox.cases.people import Caller
 from deploy.sandbox.cases.story import Opinion
 from smart_app.case.material import Record
-from smart_app.case.view import Case
-from smart_app.report.letterhead import person_of, title
-from smart_app.report.opinion import QUESTIONS, Letterhead
+from smart_app.report.opinion import QUESTIONS
 from smart_app.tenants import NamedKey
-from smart_app.words import Clock, person_name
 
 FONTS = Path(smart_app.__file__).parent / "static" / "vendor" / "fonts"
 CITED = re.compile(r"\{([^}]+)\}")
@@ -33,21 +31,31 @@ def record_named(words: str, records: Sequence[Record]) -> Record:
     return max(fitting, key=lambda each: (each.date, each.number))
 
 
-def with_numbers(line: str, records: Sequence[Record]) -> str:
-    """A line with its citations as numbers: `{MR brain}` becomes `[4]`."""
-    return CITED.sub(lambda found: f"[{record_named(found.group(1), records).number}]", line)
+def finding(line: str, records: Sequence[Record]) -> dict[str, Any]:
+    """A line as the report's form keeps it: its text, and the references of what it cites."""
+    cites = [record_named(words, records).reference for words in CITED.findall(line)]
+    return {"text": " ".join(CITED.sub("", line).split()), "cites": list(dict.fromkeys(cites))}
 
 
 def content(opinion: Opinion, records: Sequence[Record]) -> dict[str, Any]:
-    """The report's form, filled in."""
+    """The report's draft, as it is kept."""
     return {
         "answer": opinion.answer,
-        "findings": "\n".join(with_numbers(line, records) for line in opinion.findings),
-        "recommendations": "\n".join(opinion.recommendations),
+        "findings": [finding(line, records) for line in opinion.findings],
+        "recommendations": list(opinion.recommendations),
         "patient_version": opinion.patient_version,
-        "concordance": dict(zip(QUESTIONS, opinion.concordance, strict=True)),
+        "concordance": {key: value for key, value in zip(QUESTIONS, opinion.concordance, strict=True) if value},
         "reviewed": [record_named(words, records).reference for words in opinion.reviewed],
     }
+
+
+def form(opinion: Opinion, records: Sequence[Record]) -> Form:
+    """The same as the page posts it: text and citations of a finding in two fields, a choice in each row."""
+    kept = content(opinion, records)
+    rows = kept["findings"]
+    texts = {"findings": [row["text"] for row in rows], "cites": [" ".join(row["cites"]) for row in rows]}
+    plain = {name: kept[name] for name in ("answer", "recommendations", "patient_version", "reviewed")}
+    return {**plain, **texts, **{f"concordance-{key}": value for key, value in kept["concordance"].items()}}
 
 
 def signing_key(named: NamedKey) -> ECKey:
@@ -55,24 +63,6 @@ def signing_key(named: NamedKey) -> ECKey:
     key = import_key(named.key)
     assert isinstance(key, ECKey)  # noqa: S101 - made by deploy.sandbox.keys
     return key
-
-
-async def letterhead(caller: Caller, case: Case, clock: Clock) -> Letterhead:
-    """What stands around the opinion on paper."""
-    author = await caller.fhir.find(caller.practitioner)
-    roles = await caller.fhir.search("PractitionerRole", {"practitioner": caller.practitioner})
-    role = roles.matches[0] if roles.matches else {}
-    organization = await caller.fhir.find(role.get("organization", {}).get("reference"))
-    return Letterhead(
-        person=person_of(case.patient),
-        question=case.question,
-        case_number=case.number,
-        asked_by=case.name_of(case.requester),
-        author=person_name(author) if author else caller.name,
-        author_title=title(author, role),
-        organization=(organization or {}).get("name", ""),
-        signed_at=clock.now(),
-    )
 
 
 async def instances(caller: Caller, records: Sequence[Record], references: set[str]) -> list[str]:

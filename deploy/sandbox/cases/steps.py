@@ -20,6 +20,7 @@ from smart_app.fhir import Resource
 from smart_app.pages.reconcile import decided
 from smart_app.report import bundle, pdf
 from smart_app.report.form import opinion_of
+from smart_app.report.letterhead import letterhead
 from smart_app.tenants import NamedKey
 
 COORDINATOR, HIM = "castillo", "harper"
@@ -118,7 +119,7 @@ async def signed(step: Step, caller: Caller, case: Case, written: Opinion) -> Re
     """The transaction that signs."""
     records = await material.of(caller.fhir, case.task, case.request)
     opinion = opinion_of(opinions.content(written, records), records)
-    head = await opinions.letterhead(caller, case, step.clock)
+    head = await letterhead(caller.fhir, case, caller.practitioner, step.clock.now())
     paper = await run_sync(pdf.render, opinion, head, opinions.FONTS)
     reviewed = {each.reference for each in opinion.reviewed}
     signing = bundle.Signing(

@@ -38,8 +38,8 @@ GLIOMA = Story(
             "precentral gyrus, and the nodule can be reached through the superior frontal sulcus."
         ),
         findings=(
-            "Infiltrating lesion of the left superior and middle frontal gyri, 46 x 38 mm, incomplete FLAIR rim. "
-            "{MR Brain}",
+            "Infiltrating lesion of the left superior and middle frontal gyri, 46 x 38 mm, incomplete FLAIR rim. {MR "
+            "Brain}",
             "Enhancing nodule of 11 mm at the anterior margin. {MR Brain}",
         ),
         recommendations=(),
@@ -55,8 +55,8 @@ HEPATITIS = Story(
     service="hepatobiliary-surgery",
     question="Is entecavir enough to prevent a flare of hepatitis B during dexamethasone and later temozolomide?",
     story=(
-        "HBV DNA has been below detection since 2018. ALT rose from 29 to 52 on dexamethasone. Our own hepatologist is "
-        "away until the end of the week."
+        "HBV DNA has been below detection since 2018. ALT rose from 29 to 52 on dexamethasone. Our own hepatologist "
+        "is away until the end of the week."
     ),
     diagnosis="hepatitis-b",
     reason="serious-drug",
@@ -72,14 +72,14 @@ EPILEPSY = Story(
     requester="feld",
     service="paediatric-neurology",
     question=(
-        "Nine-year-old girl with focal seizures on a third medicine: do MRI and video EEG point to one place, and is "
-        "she a candidate for epilepsy surgery?"
+        "Nine-year-old girl with right frontal seizures every night on her fourth medicine: is there a cortical "
+        "dysplasia on the MRI that was called normal, and is she a candidate for surgery?"
     ),
     story=(
-        "Seizures out of sleep two to four times a week, the left arm stiffens first. Levetiracetam, oxcarbazepine and "
-        "lacosamide have failed at full doses. The MRI was first called normal; I believe that I see something in the "
-        "right middle frontal gyrus. School has become difficult. Her parents, who speak Polish, are afraid of an "
-        "operation and of not having asked."
+        "Three to six seizures out of sleep each night: the left arm stiffens, the head turns left. The EEG points to "
+        "F4. The slices of the MRI are thick, and I wonder about the right middle frontal gyrus. She falls asleep in "
+        "class and reads as a first-grader. Her parents, who speak Polish, fear an operation, and fear not to have "
+        "asked."
     ),
     diagnosis="epilepsy",
     reason="not-improving",

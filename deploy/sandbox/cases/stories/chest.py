@@ -12,9 +12,9 @@ STAGING = Story(
         "is lobectomy the right next step, or must the mediastinum be staged first?"
     ),
     story=(
-        "Our tumour board proposes lobectomy next week without further staging. EBUS of 4R gave too few cells, and PET "
-        "is indeterminate. She climbs two flights with a pause and wants to keep her garden. She would accept surgery "
-        "if you think that it gives her the best chance."
+        "Our tumour board proposes lobectomy next week without further staging. EBUS of 4R gave too few cells, and "
+        "PET is indeterminate. She climbs two flights with a pause and wants to keep her garden. She would accept "
+        "surgery if you think that it gives her the best chance."
     ),
     diagnosis="lung-cancer",
     reason="major-surgery",
@@ -51,9 +51,9 @@ FILM = Story(
         "fast has it grown?"
     ),
     story=(
-        "The film was taken at St. Anna for a pneumonia of the right lower lobe and was reported without a nodule. The "
-        "growth rate matters for the choice between surgery and systemic treatment first. She has asked me directly "
-        "whether something was overlooked."
+        "The film was taken at St. Anna for a pneumonia of the right lower lobe and was reported without a nodule. "
+        "The growth rate matters for the choice between surgery and systemic treatment first. She has asked me "
+        "directly whether something was overlooked."
     ),
     diagnosis="lung-cancer",
     reason="diagnosis-uncertain",
@@ -81,7 +81,8 @@ FILM = Story(
         ),
         patient_version=(
             "Knowing where to look, we can see a small shadow on your X-ray from 2024. Bones cover it, and we do not "
-            "think that a careful doctor would have found it then. Its growth since is neither very fast nor very slow."
+            "think that a careful doctor would have found it then. Its growth since is neither very fast nor very "
+            "slow."
         ),
         concordance=("refined", "nothing-to-compare", "moderate", "limited", "yes"),
         reviewed=("CT Chest W contrast",),
@@ -94,8 +95,8 @@ IMMUNOTHERAPY = Story(
     requester="nunez",
     service="thoracic-oncology",
     question=(
-        "If N2 is confirmed: chemo-immunotherapy before an operation, or definitive chemo-radiotherapy, given PD-L1 of "
-        "60% and"
+        "If N2 is confirmed: chemo-immunotherapy before an operation, or definitive chemo-radiotherapy, given PD-L1 "
+        "of 60% and"
     ),
     story="Molecular panel is expected on 24 November; I will add it. Sulfonamide allergy, levothyroxine since 2015.",
     diagnosis="lung-cancer",

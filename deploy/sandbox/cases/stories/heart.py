@@ -34,8 +34,8 @@ MITRAL = Story(
         answer=(
             "Repair, not replacement. An isolated flail P2 with a ruptured chord and little annular calcification is "
             "repaired durably in more than 95% of cases in a mitral centre, at a lower risk than replacement at his "
-            "age. I would add a tricuspid ring (annulus 41 mm), a left atrial ablation and closure of the appendage in "
-            "the same operation, and operate within weeks: the ventricle has begun to dilate."
+            "age. I would add a tricuspid ring (annulus 41 mm), a left atrial ablation and closure of the appendage "
+            "in the same operation, and operate within weeks: the ventricle has begun to dilate."
         ),
         findings=(
             "Flail of P2 with an eccentric anteroseptal jet, EROA 0.46 cm2: severe, and of the kind best suited to "
@@ -44,8 +44,8 @@ MITRAL = Story(
             "{Transthoracic echo}",
             "Tricuspid annulus 41 mm with mild to moderate regurgitation: a ring now prevents a second operation. "
             "{Transthoracic echo}",
-            "Annular calcification in less than a third of the circumference: no obstacle to a ring. "
-            "{Cardiac catheterization}",
+            "Annular calcification in less than a third of the circumference: no obstacle to a ring. {Cardiac "
+            "catheterization}",
         ),
         recommendations=(
             "Repair of P2 (triangular resection or artificial chords) with a complete ring, within four weeks",
@@ -83,15 +83,15 @@ VALVE = Story(
     requester="meyer",
     service="cardiac-surgery",
     question=(
-        "Severe stenosis of a bicuspid aortic valve with an ascending aorta of 46 mm at 71: transcatheter valve, or "
-        "open replacement together with the aorta?"
+        "Severe stenosis of a bicuspid aortic valve with an aorta of 46 mm at low surgical risk: catheter valve as "
+        "our heart team proposes, or open replacement together with the ascending aorta?"
     ),
     story=(
-        "Syncope while walking uphill ten days ago; he is in hospital. Our heart team is divided: the catheter team "
-        "would treat the valve this week, the surgeons would replace valve and aorta. He is fit, lives alone with his "
-        "wife and speaks Spanish; she fears the longer operation."
+        "The date for the catheter valve is Thursday, so I need a short answer by tomorrow: may it go ahead? Raphe "
+        "and outflow tract are calcified, he is allergic to nickel, and the surgeon was on leave when the team met. "
+        "He wants to work in his vineyard for years."
     ),
-    diagnosis="aortic-stenosis",
+    diagnosis="stenosis",
     reason="major-surgery",
     stage="ready-for-triage",
     days=0,
@@ -100,4 +100,22 @@ VALVE = Story(
     studies=(Study("moreno-us"), Study("moreno-ct")),
 )
 
-STORIES = (MITRAL, ANTICOAGULATION, VALVE)
+AORTA = Story(
+    key="moreno-aorta",
+    patient="moreno",
+    requester="meyer",
+    service="radiology",
+    question="Please measure the ascending aorta once more, perpendicular to its axis: is it 46 mm, and where?",
+    story=(
+        "Whether the aorta is replaced hangs on one or two millimetres. The study is at St. Anna and goes along with "
+        "the request on the valve."
+    ),
+    diagnosis="aorta",
+    reason="diagnosis-uncertain",
+    stage="submitted",
+    days=0,
+    product="imaging-reread",
+    urgency="urgent",
+)
+
+STORIES = (MITRAL, ANTICOAGULATION, VALVE, AORTA)

@@ -8,24 +8,21 @@ LOBULAR = Story(
     requester="nunez",
     service="breast-oncology",
     question=(
-        "Invasive lobular carcinoma of 28 mm in the left breast, mastectomy proposed: would breast-conserving "
-        "surgery be as safe, and is MRI needed before the decision?"
+        "Lobular carcinoma of 28 mm in a very dense left breast and a second spot of 7 mm that nobody has explained: "
+        "must MRI and the BRCA result come before a mastectomy, and could the breast be kept?"
     ),
     story=(
-        "Dr. Delgado proposes a mastectomy because lobular cancer is often larger than it looks. The patient is 46, "
-        "hormone receptor positive, HER2 negative, with clinically free nodes. She cares for her parents, speaks "
-        "Spanish and asks for an interpreter. I look after her asthma, and she asked me to request this."
+        "I send this for Dr. Delgado, who treats her. Mastectomy is offered for 24 November; genetic counselling is "
+        "on 3 December. She is frightened, works as a school cook and asks through the interpreter whether the whole "
+        "breast has to go. Her mother died of breast cancer at 58."
     ),
     diagnosis="breast-cancer",
     reason="major-surgery",
     stage="reconciling",
     days=3,
     product="tumour-board",
-    studies=(
-        Study("garcia-mg"),
-        Study("garcia-us"),
-        Study("garcia-other", decided=False),
-    ),
+    urgency="urgent",
+    studies=(Study("garcia-mg"), Study("garcia-us"), Study("garcia-other", decided=False)),
 )
 
 PANCREAS = Story(
@@ -34,14 +31,15 @@ PANCREAS = Story(
     requester="holloway",
     service="hepatobiliary-surgery",
     question=(
-        "Mass of 31 mm in the pancreatic head, abutting the portal confluence: resectable now, or chemotherapy first?"
+        "Adenocarcinoma of the pancreatic head touching vein and artery: operate on 1 December as our surgeon offers, "
+        "or chemotherapy first, and which imaging is missing before either?"
     ),
     story=(
-        "Jaundice since late October, stent in place, bilirubin falling. CA 19-9 is raised. Our board calls the tumour "
-        "borderline resectable and would operate. The CT of July, taken for gallstones, may show whether it was there "
-        "already; please compare."
+        "Our surgeon does ten Whipple operations a year. There is no arterial phase and a spot of 5 mm in the liver. "
+        "Two CTs lie at St. Anna; of the earlier one we were given the text by telephone only. Please say also "
+        "whether the tumour was visible then. She wants everything that makes sense."
     ),
-    diagnosis="pancreatic-mass",
+    diagnosis="pancreas",
     reason="major-surgery",
     stage="awaiting-records",
     days=2,
@@ -55,18 +53,18 @@ THYROID = Story(
     requester="nunez",
     service="endocrine-surgery",
     question=(
-        "Papillary thyroid carcinoma of 17 mm in the right lobe, nodes free on ultrasound: is a lobectomy enough, or "
-        "does she need the whole gland removed?"
+        "Papillary carcinoma of 14 mm in the left thyroid lobe of a singing teacher who plans a pregnancy: is a "
+        "lobectomy enough, and should the two small nodes in level VI be sampled first?"
     ),
     story=(
-        "Dr. Marsh has offered total thyroidectomy with radioiodine. She is 29, sings in a choir and wants to become "
-        "pregnant within two years, so both the voice and the radioiodine matter to her. There is no outside imaging: "
-        "all ultrasound was done here, and its reports go along."
+        "I send this for Dr. Marsh. Our surgeon proposes total thyroidectomy, central dissection on both sides and "
+        "radioiodine. There are no images from elsewhere, and our ultrasound pictures are only on the machine; the "
+        "report goes along. She speaks Vietnamese; an interpreter is booked for the answer."
     ),
     diagnosis="thyroid-cancer",
     reason="major-surgery",
     stage="offered",
-    days=2,
+    days=4,
     since=1,
     consultant="rossi",
 )
@@ -77,16 +75,16 @@ FERTILITY = Story(
     requester="nunez",
     service="endocrine-surgery",
     question="How long after radioiodine should pregnancy be avoided, and should egg cells be stored before?",
-    story="She asked this at the end of our last visit, and I promised an answer from somebody who does it daily.",
-    diagnosis="thyroid-cancer",
+    story="She asked at the end of the last visit, and Dr. Marsh promised an answer from somebody who does it daily.",
+    diagnosis="pregnancy-plan",
     reason="patient-wish",
     stage="declined",
-    days=4,
-    since=3,
+    days=7,
+    since=5,
     product="quick-read",
     because=(
         "Radioiodine and fertility are not surgical questions, and we have no service line for them yet. Please ask "
-        "nuclear medicine and reproductive medicine at your own hospital; the request on the extent of surgery goes on."
+        "nuclear medicine and reproductive medicine; your request on the extent of surgery is not affected."
     ),
 )
 
