@@ -5,7 +5,8 @@ import base64
 from deploy.sandbox.cases.calendar import Fixed
 from deploy.sandbox.cases.people import Visitor
 from deploy.sandbox.cases.story import Story
-from deploy.sandbox.imaging.catalogue import STUDIES
+from deploy.sandbox.imaging.catalogue import CONTENT, STUDIES
+from deploy.sandbox.imaging.dicom import Study as DrawnStudy
 from smart_app.case.turnaround import end_of, promised_day
 from smart_app.errors import FhirFailure
 from smart_app.fhir import Resource
@@ -14,10 +15,11 @@ from smart_app.request.chart import Item, items, read_chart
 from smart_app.request.content import Content
 from smart_app.request.copies import attachments, with_results
 from smart_app.request.letter import diagnosis_of
-from smart_app.request.priors import Priors, priors_from
+from smart_app.request.priors import Priors, Study, priors_from
 from smart_app.tenants import base_url
 
-UIDS = {study.key: study.study_instance_uid for study in STUDIES}
+STUDY = {study.key: study for study in STUDIES}
+UIDS = {key: study.study_instance_uid for key, study in STUDY.items()}
 
 
 class NotOffered(Exception):
@@ -28,7 +30,7 @@ async def ask(visitor: Visitor, story: Story, clock: Fixed) -> None:
     """Send the request once: a second time the server finds it by its number."""
     chart = await read_chart(visitor.ehr, story.patient)
     listed = items(chart, clock.now().date())
-    priors = priors_from(await visitor.gateway.priors(visitor.patient)) if story.studies else Priors()
+    priors = await found(visitor, story) if story.studies else Priors()
     content = content_of(story, listed, priors)
     references = [*content.picks, content.diagnosis]
     records = with_results(chart, list(dict.fromkeys(references)))
@@ -49,6 +51,20 @@ async def ask(visitor: Visitor, story: Story, clock: Fixed) -> None:
         peer_titles={peer.name: peer.title for peer in priors.peers},
     )
     await visitor.fhir.transaction(transaction(content, sending))
+
+
+async def found(visitor: Visitor, story: Story) -> Priors:
+    """What the search finds, and what the archive's desk named besides."""
+    searched = priors_from(await visitor.gateway.priors(visitor.patient))
+    peer = searched.peers[0].name if searched.peers else ""
+    named = [by_telephone(peer, STUDY[each.key]) for each in story.studies if each.told]
+    return Priors(searched.peers, [*searched.studies, *named])
+
+
+def by_telephone(peer: str, study: DrawnStudy) -> Study:
+    """A study as somebody at the archive's desk names it."""
+    modality, images = CONTENT[study]
+    return Study(peer, study.study_instance_uid, study.date, study.time, (modality,), study.description, 1, images)
 
 
 def content_of(story: Story, listed: list[Item], priors: Priors) -> Content:

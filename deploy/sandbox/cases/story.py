@@ -52,10 +52,12 @@ class Exchange:
 class Study:
     """An outside study to fetch: its key in the imaging catalogue, and what HIM staff decide.
 
-    `rejected` is the reason for a rejection; a study that is not `decided` waits in the inbox.
+    `rejected` is the reason for a rejection; a study that is not `decided` waits in the inbox.  One that was `told` is
+    asked for as the archive's desk named it on the telephone: no search finds it under this patient.
     """
 
     key: str
+    told: bool = False
     decided: bool = True
     rejected: str = ""
 

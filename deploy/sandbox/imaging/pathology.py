@@ -68,7 +68,7 @@ def specimen(ds: Dataset) -> None:
     item = Dataset()
     item.SpecimenIdentifier, item.SpecimenUID = "S26-3318-A1", uid(SLIDE.key, "specimen")
     item.IssuerOfTheSpecimenIdentifierSequence = Sequence()
-    item.SpecimenShortDescription = "Skin, left shoulder, excision"
+    item.SpecimenShortDescription = "Skin, upper back, excision"
     item.PrimaryAnatomicStructureSequence = [code("39937001", "SCT", "Skin")]
     item.SpecimenPreparationSequence = Sequence()
     ds.SpecimenDescriptionSequence = [item]

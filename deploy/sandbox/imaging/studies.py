@@ -36,7 +36,7 @@ from deploy.sandbox.imaging.dicom import Study
 
 __all__ = ["CT_CHEST", "ECHO", "FILM", "HALF_LOST", "MR_BRAIN", "STUDIES", "generate"]
 
-VERSION = 4
+VERSION = 5
 Progress = Callable[[str], None]
 # The longest first, so that two processors end at about the same time.
 MAKERS: dict[Study, Callable[[Path, int], None]] = {

@@ -14,7 +14,7 @@ LOBULAR = Story(
     story=(
         "I send this for Dr. Delgado, who treats her. Mastectomy is offered for 24 November; genetic counselling is "
         "on 3 December. She is frightened, works as a school cook and asks through the interpreter whether the whole "
-        "breast has to go. Her mother died of breast cancer at 58."
+        "breast has to go. St. Anna named a screening mammogram of June on the telephone, under her name."
     ),
     diagnosis="breast-cancer",
     reason="major-surgery",
@@ -22,7 +22,7 @@ LOBULAR = Story(
     days=3,
     product="tumour-board",
     urgency="urgent",
-    studies=(Study("garcia-mg"), Study("garcia-us"), Study("garcia-other", decided=False)),
+    studies=(Study("garcia-mg"), Study("garcia-us"), Study("garcia-other", told=True, decided=False)),
 )
 
 PANCREAS = Story(
