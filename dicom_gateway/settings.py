@@ -77,7 +77,7 @@ class Settings(BaseSettings):
         default_factory=default_viewer_dir,
         description="folder of the installed OHIF viewer; by default `konsil/viewer` in the user's cache folder",
     )
-    viewer_banner: bool = Field(default=True, description="show OHIF's banner on investigational use")
+    viewer_banner: bool = Field(default=False, description="show OHIF's own banner on investigational use")
     frame_ancestors: list[str] = Field(
         default_factory=list,
         description="origins (app and EHRs) that may frame the viewer and post codes to it, as JSON",

@@ -4,8 +4,15 @@ import json
 from importlib.resources import files
 from typing import Any
 
+# Two studies: side by side; a mammogram: its four views; else the default.
+HANGING = ["@ohif/hpCompare", "@ohif/hpMammo", "default"]
 NEVER = {"option": "never"}
 ALWAYS = {"option": "always"}
+LOGO = """window.config.whiteLabeling = {
+  createLogoComponentFn: React => React.createElement('span', { style: {
+    font: '600 15px system-ui', color: '#7fd0d4', letterSpacing: '0.02em' } }, 'konsil'),
+};
+"""
 
 
 def data_source() -> dict[str, Any]:
@@ -32,6 +39,15 @@ def data_source() -> dict[str, Any]:
     }
 
 
+def reading_mode() -> dict[str, Any]:
+    """Changes to OHIF's basic mode (immutability-helper): side panels closed, so that the picture has the room."""
+    closed = {"leftPanelClosed": {"$set": True}, "rightPanelClosed": {"$set": True}}
+    return {
+        "routes": {"0": {"layoutInstance": {"props": closed}}},
+        "hangingProtocol": {"$set": HANGING},
+    }
+
+
 def configuration(banner: bool) -> dict[str, Any]:
     """The whole of `window.config`, but for the roots, which are the page's own origin."""
     return {
@@ -39,6 +55,7 @@ def configuration(banner: bool) -> dict[str, Any]:
         "routerBasename": None,
         "extensions": [],
         "modes": [],
+        "modesConfiguration": {"@ohif/mode-longitudinal": reading_mode()},
         "customizationService": [{"ohif.tours": {"$set": []}}],
         "showStudyList": False,
         "maxNumberOfWebWorkers": 3,
@@ -62,4 +79,5 @@ def script(banner: bool) -> str:
         "const root = window.location.origin + '/dicom-web';\n"
         "Object.assign(window.config.dataSources[0].configuration, "
         "{ qidoRoot: root, wadoRoot: root, wadoUriRoot: root });\n"
+        f"{LOGO}"
     )

@@ -24,6 +24,8 @@ from dicom_gateway.web.sessions import COOKIE
 
 INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 HASHED_NAME = re.compile(r"\.[0-9a-f]{16}\.|^[0-9a-f]{16}\.")
+# OHIF's own tokens in our accent.
+STYLE = ":root,.dark{--primary:183 52% 44%;--highlight:183 52% 62%;--ring:183 52% 44%}"
 ENDED = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Open the images again</title>
 <body style="font:14px system-ui;margin:4rem auto;max-width:32rem">
 <h1 style="font-size:1.2rem">This viewer session
@@ -74,7 +76,7 @@ def index_page(folder: Path) -> bytes:
     path = folder / "index.html"
     if not path.is_file():
         raise WebError(503, "The viewer is not installed: run `konsil dicom viewer install`.")
-    return path.read_bytes()
+    return path.read_bytes().replace(b"</head>", f"<style>{STYLE}</style></head>".encode())
 
 
 def policy(doors: Doors) -> str:
@@ -120,7 +122,12 @@ def asset(doors: Doors, request: Request) -> Response:
     """A file of the viewer, compressed when the client takes it; names with a hash are kept for good.  Raises
     NotFound.
     """
-    root = doors.settings.viewer_dir.resolve()
+    return asset_file(doors.settings.viewer_dir, request)
+
+
+def asset_file(folder: Path, request: Request) -> Response:
+    """A file below a folder that holds the viewer.  Raises NotFound."""
+    root = folder.resolve()
     path = (root / request.path_params["path"]).resolve()
     if not path.is_relative_to(root) or not path.is_file() or path.suffix == ".html":
         raise NotFound

@@ -22,9 +22,9 @@ def views(study: Study, drawing: Breast, sick: bool, folder: Path, keep_every: i
     """The four views of a mammogram; smaller ones when slices are left out."""
     kind = DigitalMammographyXRayImageStorageForPresentation
     step = 1 if keep_every == 1 else 4
-    series = Series(study, 1, "MG", "Mammogram 4 views", kind, ("Konsil Sandbox", "Phantom MG"))
     for number, view in enumerate(breast.VIEWS, start=1):
-        ds = instance(series, number)
+        series = Series(study, number, "MG", view.name, kind, ("Konsil Sandbox", "Phantom MG"))
+        ds = instance(series, 1)
         positioned(ds, view)
         exposed(ds, step)
         grey_pixels(ds, drawing.draw(replace(view, lesion=sick and view.left), step))
@@ -38,7 +38,7 @@ def positioned(ds: Dataset, view: View) -> None:
     ds.ImageLaterality = "L" if view.left else "R"
     ds.ViewPosition = "MLO" if view.oblique else "CC"
     ahead = "A" if view.left else "P"
-    down = ("FR" if view.left else "FL") if view.oblique else ("R" if view.left else "L")
+    down = "F" if view.oblique else "R" if view.left else "L"
     ds.PatientOrientation = [ahead, down]
     term = (
         code("399368009", "SCT", "medio-lateral oblique") if view.oblique else code("399162004", "SCT", "cranio-caudal")

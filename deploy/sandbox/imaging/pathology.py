@@ -131,7 +131,7 @@ def geometry(ds: Dataset, picture: RGB, shrunk: int) -> None:
     origin = Dataset()
     origin.XOffsetInSlideCoordinateSystem, origin.YOffsetInSlideCoordinateSystem = 20.0, 40.0
     ds.TotalPixelMatrixOriginSequence = [origin]
-    ds.ImageOrientationSlide = [0, -1, 0, -1, 0, 0]
+    ds.ImageOrientationSlide = [0, 1, 0, 1, 0, 0]
     ds.DimensionOrganizationType = "TILED_FULL"
     organization = Dataset()
     organization.DimensionOrganizationUID = uid(SLIDE.key, "dimensions")
