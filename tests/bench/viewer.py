@@ -44,7 +44,7 @@ REPEATS = int(os.environ.get("BENCH_REPEATS", "5"))
 VIEWER = cache_folder() / "viewer"
 PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 DRAWN = """() => {
-  const canvas = [...document.querySelectorAll('.cornerstone-canvas')].find(each => each.width > 200);
+  const canvas = [...document.querySelectorAll('canvas')].find(each => each.width > 200);
   if (!canvas) return false;
   const copy = document.createElement('canvas');
   [copy.width, copy.height] = [64, 64];
