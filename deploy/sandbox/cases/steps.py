@@ -10,7 +10,8 @@ from deploy.sandbox.cases import opinions
 from deploy.sandbox.cases.asking import UIDS
 from deploy.sandbox.cases.calendar import Fixed
 from deploy.sandbox.cases.people import Caller, People
-from deploy.sandbox.cases.story import Opinion, Story, Study
+from deploy.sandbox.cases.story import Opinion as WrittenOpinion
+from deploy.sandbox.cases.story import Story, Study
 from smart_app.case import material
 from smart_app.case.acting import Actor
 from smart_app.case.messages import Kind, communication, load_thread
@@ -18,12 +19,14 @@ from smart_app.case.retrieval import OPEN_STATES
 from smart_app.case.view import Case, load_case
 from smart_app.fhir import Resource
 from smart_app.pages.reconcile import decided
-from smart_app.report import bundle, pdf
+from smart_app.report import amending, bundle, pdf
 from smart_app.report.form import opinion_of
 from smart_app.report.letterhead import letterhead
+from smart_app.report.opinion import Opinion
 from smart_app.tenants import NamedKey
 
 COORDINATOR, HIM = "castillo", "harper"
+CORRECTED = "corrected"
 GATHERING = frozenset({"awaiting-records", "reconciling"})
 
 
@@ -112,15 +115,19 @@ async def sign(step: Step) -> None:
     """The consultant signs the report."""
     assert step.story.opinion is not None  # noqa: S101 - a test sees that a signed story has one
     caller, case, _ = await step.ours(step.story.consultant)
-    await caller.fhir.transaction(await signed(step, caller, case, step.story.opinion))
+    opinion, paper, signing = await typeset(step, caller, case, step.story.opinion)
+    key = opinions.signing_key(step.key)
+    await caller.fhir.transaction(bundle.transaction(opinion, paper, signing, key))
 
 
-async def signed(step: Step, caller: Caller, case: Case, written: Opinion) -> Resource:
-    """The transaction that signs."""
+async def typeset(
+    step: Step, caller: Caller, case: Case, written: WrittenOpinion, told: str = ""
+) -> tuple[Opinion, bytes, bundle.Signing]:
+    """The opinion on the case's records, on paper, and what is signed; `told` says what an amendment replaces."""
     records = await material.of(caller.fhir, case.task, case.request)
     opinion = opinion_of(opinions.content(written, records), records)
     head = await letterhead(caller.fhir, case, caller.practitioner, step.clock.now())
-    paper = await run_sync(pdf.render, opinion, head, opinions.FONTS)
+    paper = await run_sync(pdf.render, opinion, head.amending(told) if told else head, opinions.FONTS)
     reviewed = {each.reference for each in opinion.reviewed}
     signing = bundle.Signing(
         task=case.task,
@@ -129,8 +136,9 @@ async def signed(step: Step, caller: Caller, case: Case, written: Opinion) -> Re
         when=step.clock.now(),
         instances=await opinions.instances(caller, records, reviewed),
         first_report=next((each.reference for each in records if each.resource_type == "DiagnosticReport"), None),
+        amends=told,
     )
-    return bundle.transaction(opinion, paper, signing, opinions.signing_key(step.key))
+    return opinion, paper, signing
 
 
 async def acknowledge(step: Step) -> None:
@@ -141,7 +149,16 @@ async def acknowledge(step: Step) -> None:
 
 async def amend(step: Step) -> None:
     """The consultant corrects the signed report."""
-    raise NotImplementedError
+    assert step.story.amendment is not None  # noqa: S101 - a test sees that an amended story has one
+    caller, case, _ = await step.ours(step.story.consultant)
+    report = await caller.fhir.read(case.report.partition("/_history")[0])
+    concordance = await caller.fhir.read(str(report["result"][0]["reference"]))
+    title, day = amending.KINDS[CORRECTED][0], step.clock.day(str(report["issued"]))
+    told = f"{title} to the report of {day}, which it replaces. {step.story.amended}"
+    opinion, paper, signing = await typeset(step, caller, case, step.story.amendment, told)
+    amendment = amending.Amendment(report, concordance, CORRECTED, step.story.amended)
+    key = opinions.signing_key(step.key)
+    await caller.fhir.transaction(amending.transaction(opinion, paper, signing, key, amendment))
 
 
 TO: dict[str, Callable[[Step], Awaitable[None]]] = {

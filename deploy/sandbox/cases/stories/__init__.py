@@ -14,6 +14,7 @@ STORIES: tuple[Story, ...] = (
     chest.STAGING,
     heart.VALVE,
     heart.AORTA,
+    spine_and_skin.FUSION,
     brain.EPILEPSY,
     vessels.TAKAYASU,
     tumours.PANCREAS,
