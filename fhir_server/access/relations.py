@@ -87,10 +87,12 @@ def own_organization_if_any(caller: Caller) -> Restriction:
 
 
 def own_requests(caller: Caller) -> Restriction:
-    """Case and child Tasks that a requesting organization may open: the case itself and what it asks to be fetched."""
+    """Case and child Tasks that a requesting organization writes: the case, what is to be fetched, what is confirmed."""
     return all_of(
         own_organization(caller),
-        any_of(cases(caller), Coded("Task", "code", TASK_CODE, ("imaging-retrieval", "record-request"))),
+        any_of(
+            cases(caller), Coded("Task", "code", TASK_CODE, ("imaging-retrieval", "record-request", "acknowledgement"))
+        ),
     )
 
 
