@@ -87,7 +87,7 @@ def own_organization_if_any(caller: Caller) -> Restriction:
 
 
 def own_requests(caller: Caller) -> Restriction:
-    """Case and child Tasks that a requesting organization writes: the case, what is to be fetched, what is confirmed."""
+    """Case and child Tasks that a requesting organization writes: the case, what to fetch, what is confirmed."""
     return all_of(
         own_organization(caller),
         any_of(
