@@ -7,7 +7,7 @@ PACKAGES := konsil fhir_server smart_app dicom_gateway profiles deploy
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help python-is-new-enough setup setup-tests demo demo-reset test test-full lint fmt docs bench lock
+.PHONY: help python-is-new-enough setup setup-tests demo demo-reset test test-full lint fmt docs pictures bench lock
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ fmt: setup ## format, and repair what ruff can
 
 docs: setup ## write docs/settings.md from the settings classes
 	@$(BIN)/python -m deploy.settings_page
+
+pictures: setup-tests ## take the guide's pictures anew, by the tests that look at the screens
+	@rm -rf build/pictures && KONSIL_PICTURES=build/pictures $(PYTEST) tests/screens -n 0 -k "screens"
+	@$(BIN)/python -m tests.screens.guide build/pictures
 
 bench: setup ## measurements; see tests/bench
 	@if [ -d tests/bench ]; then $(BIN)/python -m tests.bench; else echo "no measurements yet"; fi
