@@ -37,8 +37,8 @@ def measure() -> Iterator[str]:
         yield from requester(running, folder)
         with people.at_desk(running, folder) as desk:
             people.enter(desk, "harper")
-            people.reload_until(desk, desk.page.locator("a[href*='/reconcile/']"), "nothing arrived")
-            address = str(desk.page.locator("a[href*='/reconcile/']").first.get_attribute("href"))
+            people.reload_until(desk, desk.page.locator("#arrivals a[data-row]"), "nothing arrived")
+            address = str(desk.page.locator("#arrivals a[data-row]").first.get_attribute("href"))
             yield from timed(desk, "HIM", ["inbox", "sources", address.split("/l/")[1].partition("/")[2]])
         with people.at_desk(running, folder) as desk:
             people.reconcile(desk)

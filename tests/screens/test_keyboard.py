@@ -83,12 +83,13 @@ def compares(desk: Desk) -> None:
     """HIM staff open the arrival and accept it."""
     keys = sign_in(desk, "harper")
     desk.page.wait_for_url("**/l/**")
-    arrival = desk.page.locator("a[href*='/reconcile/']")
+    arrival = desk.page.locator("#arrivals a[data-row]")
     people.reload_until(desk, arrival, "nothing arrived in the inbox")
     keys.press(arrival.first)
+    desk.page.get_by_text("What accepting changes in the images").wait_for()
     keys.press(desk.page.get_by_role("button", name=re.compile("^Accept for")).first)
     answer_dialog(desk.page, keys)
-    desk.page.get_by_text(re.compile("Accepted")).first.wait_for()
+    desk.page.get_by_text(re.compile("^Accepted for")).wait_for()
 
 
 def answer_dialog(page: Page, keys: Keyboard) -> None:
@@ -117,12 +118,13 @@ def reads_and_signs(desk: Desk) -> None:
     keys.press(page.locator("a[data-row], [data-row] a").first)
     keys.press(page.get_by_role("button", name="Accept the case"))
     keys.press(page.get_by_role("button", name="Start reading"))
-    page.get_by_role("heading", name="The question").wait_for()
+    page.get_by_role("heading", name="Records").wait_for()
     people.viewer(desk)
     writes(page, keys)
     page.get_by_text("Ready to sign.").wait_for()
+    keys.press(page.get_by_role("button", name="Sign…"))
+    page.get_by_text("It cannot be taken back.").wait_for()
     keys.press(page.get_by_role("button", name="Sign and send the report"))
-    answer_dialog(page, keys)
     page.wait_for_url(re.compile(r"/cases/[^/]+/report$"))
     page.get_by_text(ANSWER).first.wait_for()
 
@@ -130,7 +132,7 @@ def reads_and_signs(desk: Desk) -> None:
 def writes(page: Page, keys: Keyboard) -> None:
     """The report: answer, concordance, recommendations, what was reviewed."""
     keys.write(page.get_by_label("Answer to the question"), ANSWER)
-    keys.write(page.get_by_label(re.compile("^Recommendations")), "Repeat the biopsy before surgery.")
+    keys.write(page.get_by_label("Recommendation", exact=True).last, "Repeat the biopsy before surgery.")
     for legend, choice in (
         ("Diagnosis", "Changed"),
         ("Treatment", "Modified"),
@@ -140,15 +142,17 @@ def writes(page: Page, keys: Keyboard) -> None:
     ):
         group = page.get_by_role("group", name=legend, exact=True)
         keys.choose(group, group.get_by_role("radio", name=choice, exact=True))
-    reviewed = page.locator("label.k-reviewed", has_text=CT_CHEST.description).get_by_role("checkbox")
-    if not reviewed.is_checked():
-        keys.press(reviewed, "Space")
+    entry = page.locator(".k-entry", has_text=CT_CHEST.description)
+    keys.press(entry.get_by_role("button", name=re.compile("^Cite")))
+    page.keyboard.type("The mass abuts the pleura.")
 
 
 def acknowledges(desk: Desk) -> None:
     """The physician reads the answer and closes the loop."""
     keys, app = open_app(desk)
     keys.press(app.get_by_role("link", name="Read the report"))
+    keys.press(app.get_by_role("link", name="Read the report"))
+    app.get_by_text(ANSWER).first.wait_for()
     keys.press(app.get_by_role("button", name="Acknowledge the report"))
     app.get_by_text(re.compile("acknowledged", re.IGNORECASE)).first.wait_for()
 
