@@ -176,7 +176,7 @@ class Supervisor:
         if child.finished:
             return
         status = child.died()
-        if child.finished:
+        if status == 0 and child.program.once:
             self._say(f"{child.program.name} is done")
             return
         if status is not None:
