@@ -40,7 +40,7 @@ def filled(page: str, **changes: object) -> dict[str, object]:
         "urgency": "urgent",
         "basis": "treatment",
         "attested": "yes",
-        "pick": re.findall(r'name="pick" value="([^"]+)" checked', page),
+        "pick": re.findall(r'name="pick" value="([^"]+)"[^>]* checked', page),
         **changes,
     }
 
