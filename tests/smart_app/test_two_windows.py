@@ -14,7 +14,7 @@ HTMX = {"HX-Request": "true"}
 def case(hospital: Platform) -> tuple[Browser, str]:
     """A case that Dr. Lindqvist reads."""
     requester, consultant = hospital.browser(), hospital.browser()
-    found = submit(requester, requester.launch("epic", patient_of("epic")))
+    found = submit(requester, requester.launch("epic", patient_of("epic", 2)))
     offer(hospital, found, "lindqvist")
     address = f"/l/{launch_id(consultant.sign_in('lindqvist'))}/cases/{found}"
     open_room(consultant, address)
