@@ -45,6 +45,13 @@ def filled(page: str, **changes: object) -> dict[str, object]:
     }
 
 
+def new_request(browser: Browser, home: str) -> httpx.Response:
+    """The form, once the chart is read."""
+    page = browser.get(f"{home}/new")
+    waiting = re.search(r'id="opening" hx-post="([^"]+)"', page.text)
+    return browser.post(waiting.group(1)) if waiting else page
+
+
 def submit(browser: Browser, page: httpx.Response, **changes: object) -> str:
     """Send the request of a form page; the case's id."""
     sent = browser.post(f"{draft_path(page.text)}/send", data=filled(page.text, **changes))

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.smart_app.platform import Browser, Platform, hidden_fields, launch_id
-from tests.smart_app.steps import drain, filed, offer, open_room, opinion, patient_of, submit
+from tests.smart_app.steps import drain, filed, new_request, offer, open_room, opinion, patient_of, submit
 
 
 @dataclass
@@ -45,13 +45,6 @@ def table(hospital: Platform) -> Table:
         Seat(coordinator, f"/l/{launch_id(coordinator.sign_in('castillo'))}/cases/{case}"),
         Seat(consultant, f"/l/{launch_id(consultant.sign_in('lindqvist'))}/cases/{case}"),
     )
-
-
-def new_request(browser: Browser, home: str) -> httpx.Response:
-    """The form, once the chart is read."""
-    page = browser.get(f"{home}/new")
-    waiting = re.search(r'id="opening" hx-post="([^"]+)"', page.text)
-    return browser.post(waiting.group(1)) if waiting else page
 
 
 def test_a_case_is_given_back_with_its_reason(table: Table) -> None:
