@@ -5,7 +5,7 @@ from importlib.resources import files
 from typing import Any
 
 # Two studies: side by side; a mammogram: its four views; else the default.
-HANGING = ["@ohif/hpCompare", "@ohif/hpMammo", "default"]
+HANGING = ["@ohif/hpCompare", "konsil-mammogram", "default"]
 NEVER = {"option": "never"}
 ALWAYS = {"option": "always"}
 LOGO = """window.config.whiteLabeling = {
@@ -73,11 +73,12 @@ def configuration(banner: bool) -> dict[str, Any]:
 
 def script(banner: bool) -> str:
     """`app-config.js`, which runs before anything else of OHIF."""
-    storage, bridge = (files(__package__).joinpath(name).read_text("utf-8") for name in ("storage.js", "bridge.js"))
+    names = ("storage.js", "bridge.js", "mammogram.js")
+    storage, bridge, mammogram = (files(__package__).joinpath(name).read_text("utf-8") for name in names)
     return (
         f"{storage}\n{bridge}\nwindow.config = {json.dumps(configuration(banner), indent=2)};\n"
         "const root = window.location.origin + '/dicom-web';\n"
         "Object.assign(window.config.dataSources[0].configuration, "
         "{ qidoRoot: root, wadoRoot: root, wadoUriRoot: root });\n"
-        f"{LOGO}"
+        f"{LOGO}{mammogram}"
     )

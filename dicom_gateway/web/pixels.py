@@ -216,9 +216,23 @@ def byte_range(header: str | None, length: int) -> tuple[int, int]:
 def rendered(doors: Doors, request: Request) -> Response:
     """A rendering of an instance or frame; `window=centre,width,function`, `viewport=width,height`.  PS3.18 8.3.5"""
     item = granted(doors, request)[0]
+    if item.sop_class_uid == PDF:
+        return document(doors, request, item)
     numbers = frame_list(request.path_params.get("frames", "1"))
     view = view_of(request, None)
     return picture(doors, request, item, numbers[0], view)
+
+
+def document(doors: Doors, request: Request, item: Located) -> Response:
+    """An encapsulated PDF as the document it is.  PS3.18 8.7.4, PS3.3 C.24.2  Raises NotAcceptable."""
+    if not any(media.matches("application/pdf") for media in ranges(request)):
+        raise NotAcceptable("The document is served as application/pdf.")
+    tag = entity_tag([item])
+    with doors.archive.open(item.object_key) as stream:
+        length = int(read_header(stream).get("EncapsulatedDocumentLength", 0))
+    content = element_value(doors.archive, item, "00420011")
+    headers = {"ETag": tag, "Content-Disposition": "inline", "X-Content-Type-Options": "nosniff", **PRIVATE}
+    return Response(content[: length or None], media_type="application/pdf", headers=headers)
 
 
 def thumbnail(doors: Doors, request: Request) -> Response:

@@ -44,3 +44,13 @@ def test_document_has_a_sheet_of_paper(archive: Gateway, client: httpx.Client, t
     reports.eeg_report(tmp_path, 1)
     put(archive, (tmp_path / "1.dcm").read_bytes())
     assert small(client, EEG_REPORT.study_instance_uid).std() > 20
+
+
+def test_document_is_rendered_as_itself(archive: Gateway, client: httpx.Client, tmp_path: Path) -> None:
+    reports.eeg_report(tmp_path, 1)
+    (head,) = put(archive, (tmp_path / "1.dcm").read_bytes())
+    path = f"/studies/{head.StudyInstanceUID}/series/{head.SeriesInstanceUID}/instances/{head.SOPInstanceUID}/rendered"
+    answer = client.get(path, headers={"Accept": "application/pdf"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/pdf")
+    assert answer.content == reports.eeg_pdf()
+    assert client.get(path, headers={"Accept": "image/png"}).status_code == 406
