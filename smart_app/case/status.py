@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from smart_app.case.retrieval import OPEN_STATES
-from smart_app.case.states import state_title
+from smart_app.case.states import FINISHED, state_title
 from smart_app.case.view import Case
 from smart_app.words import Clock, counted, parse_moment
 
@@ -140,6 +140,8 @@ def promise_of(case: Case, clock: Clock) -> Promise | None:
         return None
     if case.report:
         return Promise(case.promised, "delivered", "good")
+    if case.state in FINISHED:  # declined or withdrawn: nothing is owed any more
+        return None
     days = (end.astimezone(clock.zone).date() - clock.now().date()).days
     if end < clock.now():
         return Promise(case.promised, f"{counted(-days, 'day')} late" if days else "late since today", "danger")

@@ -14,6 +14,7 @@ from deploy.sandbox.cases.story import Opinion as WrittenOpinion
 from deploy.sandbox.cases.story import Story, Study
 from smart_app.case import material
 from smart_app.case.acting import Actor
+from smart_app.case.material import Record
 from smart_app.case.messages import Kind, communication, load_thread
 from smart_app.case.retrieval import OPEN_STATES
 from smart_app.case.view import Case, load_case
@@ -135,10 +136,16 @@ async def typeset(
         signer=caller.practitioner,
         when=step.clock.now(),
         instances=await opinions.instances(caller, records, reviewed),
-        first_report=next((each.reference for each in records if each.resource_type == "DiagnosticReport"), None),
+        first_report=next((each.reference for each in records if is_first_opinion(each)), None),
         amends=told,
     )
     return opinion, paper, signing
+
+
+def is_first_opinion(record: Record) -> bool:
+    """A report of somebody's judgement; a laboratory panel is none."""
+    categories = [code["code"] for each in record.resource.get("category", []) for code in each.get("coding", [])]
+    return record.resource_type == "DiagnosticReport" and "LAB" not in categories
 
 
 async def acknowledge(step: Step) -> None:

@@ -41,10 +41,10 @@ PANCREAS = Story(
     ),
     diagnosis="pancreas",
     reason="major-surgery",
-    stage="awaiting-records",
+    stage="reconciling",
     days=2,
     urgency="urgent",
-    studies=(Study("johnson-ct"), Study("johnson-former")),
+    studies=(Study("johnson-ct"), Study("johnson-former", decided=False)),
 )
 
 THYROID = Story(
