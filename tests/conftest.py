@@ -13,6 +13,10 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from hypothesis import settings
+
+settings.register_profile("konsil", deadline=None)  # how long a case takes depends on who else uses the machine
+settings.load_profile("konsil")
 
 _LOOPBACK = ("127.", "localhost", "::1")
 _POSTGRESQL_FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))

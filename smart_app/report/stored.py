@@ -58,7 +58,7 @@ def attachment(opinion: Opinion, creation: str, amends: str = "") -> Resource:
         "answer": opinion.answer,
         "concordance": opinion.concordance,
         "findings": [
-            {"text": each.text, "cites": [references[number - 1] for number in each.sources]}
+            {"text": each.text, "cites": [references[one - 1] for one in each.sources if one <= len(references)]}
             for each in opinion.findings
         ],
         "recommendations": list(opinion.recommendations),

@@ -13,7 +13,8 @@ SHOWS_FOCUS = """element => {
   return [element, element.nextElementSibling, element.parentElement].some(each => each && drawn(each));
 }"""
 IN_VIEW = """element => {
-  const box = (element.labels?.[0] ?? element).getBoundingClientRect();
+  const own = element.getBoundingClientRect();
+  const box = own.width > 4 || !element.labels?.length ? own : element.labels[0].getBoundingClientRect();
   return box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
 }"""
 

@@ -10,7 +10,7 @@ from smart_app.errors import LaunchRefused
 from smart_app.oauth import CLOCK_SKEW_SECONDS, _not_valid
 from tests.smart_app.platform import Platform, launch_id
 from tests.smart_app.steps import draft_path, patient_of
-from tests.smart_app.test_launch import WANG, authorization
+from tests.smart_app.test_launch import KOWALCZYK, authorization
 
 
 def test_an_unknown_hospital_and_a_launch_without_one_say_so(hospital: Platform) -> None:
@@ -53,7 +53,7 @@ def test_a_browser_that_keeps_no_cookies_is_told_so(hospital: Platform) -> None:
 
 def test_a_launch_that_the_hospital_no_longer_knows(hospital: Platform) -> None:
     browser = hospital.browser()
-    url = hospital.launch_url("epic", patient_of("epic", WANG), browser)
+    url = hospital.launch_url("epic", patient_of("epic", KOWALCZYK), browser)
     assert browser.get(url).status_code == 200
     again = browser.get(url)
     assert again.status_code == 400
@@ -72,7 +72,7 @@ def test_a_code_that_the_hospital_refuses(hospital: Platform) -> None:
 
 def test_the_second_person_in_a_browser_is_told_and_sees_nothing_of_the_first(hospital: Platform) -> None:
     browser = hospital.browser()
-    first = browser.launch("epic", patient_of("epic", WANG))
+    first = browser.launch("epic", patient_of("epic", KOWALCZYK))
     second = browser.sign_in("castillo")
     assert "You are signed in as Rosa Castillo" in second.text
     assert "session of the person before you has ended" in second.text
@@ -82,13 +82,13 @@ def test_the_second_person_in_a_browser_is_told_and_sees_nothing_of_the_first(ho
 
 def test_a_form_of_one_patients_tab_acts_on_that_patient_only(hospital: Platform) -> None:
     browser = hospital.browser()
-    wang, other = (browser.launch("epic", patient_of("epic", place)) for place in (WANG, 0))
-    assert {launch_id(wang), launch_id(other)} == {launch_id(wang), launch_id(other)}
-    foreign = draft_path(wang.text).replace(launch_id(wang), launch_id(other))
+    one, other = (browser.launch("epic", patient_of("epic", place)) for place in (KOWALCZYK, 0))
+    assert launch_id(one) != launch_id(other)
+    foreign = draft_path(one.text).replace(launch_id(one), launch_id(other))
     for deed in ("", "/send", "/priors"):
         answer = browser.request("POST", f"{foreign}{deed}", data={"question": "mixed"})
         assert answer.status_code == 404, deed
-    edges = [re.search(r'<body class="[^"]*k-edge-(\d)', page.text) for page in (wang, other)]
+    edges = [re.search(r'<body class="[^"]*k-edge-(\d)', page.text) for page in (one, other)]
     assert all(edges)
 
 

@@ -12,7 +12,7 @@ from smart_app.words import script_language
 from tests.smart_app.platform import Browser, Platform, launch_id
 from tests.smart_app.steps import patient_of
 
-WANG = 1
+KOWALCZYK = 4  # for whom no test sends a request
 
 
 def entered(hospital: Platform, username: str) -> tuple[Browser, str]:
@@ -122,12 +122,12 @@ def test_a_page_left_open_is_not_taken_over_by_another_person_or_patient(hospita
     browser.sign_in("harper", "/sign-in?prompt=login")
     assert browser.request("GET", f"{base}/here").status_code == 401
     physician = hospital.browser()
-    former = launch_id(physician.launch("epic", patient_of("epic", WANG)))
+    former = launch_id(physician.launch("epic", patient_of("epic", KOWALCZYK)))
     store = hospital.app.state.services.sessions
     with store.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE launch SET ended_at = ? WHERE id = ?", (time.time(), former))
     other = physician.launch("epic", patient_of("epic", 0))
     assert other.status_code == 200
     assert physician.request("GET", f"/l/{former}/here").status_code == 401
-    physician.launch("epic", patient_of("epic", WANG))
+    physician.launch("epic", patient_of("epic", KOWALCZYK))
     assert physician.request("GET", f"/l/{former}/here", headers={"HX-Request": "true"}).status_code == 204

@@ -7,12 +7,12 @@ import pytest
 from tests.smart_app.platform import Browser, Platform, launch_id, query_of
 from tests.smart_app.steps import patient_of
 
-WANG = 1
+KOWALCZYK = 4  # for whom no test sends a request
 
 
 def authorization(hospital: Platform, browser: Browser) -> tuple[str, dict[str, str]]:
     """A launch as far as the redirect to the EHR; its address and parameters."""
-    answer = browser.request("GET", hospital.launch_url("epic", patient_of("epic", WANG), browser))
+    answer = browser.request("GET", hospital.launch_url("epic", patient_of("epic", KOWALCZYK), browser))
     assert answer.status_code == 302
     return answer.headers["location"], query_of(answer.headers["location"])
 
@@ -20,7 +20,7 @@ def authorization(hospital: Platform, browser: Browser) -> tuple[str, dict[str, 
 @pytest.mark.spec("SMART App Launch 2.2 app-launch.html#launch-app-ehr-launch")
 def test_ehr_launch_opens_the_patient(hospital: Platform) -> None:
     browser = hospital.browser()
-    page = browser.launch("epic", patient_of("epic", WANG))
+    page = browser.launch("epic", patient_of("epic", KOWALCZYK))
     assert page.status_code == 200, page.text
     assert page.url.path.endswith("/new")
     assert "New request for a second opinion" in page.text
@@ -30,7 +30,7 @@ def test_ehr_launch_opens_the_patient(hospital: Platform) -> None:
 
 def test_the_cookie_is_partitioned_and_host_only(hospital: Platform) -> None:
     browser = hospital.browser()
-    answer = browser.request("GET", hospital.launch_url("epic", patient_of("epic", WANG), browser))
+    answer = browser.request("GET", hospital.launch_url("epic", patient_of("epic", KOWALCZYK), browser))
     cookie = answer.headers["set-cookie"]
     assert cookie.startswith("__Host-konsil-app=")
     assert {"Path=/", "Secure", "HttpOnly", "SameSite=None", "Partitioned"} <= set(cookie.split("; "))
@@ -99,7 +99,7 @@ def test_an_answer_of_another_issuer_is_refused(hospital: Platform) -> None:
 
 
 def test_a_launch_cannot_be_read_from_another_browser(hospital: Platform) -> None:
-    page = hospital.browser().launch("epic", patient_of("epic", WANG))
+    page = hospital.browser().launch("epic", patient_of("epic", KOWALCZYK))
     stranger = hospital.browser()
     stranger.launch("oracle", patient_of("oracle"))
     for browser in (stranger, hospital.browser()):
@@ -111,7 +111,7 @@ def test_a_launch_cannot_be_read_from_another_browser(hospital: Platform) -> Non
 def test_two_launches_in_one_browser_do_not_mix(hospital: Platform) -> None:
     browser = hospital.browser()
     first_back, _ = authorization(hospital, browser)
-    second = browser.launch("epic", patient_of("epic", WANG))
+    second = browser.launch("epic", patient_of("epic", KOWALCZYK))
     first = browser.follow(browser.request("GET", first_back))
     assert launch_id(first) != launch_id(second)
     assert browser.request("GET", second.url.path).status_code == 200
@@ -119,7 +119,7 @@ def test_two_launches_in_one_browser_do_not_mix(hospital: Platform) -> None:
 
 def test_another_person_in_the_same_browser_ends_the_former_session(hospital: Platform) -> None:
     browser = hospital.browser()
-    physician = browser.launch("epic", patient_of("epic", WANG))
+    physician = browser.launch("epic", patient_of("epic", KOWALCZYK))
     coordinator = browser.sign_in("castillo")
     assert coordinator.status_code == 200, coordinator.text
     assert coordinator.url.path.endswith("/triage")
@@ -144,7 +144,7 @@ def test_who_is_about_to_sign_in_is_handed_on(hospital: Platform) -> None:
 
 def test_a_write_from_elsewhere_is_refused(hospital: Platform) -> None:
     browser = hospital.browser()
-    page = browser.launch("epic", patient_of("epic", WANG))
+    page = browser.launch("epic", patient_of("epic", KOWALCZYK))
     path = f"/l/{launch_id(page)}/drafts/x/discard"
     for origin in ("http://evil.example", "null", hospital.plan.ehr_url):
         assert browser.request("POST", path, headers={"Origin": origin}).status_code == 403
@@ -160,9 +160,9 @@ def test_signing_out_ends_everything(hospital: Platform) -> None:
 
 
 def test_tokens_and_verifiers_are_sealed(hospital: Platform) -> None:
-    hospital.browser().launch("epic", patient_of("epic", WANG))
+    hospital.browser().launch("epic", patient_of("epic", KOWALCZYK))
     stored = (hospital.app_settings.data_dir / "app.db").read_bytes()
-    for word in (b"access_token", b"code_verifier", b'"roles"', b"Wang"):
+    for word in (b"access_token", b"code_verifier", b'"roles"', b"Kowalczyk"):
         assert word not in stored
 
 

@@ -110,7 +110,7 @@ async def test_a_subject_of_any_characters_finds_itself_alone(world: World, subj
         {"aud": ["other"]},
         {"aud": None},
         {"aud": ["app-at-epic", "other"], "azp": "other"},
-        {"exp": int(time.time()) - 30},
+        {"exp": int(time.time()) - 300},
         {"exp": None},
         {"iat": int(time.time()) + 600},
         {"sub": None},

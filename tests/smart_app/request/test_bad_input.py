@@ -26,9 +26,9 @@ def pdf(pages: int = 1, password: str = "") -> bytes:
     return target.getvalue()
 
 
-def request_page(hospital: Platform, place: int = 0) -> tuple[Browser, httpx.Response]:
+def request_page(hospital: Platform, tenant: str = "epic", place: int = 5) -> tuple[Browser, httpx.Response]:
     browser = hospital.browser()
-    return browser, browser.launch("epic", patient_of("epic", place))
+    return browser, browser.launch(tenant, patient_of(tenant, place))
 
 
 def upload(browser: Browser, page: httpx.Response, name: str, body: bytes) -> httpx.Response:
@@ -127,7 +127,7 @@ def test_archives_that_cannot_be_asked_do_not_stop_a_request(hospital: Platform)
 
 
 def test_the_back_button_after_sending_shows_that_a_case_runs(hospital: Platform) -> None:
-    browser, page = request_page(hospital, 1)
+    browser, page = request_page(hospital, "oracle", 3)
     asked = "Would you operate on this now, or wait?"
     form, draft = filled(page.text, question=asked) | hidden_fields(page.text), draft_path(page.text)
     sent = browser.post(f"{draft}/send", data=form)
