@@ -30,11 +30,19 @@ class Keyboard:
         wanted.wait_for(state="attached")
         for press in range(PRESSES):
             if wanted.evaluate(HAS_FOCUS):
-                assert wanted.evaluate(IN_VIEW), f"the focus is out of sight at {wanted}"
+                self.settle(wanted)
                 assert wanted.evaluate(SHOWS_FOCUS), f"nothing shows the focus at {wanted}"
                 return
             self.page.keyboard.press("Tab" if press < PRESSES - 50 else "Shift+Tab")
         raise AssertionError(f"Tab does not reach {wanted}; the focus is at {self.where()}")
+
+    def settle(self, wanted: Locator) -> None:
+        """The browser scrolls to what got the focus with the next frame that it draws."""
+        for _ in range(20):
+            if wanted.evaluate(IN_VIEW):
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"the focus is out of sight at {wanted}")
 
     def where(self) -> str:
         """What has the focus, for messages."""
