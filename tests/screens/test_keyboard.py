@@ -108,7 +108,7 @@ def offers(desk: Desk) -> None:
     people.reload_until(desk, offer, "no case became ready")
     keys.press(offer.first)
     keys.press(desk.page.get_by_role("button", name="Offer to Dr. Maja Lindqvist"))
-    desk.page.wait_for_url("**/triage*")
+    desk.page.get_by_text(re.compile("Offered to Dr. Maja Lindqvist")).first.wait_for()
 
 
 def reads_and_signs(desk: Desk) -> None:

@@ -56,11 +56,10 @@ def visit(desk: Desk, looker: Looker, paths: dict[str, str]) -> None:
         looker.look(desk.page, name)
 
 
-def case_with(page: Page, words: str) -> str:
-    """The path of the first listed case whose row says so."""
-    row = page.locator("[data-row]", has_text=re.compile(words, re.IGNORECASE)).first
-    link = row if row.evaluate("each => each.matches('a')") else row.locator("a[href*='/cases/']").first
-    return re.sub(r"^.*/l/[^/]+/", "", str(link.get_attribute("href"))).partition("?")[0]
+def ready_case(page: Page) -> str:
+    """The path of the first case that the board offers."""
+    link = str(page.locator("a[href$='/offer']").first.get_attribute("href"))
+    return re.sub(r"^.*/l/[^/]+/", "", link).removesuffix("/offer")
 
 
 def test_the_front_page(hospital: Platform, looker: Looker, tmp_path: Path) -> None:
@@ -119,7 +118,7 @@ def test_the_coordinator(hospital: Platform, looker: Looker, tmp_path: Path) -> 
     with at_desk(hospital, tmp_path) as desk:
         page = become(desk, "castillo")
         looker.look(page, "board")
-        ready = case_with(page, "Ready")
+        ready = ready_case(page)
         tabs = ("", "/offer", "/records", "/imaging", "/messages", "/activity")
         of_case = {f"coordinator{tab.replace('/', '-')}": ready + tab for tab in tabs}
         visit(desk, looker, {"triage-list": "triage?view=table"} | of_case)
