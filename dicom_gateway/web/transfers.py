@@ -5,6 +5,7 @@ archive asks for a role besides.  Trying a retrieval again, or ending it, is a s
 """
 
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -118,13 +119,18 @@ def list_transfers(doors: Doors, request: Request) -> Response:
         titles = {peer.name: peer.title for peer in all_peers(connection)}
         found = connection.execute(select(forwarding).order_by(forwarding.c.updated_at.desc())).mappings()
         forwardings = [
-            {**row, "updated_at": moment(row["updated_at"]), "title": titles.get(row["peer"], row["peer"])}
+            shown_forwarding(row) | {"title": titles.get(row["peer"], row["peer"])}
             for row in found
             if row["study_instance_uid"] in studies
         ]
     for item in retrievals:
         item["title"] = titles.get(item["peer"], item["peer"])
     return answer({"retrievals": retrievals, "forwardings": forwardings})
+
+
+def shown_forwarding(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A forwarding as JSON has it: the names of columns become plain strings, which orjson insists on."""
+    return {str(name): value for name, value in row.items()} | {"updated_at": moment(row["updated_at"])}
 
 
 def shown_retrieval(task: Resource, progress: retrieve.Progress) -> dict[str, Any]:
