@@ -5,11 +5,10 @@ archive asks for a role besides.  Trying a retrieval again, or ending it, is a s
 """
 
 import shutil
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import RowMapping, func, select
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -128,7 +127,7 @@ def list_transfers(doors: Doors, request: Request) -> Response:
     return answer({"retrievals": retrievals, "forwardings": forwardings})
 
 
-def shown_forwarding(row: Mapping[str, Any]) -> dict[str, Any]:
+def shown_forwarding(row: RowMapping) -> dict[str, Any]:
     """A forwarding as JSON has it: the names of columns become plain strings, which orjson insists on."""
     return {str(name): value for name, value in row.items()} | {"updated_at": moment(row["updated_at"])}
 
