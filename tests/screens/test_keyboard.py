@@ -17,7 +17,7 @@ QUESTION = "Is this the primary, or is it a metastasis of something else?"
 ANSWER = "We think that this is a second primary. The biopsy should be repeated before anybody operates."
 LINE = "Thoracic Oncology"
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.full, pytest.mark.peer, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def open_app(desk: Desk) -> tuple[Keyboard, FrameLocator]:
     """The physician's way to the app: patient, tab."""
     keys = sign_in(desk, "nunez")
     keys.press(desk.page.get_by_role("link", name=re.compile("Lef")).first)
-    keys.press(desk.page.get_by_role("link", name="Second opinion").first)
+    keys.press(desk.page.get_by_role("link", name="Second opinion", exact=True).first)
     return keys, desk.page.frame_locator("iframe[title='Second opinion']")
 
 
