@@ -9,7 +9,16 @@ from pathlib import Path
 
 from deploy.setup.run import SetupError, run
 
-PACKAGES = ("chromium", "dcmtk", "orthanc", "orthanc-dicomweb", "poppler-utils", "postgresql", "redis-server")
+PACKAGES = (
+    "chromium",
+    "dcmtk",
+    "dicom3tools",
+    "orthanc",
+    "orthanc-dicomweb",
+    "poppler-utils",
+    "postgresql",
+    "redis-server",
+)
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
 
