@@ -151,7 +151,6 @@ def acknowledges(desk: Desk) -> None:
     """The physician reads the answer and closes the loop."""
     keys, app = open_app(desk)
     keys.press(app.get_by_role("link", name="Read the report"))
-    keys.press(app.get_by_role("link", name="Read the report"))
     app.get_by_text(ANSWER).first.wait_for()
     keys.press(app.get_by_role("button", name="Acknowledge the report"))
     app.get_by_text(re.compile("acknowledged", re.IGNORECASE)).first.wait_for()
