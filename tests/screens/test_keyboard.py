@@ -17,7 +17,7 @@ QUESTION = "Is this the primary, or is it a metastasis of something else?"
 ANSWER = "We think that this is a second primary. The biopsy should be repeated before anybody operates."
 LINE = "Thoracic Oncology"
 
-pytestmark = [pytest.mark.full, pytest.mark.peer, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

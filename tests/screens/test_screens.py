@@ -15,7 +15,7 @@ from tests.end_to_end.people import Desk, at_desk
 from tests.end_to_end.platform import Platform, platform
 from tests.screens.look import Looker
 
-pytestmark = [pytest.mark.full, pytest.mark.peer, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(1500)]
 EPIC, ORACLE = "nunez", "meyer"
 
 
