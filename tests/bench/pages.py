@@ -56,12 +56,9 @@ def requester(running: Platform, folder: Path) -> Iterator[str]:
     """The pages inside the EHR's frame: the request, then the case that it becomes."""
     with people.at_desk(running, folder) as desk:
         people.ask(desk, "Lef", CT_CHEST.description, LINE, QUESTION)
-        yield from timed(desk, "requester", ["new", "requests"])
-    with people.at_desk(running, folder) as desk:
-        people.ask(desk, "Lef", CT_CHEST.description, LINE, QUESTION)
-        people.send(desk, LINE, QUESTION)
-        frame = frame_of(desk)
-        yield from timed(desk, "requester", [re.sub(r".*/(cases/[^/]+).*", r"\1", frame.url)])
+        yield from timed(desk, "requester", ["requests", "new"])
+        people.send(desk, LINE, QUESTION)  # the draft as it was left
+        yield from timed(desk, "requester", [re.sub(r".*/(cases/[^/]+).*", r"\1", frame_of(desk).url)])
 
 
 def frame_of(desk: Desk) -> Frame:
