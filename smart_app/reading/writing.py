@@ -25,10 +25,17 @@ async def keep(drafts: DraftStore, draft: Draft, content: Content, *opened: str)
     """Whether the content could be kept: not when another window has written since this one was opened.
 
     A window may always write after itself: `window` names it.  `opened` are versions that the writer has seen: the
-    draft's when the page was loaded, and the one that the person chose to write over.
+    draft's when the page was loaded, and the one that the person chose to write over.  A window whose words are still
+    being kept when it signs has written in between: it is looked at again, as often as it takes.
     """
-    mine = draft.content.get("window") == content["window"] or str(draft.version) in opened
-    return mine and await run_sync(drafts.save, draft, content)
+    known: Draft | None = draft
+    while known and known.state == "open":
+        if known.content.get("window") != content["window"] and str(known.version) not in opened:
+            return False
+        if await run_sync(drafts.save, known, content):
+            return True
+        known = await run_sync(drafts.find, draft.id, draft.owner)
+    return False
 
 
 async def put_aside(drafts: DraftStore, draft: Draft, content: Content, at: str) -> None:

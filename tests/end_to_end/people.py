@@ -199,7 +199,8 @@ def report(desk: Desk, answer: str) -> None:
     page.get_by_role("button", name="Sign…").click()
     page.get_by_text("It cannot be taken back.").wait_for()
     page.get_by_role("button", name="Sign and send the report").click(no_wait_after=True)
-    page.wait_for_url(re.compile(r"/cases/[^/]+/report$"))
+    page.wait_for_url(re.compile(r"/cases/[^/]+/(report|sign)$"))
+    assert page.url.endswith("/report"), f"the report was not signed: {page.locator('main').inner_text()}"
     page.get_by_text(answer).first.wait_for()
 
 

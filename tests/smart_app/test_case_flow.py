@@ -25,6 +25,8 @@ from tests.smart_app.steps import (
     patient_of,
 )
 
+ASKED_ONCE = f"{QUESTION} Her daughter asks too."
+
 
 @dataclass
 class Story:
@@ -76,7 +78,7 @@ def story(hospital: Platform) -> Iterator[Story]:
 
 def test_a_double_click_sends_one_request(hospital: Platform, story: Story) -> None:
     page = story.requester.launch("epic", patient_of("epic"))
-    draft, form = draft_path(page.text), filled(page.text)
+    draft, form = draft_path(page.text), filled(page.text, question=ASKED_ONCE)
     with ThreadPoolExecutor(2) as pool:
         answers = list(pool.map(lambda _: story.requester.post(f"{draft}/send", data=form), range(2)))
     third = story.requester.post(f"{draft}/send", data=form)
@@ -84,9 +86,9 @@ def test_a_double_click_sends_one_request(hospital: Platform, story: Story) -> N
     assert len(cases) == 1, [answer.text[-600:] for answer in answers]
     assert {answer.status_code for answer in [*answers, third]} <= {200, 409}
     story.case = cases.pop()
-    assert QUESTION in third.text
+    assert ASKED_ONCE in third.text
     listed = story.requester.get(f"/l/{launch_id(page)}/requests")
-    assert listed.text.count(QUESTION) == 1
+    assert listed.text.count(ASKED_ONCE) == 1
 
 
 def test_the_case_page_shows_where_it_stands(hospital: Platform, story: Story) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from anyio import run
 from sqlalchemy import Engine, select
 
 from konsil.database import sync_engine
@@ -11,6 +12,7 @@ from konsil.migrate import upgrade
 from konsil.outbox import NewJob
 from smart_app.app import VERSION_TABLE
 from smart_app.launches import AuthorizationRequest, Grant, Launch, Tokens
+from smart_app.reading.writing import keep
 from smart_app.store.drafts import DraftStore
 from smart_app.store.models import outbox
 from smart_app.store.sessions import SessionStore
@@ -93,3 +95,15 @@ def test_the_cursor_moves_with_what_it_found(engine: Engine) -> None:
     store.record(("c", "DiagnosticReport/r"), "failed", "No.")
     assert store.send_again("c")
     assert not store.send_again("c")
+
+
+def test_a_window_keeps_its_words_though_an_earlier_save_of_its_own_came_in_between(engine: Engine) -> None:
+    store = DraftStore(engine)
+    read = store.current("me", "report", "Task/1", "Patient/1")
+    assert store.save(read, {"window": "mine", "answer": "Resect"})
+    assert run(keep, store, read, {"window": "mine", "answer": "Resect it."}, "1")
+    assert not run(keep, store, read, {"window": "other", "answer": "Watch it."}, "1")
+    kept = store.find(read.id, "me")
+    assert kept and kept.content["answer"] == "Resect it."
+    assert store.start_sending(read.id)
+    assert not run(keep, store, kept, {"window": "mine", "answer": "Too late."})
