@@ -13,8 +13,10 @@ from starlette.routing import Route
 
 import profiles
 from fhir_server.auth import records, tokens
+from fhir_server.conformance.canonicals import Canonicals
+from fhir_server.conformance.shelf import open_shelf
 from fhir_server.context import Node
-from fhir_server.definitions import load
+from fhir_server.definitions import default_profiles, load, read_profiles
 from fhir_server.errors import FhirError, NotAllowed, NotFound
 from fhir_server.http import oauth
 from fhir_server.http.endpoint import Authenticate
@@ -28,6 +30,8 @@ from fhir_server.settings import Settings
 from fhir_server.store import auth_registry
 from fhir_server.store.database import connect
 from fhir_server.store.parameters import load_cursor_key, load_numbers
+from fhir_server.store.stored_canonicals import StoredCanonicals
+from fhir_server.terminology.membership import Terminology
 from konsil.migrate import behind, upgrade
 from konsil.telemetry import RequestMetrics, logger, metrics_app
 
@@ -72,6 +76,7 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
     """Everything a server shares between requests: schema up to date, database open, definitions loaded."""
     await run_in_threadpool(_prepare_schema, settings)
     registry = Registry(await run_in_threadpool(load, settings.definitions, settings.profiles))
+    canonicals = await run_in_threadpool(_canonicals, settings)
     database = await connect(settings.database_url, settings.database_connections)
     try:
         yield Node(
@@ -83,9 +88,16 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
             parser=QueryParser(registry, settings.fhir_url, settings.page_size, settings.max_page_size),
             cursor_key=await load_cursor_key(database),
             client_keys=auth_registry.client_keys,
+            stored_canonicals=StoredCanonicals(database, canonicals),
+            terminology=Terminology(canonicals),
         )
     finally:
         await database.close()
+
+
+def _canonicals(settings: Settings) -> Canonicals:
+    """The definitions of R4 and of `profiles/`; the stored ones are read when they are needed."""
+    return Canonicals(open_shelf(settings.definitions), read_profiles(settings.profiles or default_profiles()))
 
 
 def _prepare_schema(settings: Settings) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.caller import Caller
+from fhir_server.conformance.canonicals import Canonicals
 from fhir_server.definitions import Definitions
 from fhir_server.search.extract import Extractor
 from fhir_server.search.parse import QueryParser
@@ -14,7 +15,9 @@ from fhir_server.store.database import Database, Transaction
 from fhir_server.store.grants import Grants
 from fhir_server.store.parameters import Numbers
 from fhir_server.store.repository import Repository
+from fhir_server.store.stored_canonicals import StoredCanonicals
 from fhir_server.store.writer import Writer
+from fhir_server.terminology.membership import Terminology
 
 __all__ = ["Caller", "Context", "Node"]
 
@@ -34,6 +37,13 @@ class Node:
     parser: QueryParser
     cursor_key: bytes
     client_keys: ClientKeys
+    stored_canonicals: StoredCanonicals
+    terminology: Terminology
+
+    @property
+    def canonicals(self) -> Canonicals:
+        """What canonical URLs mean here; `await stored_canonicals.refresh()` first."""
+        return self.terminology.canonicals
 
     @property
     def definitions(self) -> Definitions:

@@ -126,10 +126,17 @@ def _tuples(entry: dict[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
 
 
-def _own_parameters(profiles: Path | None) -> Iterator[ParameterDefinition]:
+def read_profiles(profiles: Path | None) -> Iterator[dict[str, Any]]:
+    """Every FHIR resource of the folder and what is below it."""
     for path in sorted(profiles.rglob("*.json")) if profiles else ():
         resource = orjson.loads(path.read_bytes())
-        if isinstance(resource, dict) and resource.get("resourceType") == "SearchParameter":
+        if isinstance(resource, dict) and "resourceType" in resource:
+            yield resource
+
+
+def _own_parameters(profiles: Path | None) -> Iterator[ParameterDefinition]:
+    for resource in read_profiles(profiles):
+        if resource["resourceType"] == "SearchParameter":
             yield ParameterDefinition(**_tuples(_parameter(resource)))
 
 

@@ -111,6 +111,18 @@ class Unprocessable(FhirError):
     issue_code = "business-rule"
 
 
+class NotLoaded(Unprocessable):
+    """A code system or value set that the answer needs is not on this server: 422."""
+
+    issue_code = "not-found"
+
+
+class TooCostly(Unprocessable):
+    """More than this server is willing to list at once: 422.  https://hl7.org/fhir/R4/valueset-operation-expand.html"""
+
+    issue_code = "too-costly"
+
+
 class Unavailable(FhirError):
     """The server cannot do it now; trying again is right: 503."""
 

@@ -5,6 +5,7 @@ from starlette.routing import BaseRoute, Route
 from fhir_server.http import handlers
 from fhir_server.http.endpoint import Authenticate, Endpoint
 from fhir_server.http.metadata import metadata
+from fhir_server.http.operations import on_operation
 
 TYPE = {
     "GET": handlers.on_search,
@@ -19,7 +20,11 @@ INSTANCE = {
     "PATCH": handlers.on_patch,
     "DELETE": handlers.on_delete,
 }
+OPERATION = {"GET": on_operation, "POST": on_operation}
 TABLE = {
+    "/fhir/${operation}": OPERATION,
+    "/fhir/{type}/${operation}": OPERATION,
+    "/fhir/{type}/{id}/${operation}": OPERATION,
     "/fhir": {"POST": handlers.on_bundle},
     "/fhir/": {"POST": handlers.on_bundle},
     "/fhir/_history": {"GET": handlers.on_history_system},

@@ -3,6 +3,7 @@
 from typing import Any
 
 from fhir_server.context import Node
+from fhir_server.interactions import operations
 from fhir_server.search.registry import Registry
 
 SMART_SERVICE = {"system": "http://terminology.hl7.org/CodeSystem/restful-security-service", "code": "SMART-on-FHIR"}
@@ -43,6 +44,7 @@ def capabilities(node: Node) -> dict[str, Any]:
                 "security": _security(base),
                 "resource": [_resource(node.registry, name) for name in sorted(node.definitions.resource_types)],
                 "interaction": [{"code": code} for code in SYSTEM_INTERACTIONS],
+                **({"operation": found} if (found := operations.offered()) else {}),
             }
         ],
     }
@@ -82,6 +84,7 @@ def _resource(registry: Registry, resource_type: str) -> dict[str, Any]:
             {"name": code, "definition": parameter.definition.url, "type": parameter.type}
             for code, parameter in sorted(parameters.items())
         ],
+        "operation": operations.offered(resource_type),
     }
     return {name: value for name, value in resource.items() if value != []}
 

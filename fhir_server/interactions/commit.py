@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from fhir_server import wire
+from fhir_server.conformance.canonicals import CANONICAL_TYPES
 from fhir_server.context import Context
 from fhir_server.errors import (
     Forbidden,
@@ -53,7 +54,10 @@ async def commit_then(ctx: Context, operations: Sequence[Operation], finish: Fin
             async with ctx.node.database.transaction() as transaction:
                 unit = _Unit(ctx, transaction, operations)
                 outcomes = await unit.run()
-                return await finish(unit.store, outcomes)
+                result = await finish(unit.store, outcomes)
+            if any(operation.resource_type in CANONICAL_TYPES for operation in operations):
+                ctx.node.stored_canonicals.touch()
+            return result
         except Contention:
             await asyncio.sleep(random.uniform(0, 0.02) * 2**attempt)  # noqa: S311
     raise Unavailable("Others kept changing the same resources; try again.", headers={"Retry-After": "1"})

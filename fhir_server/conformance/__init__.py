@@ -1,0 +1,1 @@
+"""Canonical resources (StructureDefinition, ValueSet, CodeSystem, ...) and what a canonical URL means here."""

@@ -1,0 +1,105 @@
+"""What the terminology operations share: which definition is meant, which code is asked about, what is not loaded."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fhir_server import wire
+from fhir_server.errors import Invalid, NotFound, NotLoaded
+from fhir_server.interactions.operations import Invocation
+from fhir_server.interactions.operations.parameters import Parameters
+from fhir_server.terminology.code_system import CodeSystem
+from fhir_server.terminology.value_set import ValueSet
+
+LICENSED = {
+    "http://snomed.info/sct": "SNOMED CT",
+    "http://loinc.org": "LOINC",
+    "http://www.ama-assn.org/go/cpt": "CPT",
+    "http://www.nlm.nih.gov/research/umls/rxnorm": "RxNorm",
+    "http://hl7.org/fhir/sid/icd-10": "ICD-10",
+    "http://hl7.org/fhir/sid/icd-10-cm": "ICD-10-CM",
+}
+REMEDY = (
+    "Load a package that holds it (konsil fhir load-package), or name a terminology server "
+    "(KONSIL_FHIR_TERMINOLOGY_SERVER)."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """A code that is asked about."""
+
+    system: str | None
+    code: str
+    display: str | None = None
+    version: str | None = None
+
+
+def not_loaded(kind: str, canonical: str) -> NotLoaded:
+    """The refusal for what this server has not, with what to do about it."""
+    name = LICENSED.get(canonical.partition("|")[0])
+    what = f"{name} ({canonical})" if name else canonical[:200]
+    licence = " Its content needs a licence of its owner." if name else ""
+    return NotLoaded(f"The {kind} {what} is not loaded on this server. {REMEDY}{licence}")
+
+
+async def value_set_of(call: Invocation) -> ValueSet:
+    """The value set of an instance, of the parameter `valueSet`, or of `url`. Raises NotFound, NotLoaded, Invalid."""
+    parameters = call.parameters
+    sent = parameters.object("valueSet", "ValueSet")
+    if call.resource_id is not None:
+        return ValueSet(await _stored(call))
+    if sent is not None:
+        return ValueSet(sent)
+    canonical = _canonical(parameters.needed("url"), parameters.text("valueSetVersion"))
+    found = call.ctx.node.terminology.value_set(canonical)
+    if found is None:
+        raise not_loaded("value set", canonical)
+    return found
+
+
+async def code_system_of(call: Invocation, url: str | None, version: str | None) -> CodeSystem:
+    """The code system of an instance, of `codeSystem`, or of a URL. Raises NotFound, NotLoaded, Invalid."""
+    sent = call.parameters.object("codeSystem", "CodeSystem")
+    if call.resource_id is not None:
+        return CodeSystem(await _stored(call))
+    if sent is not None:
+        if not isinstance(sent.get("url"), str):
+            raise Invalid("A CodeSystem needs a url.")
+        return CodeSystem(sent)
+    if url is None:
+        raise Invalid("Which code system is meant? Name it by system or url.")
+    found = call.ctx.node.terminology.code_system(url, version)
+    if found is None:
+        raise not_loaded("code system", _canonical(url, version))
+    return found
+
+
+def codings(parameters: Parameters, system: str | None = None, version: str | None = None) -> list[Coding]:
+    """What is asked about: `coding`, `codeableConcept`, or `code` with its system. Raises Invalid."""
+    sent = parameters.object("coding")
+    concept = parameters.object("codeableConcept")
+    code = parameters.text("code")
+    if (sent is not None) + (concept is not None) + (code is not None) != 1:
+        raise Invalid("One of code, coding and codeableConcept is needed.")
+    if code is not None:
+        return [Coding(system, code, parameters.text("display"), version)]
+    found = [sent] if sent is not None else (concept or {}).get("coding", [])
+    return [_coding(one, system, version) for one in found]
+
+
+def _coding(coding: Any, system: str | None, version: str | None) -> Coding:
+    if not isinstance(coding, dict) or not isinstance(coding.get("code"), str):
+        raise Invalid("A coding has a code.")
+    return Coding(coding.get("system", system), coding["code"], coding.get("display"), coding.get("version", version))
+
+
+async def _stored(call: Invocation) -> dict[str, Any]:
+    version = await call.ctx.store.read(str(call.resource_type), str(call.resource_id))
+    resource: dict[str, Any] = wire.loads(version.content or b"")
+    if "url" not in resource and call.resource_type == "CodeSystem":
+        raise NotFound(f"{version.reference} has no url: its codes belong to no system.")
+    return resource
+
+
+def _canonical(url: str, version: str | None) -> str:
+    return f"{url}|{version}" if version and "|" not in url else url

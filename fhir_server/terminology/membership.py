@@ -1,0 +1,160 @@
+"""Whether a code is in a value set: the questions that validation and search ask.
+
+`Terminology` holds what it has compiled until a definition changes. Three answers: True, False, and None when this
+server cannot tell, because a code system or value set is not loaded (SNOMED CT, LOINC).
+"""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from fhir_server.conformance.canonicals import Canonicals
+from fhir_server.terminology.code_system import CodeSystem
+from fhir_server.terminology.grammars import recognise
+from fhir_server.terminology.value_set import Part, ValueSet
+
+Answer = bool | None
+KEPT_ANSWERS = 200_000
+MAX_IMPORTS = 20
+
+
+class Terminology:
+    """Answers from the definitions that this server knows; synchronous, quick when asked the same again."""
+
+    def __init__(self, canonicals: Canonicals) -> None:
+        self.canonicals = canonicals
+        self._generation = -1
+        self._systems: dict[tuple[str, str | None], CodeSystem | None] = {}
+        self._value_sets: dict[str, ValueSet | None] = {}
+        self._answers: dict[tuple[str, str | None, str], Answer] = {}
+
+    def is_member(self, value_set: str, system: str | None, code: str) -> Answer:
+        """Whether a value set (`url` or `url|version`) has a code; None when this server cannot tell.
+
+        A system of None is that of an element of type `code`: any system that the value set takes codes from.
+        """
+        self._renew()
+        key = value_set, system, code
+        if key in self._answers:
+            return self._answers[key]
+        if len(self._answers) > KEPT_ANSWERS:
+            self._answers.clear()
+        answer = self._answers[key] = self._asked(value_set, system, code, ())
+        return answer
+
+    def contains(self, value_set: ValueSet, system: str | None, code: str) -> Answer:
+        """Like `is_member`, of a value set that somebody has sent."""
+        self._renew()
+        return self._contains(value_set, system, code, ())
+
+    def value_set(self, canonical: str) -> ValueSet | None:
+        """The value set of a canonical."""
+        self._renew()
+        if canonical not in self._value_sets:
+            found = self.canonicals.resolve(canonical, "ValueSet")
+            self._value_sets[canonical] = None if found is None else ValueSet(found)
+        return self._value_sets[canonical]
+
+    def code_system(self, url: str, version: str | None = None) -> CodeSystem | None:
+        """The code system that lists its concepts; None when it is not loaded or without content."""
+        self._renew()
+        key = url, version
+        if key not in self._systems:
+            found = self.canonicals.resolve(f"{url}|{version}" if version else url, "CodeSystem")
+            usable = found is not None and found.get("content") not in {"not-present", "supplement"}
+            self._systems[key] = CodeSystem(found, self.canonicals.supplements_of(url)) if found and usable else None
+        return self._systems[key]
+
+    def below(self, system: str, code: str) -> set[str] | None:
+        """A code and all that it subsumes; None when the system is not loaded.  R4 search.html#token `:below`"""
+        found = self.code_system(system)
+        return None if found is None else found.below(code)
+
+    def above(self, system: str, code: str) -> set[str] | None:
+        """A code and all that subsume it; None when the system is not loaded.  R4 search.html#token `:above`"""
+        found = self.code_system(system)
+        return None if found is None else found.above(code)
+
+    def is_code(self, system: str, code: str, version: str | None = None) -> Answer:
+        """Whether a code system has a code."""
+        known = recognise(system, code)
+        if known is not None:
+            return known
+        found = self.code_system(system, version)
+        if found is None:
+            return None
+        return True if found.find(code) else False if found.complete else None
+
+    def _renew(self) -> None:
+        """Drop what was compiled from definitions that have changed."""
+        if self._generation != self.canonicals.generation:
+            self._generation = self.canonicals.generation
+            for kept in (self._systems, self._value_sets, self._answers):
+                kept.clear()
+
+    def _asked(self, canonical: str, system: str | None, code: str, path: tuple[str, ...]) -> Answer:
+        if canonical in path or len(path) > MAX_IMPORTS:
+            return None
+        found = self.value_set(canonical)
+        return None if found is None else self._contains(found, system, code, (*path, canonical))
+
+    def _contains(self, value_set: ValueSet, system: str | None, code: str, path: tuple[str, ...]) -> Answer:
+        if value_set.expanded is not None:
+            return _listed(value_set.expanded, system, code)
+        inside = _any(partial(self._in_part, value_set, part, (system, code), path) for part in value_set.includes)
+        if inside is False:
+            return False
+        outside = _any(partial(self._in_part, value_set, part, (system, code), path) for part in value_set.excludes)
+        return False if outside else None if outside is None else inside
+
+    def _in_part(
+        self, value_set: ValueSet, part: Part, coding: tuple[str | None, str], path: tuple[str, ...]
+    ) -> Answer:
+        system, code = coding
+        if part.system is not None and system not in {None, part.system}:
+            return False
+        own = partial(self._in_system, value_set, part, code)
+        tests = [own] if part.system is not None else []
+        system = part.system or system
+        return _all([*tests, *(partial(self._asked, canonical, system, code, path) for canonical in part.imports)])
+
+    def _in_system(self, value_set: ValueSet, part: Part, code: str) -> Answer:
+        url = str(part.system)
+        system = self.code_system(url, part.version)
+        concept = system.find(code) if system else None
+        if value_set.active_only and concept is not None and concept.inactive:
+            return False
+        if part.concepts:
+            return code in part.concepts or (concept is not None and concept.code in part.concepts)
+        if not part.filters:
+            return self.is_code(url, code, part.version)
+        if system is None or (concept is None and not system.complete):
+            return None
+        return concept is not None and part.passes(concept, system)
+
+
+def _listed(expanded: set[tuple[str, str]], system: str | None, code: str) -> bool:
+    if system is not None:
+        return (system, code) in expanded
+    return any(code == known for _, known in expanded)
+
+
+def _any(tests: Iterable[Callable[[], Answer]]) -> Answer:
+    """True beats unknown beats False."""
+    answer: Answer = False
+    for test in tests:
+        found = test()
+        if found:
+            return True
+        answer = None if found is None else answer
+    return answer
+
+
+def _all(tests: Iterable[Callable[[], Answer]]) -> Answer:
+    """False beats unknown beats True."""
+    answer: Answer = True
+    for test in tests:
+        found = test()
+        if found is False:
+            return False
+        answer = None if found is None else answer
+    return answer
