@@ -73,12 +73,12 @@ def configuration(banner: bool) -> dict[str, Any]:
 
 def script(banner: bool) -> str:
     """`app-config.js`, which runs before anything else of OHIF."""
-    names = ("storage.js", "bridge.js", "mammogram.js")
-    storage, bridge, mammogram = (files(__package__).joinpath(name).read_text("utf-8") for name in names)
+    names = ("storage.js", "bridge.js", "mammogram.js", "contexts.js")
+    storage, bridge, *extensions = (files(__package__).joinpath(name).read_text("utf-8") for name in names)
     return (
         f"{storage}\n{bridge}\nwindow.config = {json.dumps(configuration(banner), indent=2)};\n"
         "const root = window.location.origin + '/dicom-web';\n"
         "Object.assign(window.config.dataSources[0].configuration, "
         "{ qidoRoot: root, wadoRoot: root, wadoUriRoot: root });\n"
-        f"{LOGO}{mammogram}"
+        f"{LOGO}{''.join(extensions)}"
     )

@@ -32,11 +32,14 @@ class InstallError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """Name, version and hash (Subresource Integrity form) of the one package that is installed."""
+    """Name, version and hash (Subresource Integrity form) of the one package that is installed, and the numbers of the
+    parts that it opens with.
+    """
 
     name: str
     version: str
     integrity: str
+    opens_with: tuple[str, ...] = ()
 
     @property
     def file_name(self) -> str:
@@ -47,7 +50,7 @@ class Pin:
 def pinned() -> Pin:
     """The pin shipped with this package."""
     content = json.loads(files(__package__).joinpath("ohif.lock.json").read_text("utf-8"))
-    return Pin(content["name"], content["version"], content["integrity"])
+    return Pin(content["name"], content["version"], content["integrity"], tuple(content["opens_with"]))
 
 
 def installed(target: Path) -> bool:
@@ -107,6 +110,16 @@ def integrity(path: Path) -> str:
     """The SHA-512 of a file in Subresource Integrity form."""
     with path.open("rb") as stream:
         return "sha512-" + base64.b64encode(hashlib.file_digest(stream, "sha512").digest()).decode("ascii")
+
+
+def opens_with(folder: Path) -> list[tuple[str, str]]:
+    """The parts that every study's opening asks for, one after the other unless it is told before: name and kind.
+
+    The pin names them by number; the rest of a file's name is a hash.  What the package no longer has is left out.
+    """
+    found = (path.name for number in pinned().opens_with for path in sorted(folder.glob(f"{number}.*")))
+    kinds = {".js": "script", ".css": "style"}
+    return [(name, kinds[PurePosixPath(name).suffix]) for name in found if PurePosixPath(name).suffix in kinds]
 
 
 def unpack(tarball: Path, target: Path) -> None:

@@ -18,6 +18,7 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from dicom_gateway.viewer import config
+from dicom_gateway.viewer.install import opens_with
 from dicom_gateway.web.doors import Doors, viewer_session
 from dicom_gateway.web.errors import NotFound, WebError
 from dicom_gateway.web.sessions import COOKIE
@@ -72,11 +73,12 @@ def page(doors: Doors, request: Request) -> Response:
 
 @lru_cache(maxsize=4)
 def index_page(folder: Path) -> bytes:
-    """OHIF's only page.  Raises WebError 503 while the viewer is not installed."""
+    """OHIF's only page, with a word on what it will ask for next.  Raises WebError 503 while it is not installed."""
     path = folder / "index.html"
     if not path.is_file():
         raise WebError(503, "The viewer is not installed: run `konsil dicom viewer install`.")
-    return path.read_bytes().replace(b"</head>", f"<style>{STYLE}</style></head>".encode())
+    ahead = "".join(f'<link rel="preload" as="{kind}" href="/{name}">' for name, kind in opens_with(folder))
+    return path.read_bytes().replace(b"</head>", f"<style>{STYLE}</style>{ahead}</head>".encode())
 
 
 def policy(doors: Doors) -> str:

@@ -3,6 +3,7 @@ blocked.
 """
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from dicom_gateway.app import create_app
+from dicom_gateway.viewer.install import pinned
 from tests.dicom_gateway.publish.scene import Scene, staged
 from tests.dicom_gateway.web.serving import serving
 from tests.dicom_gateway.world import business_status
@@ -23,6 +25,7 @@ from tests.end_to_end.browser import GREYS, workstation
 
 COOKIE = "__Host-konsil-viewer"
 APP = "http://app.test"
+CONTEXTS = "window.cornerstone.getConfiguration().rendering.webGlContextCount"
 
 
 class Page:
@@ -92,6 +95,9 @@ def test_code_works_once_and_opens_its_studies_only(released: tuple[Scene, str])
         assert client.get("/dicom-web/studies/1.2.3/series").status_code == 404
         page = client.get("/viewer")
         assert page.status_code == 200 and APP in page.headers["content-security-policy"]
+        ahead = re.findall(r'<link rel="preload" as="(?:script|style)" href="([^"]+)">', page.text)
+        assert len(ahead) >= len(pinned().opens_with) > 20, "the pin names parts that the package no longer has"
+        assert {client.head(each).status_code for each in ahead} == {200}
         assert client.get("/api/peers").status_code == 401, "the cookie opens images, not the API"
     assert httpx.get(f"{base}/viewer", trust_env=False).status_code == 401
     assert httpx.get(f"{base}/viewer", headers={"Cookie": f"{COOKIE}=x"}, trust_env=False).status_code == 401
@@ -114,6 +120,7 @@ def test_ohif_draws_the_study_in_a_cross_site_frame(
         frame = tab.frame(name="v")
         assert frame is not None
         assert drawn(frame) > 50
+        assert frame.evaluate(CONTEXTS) == 2
         names = [cookie["name"] for cookie in context.cookies()]
     assert names == [COOKIE]
     strangers = [url for url in asked if not url.startswith((base, page[1], "data:", "blob:"))]
