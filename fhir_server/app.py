@@ -32,6 +32,7 @@ from fhir_server.store.database import connect
 from fhir_server.store.parameters import load_cursor_key, load_numbers
 from fhir_server.store.stored_canonicals import StoredCanonicals
 from fhir_server.terminology.membership import Terminology
+from fhir_server.xml.names import Shapes
 from konsil.migrate import behind, upgrade
 from konsil.telemetry import RequestMetrics, logger, metrics_app
 
@@ -90,6 +91,7 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
             client_keys=auth_registry.client_keys,
             stored_canonicals=StoredCanonicals(database, canonicals),
             terminology=Terminology(canonicals),
+            shapes=Shapes(registry.definitions),
         )
     finally:
         await database.close()

@@ -18,6 +18,7 @@ from fhir_server.store.repository import Repository
 from fhir_server.store.stored_canonicals import StoredCanonicals
 from fhir_server.store.writer import Writer
 from fhir_server.terminology.membership import Terminology
+from fhir_server.xml.names import Shapes
 
 __all__ = ["Caller", "Context", "Node"]
 
@@ -39,6 +40,7 @@ class Node:
     client_keys: ClientKeys
     stored_canonicals: StoredCanonicals
     terminology: Terminology
+    shapes: Shapes
 
     @property
     def canonicals(self) -> Canonicals:

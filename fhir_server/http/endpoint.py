@@ -13,10 +13,13 @@ from starlette.types import Receive, Scope, Send
 from fhir_server import wire
 from fhir_server.caller import Caller
 from fhir_server.context import Context, Node
-from fhir_server.errors import FhirError, Invalid, NotAllowed, NotFound, TooLarge, Unauthorized
-from fhir_server.http.negotiation import Preference, check_acceptable, preference
+from fhir_server.errors import FhirError, Invalid, NotAllowed, NotFound, Unauthorized
+from fhir_server.http.body import read_body
+from fhir_server.http.compression import packed
+from fhir_server.http.negotiation import XML_TYPES, Preference, check_content_type, negotiate, preference
 from fhir_server.http.responses import PREFLIGHT, failure
 from fhir_server.store.database import Database
+from fhir_server.xml.reading import read_xml
 
 PART = re.compile(r"[A-Za-z0-9\-.]{1,64}\Z")
 Authenticate = Callable[[Database, str], Awaitable[Caller]]
@@ -56,29 +59,21 @@ class Call:
         return self.request.url.query or None
 
     async def body(self) -> Any:
-        """The JSON body. Raises Invalid, TooLarge."""
-        settings = self.ctx.node.settings
-        raw = await read_body(self.request, settings.max_body_bytes)
+        """The resource in the body, JSON or XML as Content-Type says. Raises Invalid, TooLarge, UnsupportedMedia."""
+        form = check_content_type(self.request)
+        return self.parsed(await self.raw(), form)
+
+    async def raw(self) -> bytes:
+        """The bytes of the body, not none. Raises Invalid, TooLarge, UnsupportedMedia."""
+        raw = await read_body(self.request, self.ctx.node.settings.max_body_bytes)
         if not raw:
             raise Invalid("The body is empty.")
-        return wire.loads(raw, settings.max_json_depth)
+        return raw
 
-
-async def read_body(request: Request, limit: int) -> bytes:
-    """The body, as far as the limit goes. Raises TooLarge."""
-    announced = request.headers.get("content-length", "0")
-    chunks: list[bytes] = []
-    size = int(announced) if announced.isdigit() else 0
-    if size <= limit:
-        size = 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                break
-            chunks.append(chunk)
-    if size > limit:
-        raise TooLarge(f"A body may have {limit} bytes here.", headers={"Connection": "close"})
-    return b"".join(chunks)
+    def parsed(self, raw: bytes, media_type: str) -> Any:
+        """A body of this media type. Raises Invalid."""
+        depth = self.ctx.node.settings.max_json_depth
+        return read_xml(raw, self.ctx.node.shapes, depth) if media_type in XML_TYPES else wire.loads(raw, depth)
 
 
 Handler = Callable[[Call], Awaitable[Response]]
@@ -87,8 +82,9 @@ Handler = Callable[[Call], Awaitable[Response]]
 class Endpoint:
     """An address with its handlers by method, as an ASGI application."""
 
-    def __init__(self, authenticate: Authenticate, handlers: Mapping[str, Handler]) -> None:
+    def __init__(self, authenticate: Authenticate, handlers: Mapping[str, Handler], *, native: bool = False) -> None:
         self.authenticate = authenticate
+        self.native = native
         self.handlers = dict(handlers)
         if "GET" in self.handlers:
             self.handlers.setdefault("HEAD", self.handlers["GET"])
@@ -100,14 +96,17 @@ class Endpoint:
         try:
             response = await self._respond(request)
         except FhirError as error:
-            response = failure(error)
+            response = failure(error, request)
+        response = await packed(request, response)
+        if request.method == "HEAD":
+            response.body = b""
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
         if request.method == "OPTIONS":
             return Response(status_code=204, headers={**PREFLIGHT, "Allow": self.allow})
+        negotiate(request, native=self.native)
         caller = await authenticated(request, self.authenticate)
-        check_acceptable(request)
         handler = self.handlers.get(request.method)
         if handler is None:
             raise NotAllowed(f"{request.method} is not offered here.", headers={"Allow": self.allow})

@@ -1,12 +1,14 @@
 """From HTTP to the interactions and back, one handler for each.  https://hl7.org/fhir/R4/http.html"""
 
+from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.responses import Response
 
 from fhir_server.errors import Invalid, NotFound
-from fhir_server.http.endpoint import Call, read_body
-from fhir_server.http.negotiation import FORM_TYPE, PATCH_TYPE, check_content_type
+from fhir_server.http.body import read_body
+from fhir_server.http.endpoint import Call
+from fhir_server.http.negotiation import FORM_TYPE, JSON_TYPE, PATCH_TYPE, XML_TYPE, check_content_type
 from fhir_server.http.responses import document, not_modified, version, written
 from fhir_server.interactions.create import create
 from fhir_server.interactions.delete import delete
@@ -38,33 +40,28 @@ async def on_vread(call: Call) -> Response:
 
 async def on_create(call: Call) -> Response:
     """POST [base]/[type]"""
-    check_content_type(call.request)
     condition = call.request.headers.get("if-none-exist")
     return _written(call, await create(call.ctx, call.resource_type, await call.body(), condition))
 
 
 async def on_update(call: Call) -> Response:
     """PUT [base]/[type]/[id]"""
-    check_content_type(call.request)
     return _written(call, await update(call.ctx, _target(call), await call.body()))
 
 
 async def on_conditional_update(call: Call) -> Response:
     """PUT [base]/[type]?[search parameters]"""
-    check_content_type(call.request)
     return _written(call, await update(call.ctx, _condition(call), await call.body()))
 
 
 async def on_patch(call: Call) -> Response:
     """PATCH [base]/[type]/[id]"""
-    check_content_type(call.request, PATCH_TYPE)
-    return _written(call, await patch(call.ctx, _target(call), await call.body()))
+    return _written(call, await patch(call.ctx, _target(call), await _patch_body(call)))
 
 
 async def on_conditional_patch(call: Call) -> Response:
     """PATCH [base]/[type]?[search parameters]"""
-    check_content_type(call.request, PATCH_TYPE)
-    return _written(call, await patch(call.ctx, _condition(call), await call.body()))
+    return _written(call, await patch(call.ctx, _condition(call), await _patch_body(call)))
 
 
 async def on_delete(call: Call) -> Response:
@@ -113,7 +110,6 @@ async def on_history_system(call: Call) -> Response:
 
 async def on_bundle(call: Call) -> Response:
     """POST [base]"""
-    check_content_type(call.request)
     representation = call.preference.returns == "representation"
     return document(call.request, await process_bundle(call.ctx, await call.body(), representation=representation))
 
@@ -121,6 +117,12 @@ async def on_bundle(call: Call) -> Response:
 async def on_unknown(call: Call) -> Response:
     """Any other address."""
     raise NotFound("There is nothing at this address.")
+
+
+async def _patch_body(call: Call) -> Any:
+    """A JSON Patch, or the Parameters of a FHIRPath Patch."""
+    media_type = check_content_type(call.request, PATCH_TYPE, JSON_TYPE, XML_TYPE)
+    return call.parsed(await call.raw(), media_type)
 
 
 def _written(call: Call, done: Outcome) -> Response:

@@ -7,9 +7,11 @@ from starlette.responses import JSONResponse, Response
 from fhir_server import wire
 from fhir_server.context import Node
 from fhir_server.errors import FhirError
-from fhir_server.http.negotiation import check_acceptable
-from fhir_server.http.responses import CORS, MEDIA_TYPE, PREFLIGHT, failure
+from fhir_server.http.compression import packed
+from fhir_server.http.negotiation import negotiate, presentation_of
+from fhir_server.http.responses import CORS, PREFLIGHT, answer, failure
 from fhir_server.interactions.capabilities import capabilities
+from fhir_server.interactions.subset import subset
 
 
 async def metadata(request: Request) -> Response:
@@ -17,13 +19,15 @@ async def metadata(request: Request) -> Response:
     if request.method == "OPTIONS":
         return Response(status_code=204, headers=PREFLIGHT)
     try:
-        check_acceptable(request)
+        negotiate(request)
     except FhirError as error:
         return failure(error)
     state = request.app.state
     if not hasattr(state, "capabilities"):
         state.capabilities = wire.dumps(capabilities(state.node))
-    return Response(state.capabilities, headers={**CORS, "Cache-Control": "max-age=60"}, media_type=MEDIA_TYPE)
+    body = subset(state.capabilities, presentation_of(request), state.node.definitions)
+    headers = {**CORS, "Cache-Control": "max-age=60", "Vary": "Accept, Accept-Encoding"}
+    return await packed(request, answer(request, body, 200, headers))
 
 
 async def healthz(request: Request) -> Response:

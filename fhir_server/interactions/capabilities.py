@@ -36,7 +36,7 @@ def capabilities(node: Node) -> dict[str, Any]:
         "software": {"name": "konsil fhir_server"},
         "implementation": {"description": "konsil", "url": node.settings.fhir_url},
         "fhirVersion": "4.0.1",
-        "format": ["json", "application/fhir+json"],
+        "format": ["json", "xml", "application/fhir+json", "application/fhir+xml"],
         "patchFormat": ["application/json-patch+json"],
         "rest": [
             {

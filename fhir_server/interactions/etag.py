@@ -15,3 +15,8 @@ def version_of_etag(text: str | None) -> int | None:
     if match is None:
         raise Invalid('If-Match is an ETag of this server: W/"version".')
     return int(match.group(1))
+
+
+def is_among(etag: str, listed: str) -> bool:
+    """Whether `If-None-Match` names this ETag (or any, `*`), compared weakly.  RFC 9110 13.1.2"""
+    return any(text.strip() in {"*", etag, etag.removeprefix("W/")} for text in listed.split(","))

@@ -59,12 +59,12 @@ async def test_formats(client: httpx.AsyncClient) -> None:
         "application/fhir+json; fhirVersion=4.0",
     ):
         assert (await client.get("/Patient", headers={"Accept": accept})).status_code == 200
-    for accept in ("application/fhir+xml", "text/turtle", "application/fhir+json; fhirVersion=3.0"):
+    for accept in ("text/turtle", "application/fhir+json; fhirVersion=3.0", "application/fhir+json;q=0"):
         assert (await client.get("/Patient", headers={"Accept": accept})).status_code == 406
     assert (await client.get("/Patient?_format=json", headers={"Accept": "text/turtle"})).status_code == 200
     assert (await client.get("/Patient?_format=application/fhir%2Bjson")).status_code == 200
-    assert (await client.get("/Patient?_format=xml")).status_code == 406
-    wrong = await client.post("/Patient", content=b"<Patient/>", headers={"Content-Type": "application/fhir+xml"})
+    assert (await client.get("/Patient?_format=ttl")).status_code == 406
+    wrong = await client.post("/Patient", content=b"[] a fhir:Patient.", headers={"Content-Type": "text/turtle"})
     assert wrong.status_code == 415
     assert wrong.json()["resourceType"] == "OperationOutcome"
 
