@@ -116,6 +116,15 @@ class Access:
         """The roles of whoever holds the token.  Raises TokenRefused, httpx.HTTPError."""
         return self.known_roles.get(token, ALL)
 
+    def person(self, token: str) -> str:
+        """Who holds the token, `Practitioner/id`; empty for one that is no person's.  Raises as `roles`."""
+        if self.introspection is None:
+            return ""
+        described = self.introspection.describe(token)
+        if not described.get("active"):
+            raise TokenRefused
+        return "/".join(str(described.get("fhirUser", "")).split("/")[-2:])
+
     def _roles(self, token: str) -> frozenset[str]:
         if self.introspection is None:
             return frozenset()

@@ -16,7 +16,7 @@ from dicom_gateway.access import Access
 from dicom_gateway.gateway import Gateway
 from dicom_gateway.publish.exchange import fhir_client, introspection_of
 from dicom_gateway.settings import Settings
-from dicom_gateway.web import api, pixels, qido, reconciliations, stow, transfers, viewer, wado
+from dicom_gateway.web import api, pixels, qido, reconciliations, stow, transfers, viewer, wado, workstations
 from dicom_gateway.web.doors import Doors
 from dicom_gateway.web.http import HANDLERS
 from konsil.database import reader
@@ -29,11 +29,12 @@ def create_app(gateway: Gateway) -> Starlette:
     """Put the web application of one gateway together.  Raises GatewayError when gateway mode has no FHIR server."""
     doors = Doors(gateway, access_of(gateway.settings))
     dicom_web = [*wado.routes(doors), *qido.routes(doors), *pixels.routes(doors), *stow.routes(doors)]
+    own_api = (api, transfers, workstations, reconciliations)
     routes = [
         Route("/healthz", partial(health, gateway), methods=["GET"]),
         Route("/metrics", metrics_app),
         Mount("/dicom-web", routes=dicom_web),
-        Mount("/api", routes=[*api.routes(doors), *transfers.routes(doors), *reconciliations.routes(doors)]),
+        Mount("/api", routes=[each for part in own_api for each in part.routes(doors)]),
         *(viewer.routes(doors) if doors.access is not None else []),
     ]
     middleware = [Middleware(RequestMetrics, program=PROGRAM)]

@@ -20,7 +20,8 @@ from dicom_gateway.index import models
 
 Ability = Literal["find", "move", "get", "store"]
 ANYWHERE = "*"
-LISTS = ("can", "calling_ae_titles", "addresses")
+LISTS = ("can", "calling_ae_titles", "addresses", "readers")
+EVERY_READER = "*"
 
 
 class PeerEntry(BaseModel):
@@ -39,6 +40,11 @@ class PeerEntry(BaseModel):
     charset: str = Field(default="ISO_IR 192", description="character set in which it is asked")
     can: list[Ability] = Field(default_factory=list, description="what it offers")
     forward: bool = Field(default=False, description="released studies are sent there")
+    readers: list[str] = Field(
+        default_factory=list,
+        description="whose workstation it is: `Practitioner/id` of those who may have the studies of their cases sent "
+        "there, or * for every reader",
+    )
     id_domain: str = Field(default="", description="issuer of the patient ids that this destination expects")
     calling_ae_titles: list[str] = Field(default_factory=list, description="further AE titles it sends under")
     addresses: list[str] = Field(
@@ -61,6 +67,7 @@ class Peer:
     charset: str
     can: tuple[str, ...]
     forward: bool
+    readers: tuple[str, ...]
     id_domain: str
     calling_ae_titles: tuple[str, ...]
     addresses: tuple[str, ...]
@@ -72,6 +79,10 @@ class Peer:
     def ae_titles(self) -> frozenset[str]:
         """Every AE title under which this peer may call us."""
         return frozenset((self.ae_title, *self.calling_ae_titles))
+
+    def serves(self, reader: str) -> bool:
+        """Whether a person, `Practitioner/id`, may have studies sent there."""
+        return "store" in self.can and bool({reader, EVERY_READER} & set(self.readers))
 
     def comes_from(self, address: str) -> bool:
         """Whether an association from this address may be this peer's."""

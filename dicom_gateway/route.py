@@ -79,6 +79,8 @@ def forward(gateway: Gateway, job: Job) -> Again | None:
     forwarding_id = int(job.payload["forwarding_id"])
     with reader(gateway.engine).begin() as connection:
         row = connection.execute(select(forwarding).where(forwarding.c.id == forwarding_id)).mappings().one()
+        if row["state"] == "cancelled":
+            return None
         try:
             peer = by_name(connection, row["peer"])
         except NotFound as error:
@@ -98,6 +100,7 @@ def forward(gateway: Gateway, job: Job) -> Again | None:
             forwarding_id,
             state="failed",
             cause=f"{peer.title} refused {len(refused)} objects: {refused[0].reason}.",
+            remedy="Have it accept such objects, then send the study again: only what it lacks is sent.",
         )
         raise Failed(f"{peer.name} refused {len(refused)} objects")
     return Again()
@@ -111,7 +114,10 @@ def remaining(connection: Connection, forwarding_id: int, uid: str) -> list[Loca
 
 
 def send_some(gateway: Gateway, peer: Peer, forwarding_id: int, items: list[Located], job: Job) -> list[Sent]:
-    """Send over one association; confirmations are noted in tens.  Gives what was refused.  Raises PeerError."""
+    """Send over one association; confirmations are noted in tens, and a cancelled sending ends with the ten at hand.
+
+    Gives what was refused.  Raises PeerError.
+    """
     change(gateway, forwarding_id, state="sending")
     refused: list[Sent] = []
     outcomes = zip(items, sending(gateway.archive, peer, items, None), strict=False)
@@ -119,7 +125,16 @@ def send_some(gateway: Gateway, peer: Peer, forwarding_id: int, items: list[Loca
         confirm(gateway, forwarding_id, [item for item, outcome in group if outcome.stored])
         refused += [outcome for _, outcome in group if not outcome.stored]
         job.renew()
+        if cancelled(gateway, forwarding_id):
+            break
     return refused
+
+
+def cancelled(gateway: Gateway, forwarding_id: int) -> bool:
+    """Whether somebody no longer wants it."""
+    state = select(forwarding.c.state).where(forwarding.c.id == forwarding_id)
+    with reader(gateway.engine).begin() as connection:
+        return connection.execute(state).scalar() == "cancelled"
 
 
 def confirm(gateway: Gateway, forwarding_id: int, items: Iterable[Located]) -> None:
@@ -131,7 +146,8 @@ def confirm(gateway: Gateway, forwarding_id: int, items: Iterable[Located]) -> N
         connection.execute(insert(forwarded_instance), rows)
         count = select(func.count()).where(forwarded_instance.c.forwarding_id == forwarding_id)
         values = {"sent": connection.execute(count).scalar_one(), "updated_at": time.time()}
-        connection.execute(update(forwarding).where(forwarding.c.id == forwarding_id).values(values))
+        changed = update(forwarding).where(forwarding.c.id == forwarding_id)
+        connection.execute(changed.values(**values, cause=None, remedy=None))
 
 
 def explain(gateway: Gateway, forwarding_id: int, peer: Peer, cause: str) -> None:
@@ -142,7 +158,7 @@ def explain(gateway: Gateway, forwarding_id: int, peer: Peer, cause: str) -> Non
 
 
 def change(gateway: Gateway, forwarding_id: int, **values: object) -> None:
-    """Change a record."""
+    """Change a record, unless somebody cancelled it meanwhile."""
     with gateway.engine.begin() as connection:
-        changed = update(forwarding).where(forwarding.c.id == forwarding_id)
+        changed = update(forwarding).where(forwarding.c.id == forwarding_id, forwarding.c.state != "cancelled")
         connection.execute(changed.values(updated_at=time.time(), **values))

@@ -60,6 +60,19 @@ class GatewayClient:
         """Send a study on once more."""
         await self._send("POST", f"/api/forwardings/{forwarding}/resend")
 
+    async def workstations(self, studies: list[str]) -> Any:
+        """This reader's own workstations, and how these studies stand with them."""
+        return (await self._send("GET", "/api/workstations", params={"study": studies})).json()
+
+    async def send_to(self, workstation: str, case: str, studies: list[str]) -> None:
+        """Send studies of a case to a workstation; once more if they were sent before."""
+        body = {"case": case, "workstation": workstation, "studies": studies}
+        await self._send("POST", "/api/forwardings", json=body)
+
+    async def cancel_sending(self, forwarding: int) -> None:
+        """Do not send the rest."""
+        await self._send("POST", f"/api/forwardings/{forwarding}/cancel")
+
     async def study_thumbnail(self, study_instance_uid: str) -> bytes:
         """A small picture of a study that this person may see, JPEG.  PS3.18 10.4.1.1.6"""
         return (await self._get(f"/dicom-web/studies/{study_instance_uid}/thumbnail")).content

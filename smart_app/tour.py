@@ -62,6 +62,16 @@ TOURS: Mapping[str, Sequence[Step]] = {
         ),
         FIND,
     ),
+    "radiologist": (
+        Step(".k-page-head, .k-list", "Your worklist", "Cases whose images you are asked to read."),
+        Step(
+            "[data-row]",
+            "Current and prior side by side",
+            "Opening a case shows the images with the timeline of the disease beside them. The key w sends them to "
+            "your own workstation by DICOM.",
+        ),
+        FIND,
+    ),
     "consultant": (
         Step(
             ".k-page-head, .k-list",
@@ -93,21 +103,12 @@ TOURS: Mapping[str, Sequence[Step]] = {
         ),
         FIND,
     ),
-    "radiologist": (
-        Step(".k-page-head, .k-list", "Your worklist", "Cases whose images you are asked to read."),
-        Step(
-            "[data-row]",
-            "Current and prior side by side",
-            "Opening a case shows the images with the timeline of the disease beside them.",
-        ),
-        FIND,
-    ),
 }
 PAGES = frozenset({"new", "requests", "patient", "triage", "worklist", "inbox"})
 
 
 def role_of(launch: Launch) -> str:
-    """The role whose tour a person gets; empty when there is none for theirs."""
+    """The role whose tour a person gets, a radiologist's before a consultant's; empty when there is none for theirs."""
     return next((role for role in TOURS if launch.has_role(role)), "")
 
 

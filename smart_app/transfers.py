@@ -53,6 +53,8 @@ class Transfer:
         """State, tone and icon."""
         if self.incomplete:
             return "Here in part", "attention", "alert-triangle"
+        if self.state == "due" and self.found.get("cause"):
+            return STATES["waiting"]
         return STATES.get(self.state, (self.state, "neutral", "circle"))
 
     @property

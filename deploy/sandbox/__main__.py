@@ -20,7 +20,7 @@ def main() -> None:
 def prepare_command(directory: Path, cases: bool) -> None:
     """Make data, keys and provisioning; quick when done already."""
     try:
-        prepare(Plan(directory, cases=cases, guided_visits=True), click.echo)
+        prepare(Plan(directory, cases=cases, guided_visits=True, workstation=True), click.echo)
     except PrepareError as error:
         sys.exit(str(error))
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from deploy.sandbox import people
-from deploy.sandbox.hospitals import HOSPITALS, OUR_AE_TITLE, OUTSIDE_AE_TITLE, Hospital
+from deploy.sandbox.hospitals import HOSPITALS, OUR_AE_TITLE, OUTSIDE_AE_TITLE, WORKSTATION_AE_TITLE, Hospital
 from deploy.sandbox.keys import Keys
 from deploy.sandbox.plan import Plan
 from deploy.sandbox.programs import programs
@@ -13,7 +13,7 @@ TRY = {
     "him": "Open the inbox, compare the outside study with the patient, accept it.",
     "coordinator": "Open the board, offer the case to a consultant.",
     "consultant": "Accept the case, read the images, write the report and sign it.",
-    "radiologist": "Read the images that a consultant asked about, send the report back.",
+    "radiologist": "Read the images again, send them to the reading room's workstation, sign the report.",
 }
 
 
@@ -41,6 +41,11 @@ def demo(plan: Plan, keys: Keys) -> dict[str, Any]:
                 "ae_title": plan.outside.ae_title if plan.outside else OUTSIDE_AE_TITLE,
                 "host": "127.0.0.1",
                 "port": plan.outside.port if plan.outside else plan.ports.outside_scp,
+            },
+            "workstation": {
+                "ae_title": WORKSTATION_AE_TITLE,
+                "host": "127.0.0.1",
+                "port": plan.ports.workstation_scp,
             },
         },
         "programs": programs(plan, keys["master"]),

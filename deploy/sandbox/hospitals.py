@@ -7,6 +7,8 @@ OUTSIDE_TITLE = "St. Anna Hospital"
 OUTSIDE_ISSUER = "STANNA"
 OUTSIDE_AE_TITLE = "STANNA_PACS"
 OUR_AE_TITLE = "KONSIL"
+WORKSTATION_AE_TITLE = "READING_ROOM"
+WORKSTATION_TITLE = "Reading room workstation"
 PROGRAMME = "Organization/konsil-university"
 
 

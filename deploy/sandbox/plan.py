@@ -18,6 +18,8 @@ class Ports:
     outside_web: int = 8404
     scp: int = 11403
     outside_scp: int = 11404
+    workstation_web: int = 8405
+    workstation_scp: int = 11405
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Plan:
     """One installation.  `databases` and `broker_url` override the embedded defaults (SQLite, filesystem).
 
     `keep_every` thins the images out: 1 for the demo, more for tests.  `cases`: a program makes cases at every stage.
-    `guided_visits` shows everybody round once.
+    `guided_visits` shows everybody round once.  `workstation`: a reading workstation runs too, which readers send
+    studies to when they ask for it.
     """
 
     directory: Path
@@ -58,6 +61,7 @@ class Plan:
     poll_seconds: float = 1.0
     cases: bool = False
     guided_visits: bool = False
+    workstation: bool = False
 
     @property
     def ehr_url(self) -> str:

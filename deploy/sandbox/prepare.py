@@ -15,7 +15,7 @@ from deploy.sandbox.imaging import studies
 from deploy.sandbox.imaging.lost import lose_half
 from deploy.sandbox.keys import Keys, load_or_make
 from deploy.sandbox.plan import Plan
-from deploy.sandbox.programs import app_env, fhir_env, gateway_env, outside_env, tenant_env
+from deploy.sandbox.programs import app_env, fhir_env, gateway_env, outside_env, tenant_env, workstation_env
 from dicom_gateway.archive import Archive
 
 VERSION = 1
@@ -54,6 +54,7 @@ def write_files(plan: Plan, keys: Keys) -> list[Path]:
         "app.json": provision.app(plan, keys),
         "gateway.json": provision.gateway(plan),
         "outside.json": provision.outside_pacs(plan),
+        "workstation.json": provision.workstation(plan),
         "gateway-key.json": keys["gateway"],
     }
     for hospital in HOSPITALS:
@@ -92,6 +93,8 @@ def run_all(plan: Plan, keys: Keys, say: Say) -> None:
         commands.append(("the outside PACS", ["dicom", "provision", "outside.json"], outside_env(plan)))
         images = ["dicom", "import", str((plan.directory / "images").resolve())]
         commands.append(("the outside PACS's images", images, outside_env(plan)))
+    if plan.workstation:
+        commands.append(("the workstation", ["dicom", "provision", "workstation.json"], workstation_env(plan)))
     for title, arguments, env in commands:
         say(f"  setting up {title}")
         run(plan.directory / "provision", arguments, env | master)

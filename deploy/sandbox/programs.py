@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from deploy.sandbox.hospitals import HOSPITALS, LAKESIDE, OUR_AE_TITLE, OUTSIDE_AE_TITLE, Hospital
+from deploy.sandbox.hospitals import HOSPITALS, LAKESIDE, OUR_AE_TITLE, OUTSIDE_AE_TITLE, WORKSTATION_AE_TITLE, Hospital
 from deploy.sandbox.plan import Plan
 from fhir_server.settings import cache_folder
 
@@ -89,15 +89,27 @@ def gateway_env(plan: Plan) -> dict[str, str]:
 
 def outside_env(plan: Plan) -> dict[str, str]:
     """The outside PACS: a gateway that is a plain archive."""
-    folder = plan.data("outside").resolve()
+    return archive_env(plan, "outside", OUTSIDE_AE_TITLE, (plan.ports.outside_web, plan.ports.outside_scp))
+
+
+def workstation_env(plan: Plan) -> dict[str, str]:
+    """The workstation of the reading room: another such archive, with nothing in it until somebody sends something."""
+    return archive_env(
+        plan, "workstation", WORKSTATION_AE_TITLE, (plan.ports.workstation_web, plan.ports.workstation_scp)
+    )
+
+
+def archive_env(plan: Plan, name: str, ae_title: str, ports: tuple[int, int]) -> dict[str, str]:
+    """A gateway in archive mode, with its ports for the web and for DICOM."""
+    folder = plan.data(name).resolve()
     return {
         "KONSIL_DICOM_MODE": "archive",
         "KONSIL_DICOM_DATABASE_URL": f"sqlite:///{folder / 'dicom.db'}",
         "KONSIL_DICOM_DATA_DIR": str(folder),
-        "KONSIL_DICOM_PORT": str(plan.ports.outside_web),
-        "KONSIL_DICOM_BASE_URL": f"http://127.0.0.1:{plan.ports.outside_web}",
-        "KONSIL_DICOM_AE_TITLE": OUTSIDE_AE_TITLE,
-        "KONSIL_DICOM_DIMSE_PORT": str(plan.ports.outside_scp),
+        "KONSIL_DICOM_PORT": str(ports[0]),
+        "KONSIL_DICOM_BASE_URL": f"http://127.0.0.1:{ports[0]}",
+        "KONSIL_DICOM_AE_TITLE": ae_title,
+        "KONSIL_DICOM_DIMSE_PORT": str(ports[1]),
     }
 
 
@@ -125,6 +137,9 @@ def programs(plan: Plan, master_key: str) -> list[Program]:
     if plan.outside is None:
         listed.append(program("outside_pacs", "konsil dicom all", outside_env(plan), tcp(ports.outside_scp)))
         listed[-1]["ports"].append(ports.outside_web)
+    if plan.workstation:
+        listed.append(program("workstation", "konsil dicom all", workstation_env(plan), tcp(ports.workstation_scp)))
+        listed[-1]["ports"].append(ports.workstation_web)
     if plan.cases:
         listed.append(case_maker(plan, [each["name"] for each in listed]))
     return [{**each, "env": {**each["env"], **key}} for each in listed]

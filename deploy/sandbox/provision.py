@@ -10,6 +10,8 @@ from deploy.sandbox.hospitals import (
     OUTSIDE_ISSUER,
     OUTSIDE_TITLE,
     PROGRAMME,
+    WORKSTATION_AE_TITLE,
+    WORKSTATION_TITLE,
     Hospital,
 )
 from deploy.sandbox.imaging.dicom import ISSUER_OID
@@ -141,7 +143,7 @@ def app_tenant(plan: Plan, hospital: Hospital, keys: Keys) -> Document:
 
 
 def gateway(plan: Plan) -> Document:
-    """The outside PACS as our gateway knows it, and the radiologists' PACS it sends to."""
+    """The outside PACS as our gateway knows it, the radiologists' PACS it sends to, and the readers' workstation."""
     outside = plan.outside or OutsidePeer(OUTSIDE_AE_TITLE, plan.ports.outside_scp)
     pacs = {
         "name": "st-anna",
@@ -165,7 +167,26 @@ def gateway(plan: Plan) -> Document:
         }
         for each in plan.destinations
     ]
-    return {"peers": [pacs, *destinations]}
+    return {"peers": [pacs, *destinations, *([reading_room(plan)] if plan.workstation else [])]}
+
+
+def reading_room(plan: Plan) -> Document:
+    """The workstation that every reader may send the studies of a case to."""
+    return {
+        "name": "workstation",
+        "title": WORKSTATION_TITLE,
+        "ae_title": WORKSTATION_AE_TITLE,
+        "port": plan.ports.workstation_scp,
+        "can": ["store"],
+        "readers": ["*"],
+    }
+
+
+def workstation(plan: Plan) -> Document:
+    """Our gateway as the workstation knows it: it only sends there."""
+    return {
+        "peers": [{"name": "konsil", "title": "konsil", "ae_title": OUR_AE_TITLE, "port": plan.ports.scp, "can": []}]
+    }
 
 
 def outside_pacs(plan: Plan) -> Document:

@@ -60,7 +60,7 @@ publication = Table(
     Column("updated_at", Float, nullable=False),
 )
 
-# Studies sent on.  state: due | sending | sent | failed | withheld.
+# Studies sent on.  state: due | sending | sent | failed | withheld | cancelled.
 forwarding = Table(
     "forwarding",
     metadata,
@@ -82,4 +82,15 @@ forwarded_instance = Table(
     metadata,
     Column("forwarding_id", Integer, ForeignKey("forwarding.id"), primary_key=True),
     Column("version_id", Integer, ForeignKey("version.id"), primary_key=True),
+)
+
+# Each time that a reader of a case asked for a study at a destination: what an audit asks for, so nothing is changed.
+forwarding_request = Table(
+    "forwarding_request",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("forwarding_id", Integer, ForeignKey("forwarding.id"), nullable=False, index=True),
+    Column("case_reference", Text, nullable=False),
+    Column("asked_by", Text, nullable=False),
+    Column("asked_at", Float, nullable=False),
 )

@@ -152,7 +152,7 @@ set_aside = Table(
     Column("created_at", Float, nullable=False),
 )
 
-# can, calling_ae_titles, addresses: JSON lists.  capabilities: JSON, learned by probing and by use.
+# can, calling_ae_titles, addresses, readers: JSON lists.  capabilities: JSON, learned by probing and by use.
 peer = Table(
     "peer",
     metadata,
@@ -167,6 +167,7 @@ peer = Table(
     Column("charset", Text, nullable=False),
     Column("can", Text, nullable=False),
     Column("forward", Boolean, nullable=False),
+    Column("readers", Text, nullable=False, server_default="[]"),
     Column("id_domain", Text, nullable=False),
     Column("calling_ae_titles", Text, nullable=False),
     Column("addresses", Text, nullable=False),

@@ -28,6 +28,11 @@ def has_code(concept: Resource | None, system: str, code: str) -> bool:
     return any(item.get("system") == system and item.get("code") == code for item in (concept or {}).get("coding", []))
 
 
+def is_case(task: Resource) -> bool:
+    """Whether a Task is a case itself."""
+    return has_code(task.get("code"), "http://hl7.org/fhir/CodeSystem/task-code", "fulfill")
+
+
 def is_task(task: Resource, code: str) -> bool:
     """Whether a Task is of one of our kinds."""
     return has_code(task.get("code"), TASK_CODE, code)

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from dicom_gateway import aside, retrieve, route
+from dicom_gateway import aside, retrieve, route, workstation
 from dicom_gateway.dimse.echo import probe
 from dicom_gateway.index.exchange import forwarding, publication
 from dicom_gateway.index.models import association, instance, retrieval, study, version
@@ -61,6 +61,7 @@ def shown_peer(peer: Peer) -> dict[str, Any]:
         "our_ae_title": peer.our_ae_title,
         "can": peer.can,
         "forward": peer.forward,
+        "readers": list(peer.readers),
         "state": state,
         "checked_at": moment(peer.checked_at),
         "cause": told if state == "failed" else None,
@@ -117,14 +118,21 @@ def list_transfers(doors: Doors, request: Request) -> Response:
         ]
         titles = {peer.name: peer.title for peer in all_peers(connection)}
         found = connection.execute(select(forwarding).order_by(forwarding.c.updated_at.desc())).mappings()
+        asked = workstation.askers(connection)
         forwardings = [
-            shown_forwarding(row) | {"title": titles.get(row["peer"], row["peer"])}
+            shown_forwarding(row)
+            | {"title": titles.get(row["peer"], row["peer"]), "asked_by": asked_by(asked.get(row["id"]))}
             for row in found
             if row["study_instance_uid"] in studies
         ]
     for item in retrievals:
         item["title"] = titles.get(item["peer"], item["peer"])
     return answer({"retrievals": retrievals, "forwardings": forwardings})
+
+
+def asked_by(row: RowMapping | None) -> str:
+    """Who had it sent, `Practitioner/id`; empty for what goes out by itself."""
+    return "" if row is None else str(row["asked_by"])
 
 
 def shown_forwarding(row: RowMapping) -> dict[str, Any]:

@@ -16,6 +16,7 @@ SCREENS = (
     "case",
     "steps",
     "imaging",
+    "workstation",
     "messages",
     "report",
     "amend",

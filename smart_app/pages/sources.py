@@ -7,6 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from smart_app.arrivals import is_retrieval
+from smart_app.case.view import people_of
 from smart_app.errors import AppError, Changed, Invalid, NotFound
 from smart_app.fhir import Resource
 from smart_app.gateway import gateway_of
@@ -15,6 +16,7 @@ from smart_app.pages.inbox import STAFF, clock_of
 from smart_app.pages.reconcile import once_more
 from smart_app.transfers import Transfer, size_in_words
 from smart_app.visit import NavItem, Visit, page
+from smart_app.words import person_name
 
 ABILITIES = {"find": "search", "get": "fetch (C-GET)", "move": "fetch (C-MOVE)", "store": "send to it"}
 CANCELLABLE = frozenset({"requested", "accepted", "in-progress"})
@@ -58,7 +60,14 @@ async def sources(visit: Visit) -> Response:
         free=size_in_words(overview["disk_free"]),
         full=overview["disk_free"] < 0.1 * overview["disk_total"],
         abilities=ABILITIES,
+        names=await askers(visit, moved),
     )
+
+
+async def askers(visit: Visit, moved: Mapping[str, Any]) -> dict[str, str]:
+    """The names of the readers who had studies sent to their workstations."""
+    found = await people_of(visit.fhir, {str(each.get("asked_by", "")) for each in moved["forwardings"]})
+    return {reference: person_name(each) for reference, each in found.items()}
 
 
 async def with_patients(visit: Visit, moved: Mapping[str, Any]) -> list[Transfer]:

@@ -23,9 +23,12 @@ from konsil.oauth_client import BackendToken, ClientKey
 from tests.dicom_gateway.conftest import know, listening, opened
 from tests.dicom_gateway.objects import write_study
 from tests.end_to_end import engine
+from tests.peers import storescp, unused_port
 from tests.smart_app.platform import Browser, Platform, launch_id, serving
+from tests.smart_app.steps import offer
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+HTMX = {"HX-Request": "true"}
 QUESTION = "Is the nodule on this study new?"
 
 
@@ -224,10 +227,44 @@ def test_sources_and_transfers(imaging: Imaging) -> None:
     assert arrivals_of(imaging.get("sources?group=Running").text) == []
 
 
+@pytest.mark.peer
+def test_a_radiologist_sends_the_images_to_her_workstation(
+    hospital: Platform, imaging: Imaging, tmp_path: Path
+) -> None:
+    """From the case to DCMTK's storescp: off at first, with cause and remedy; then on; HIM staff see who asked."""
+    sources = imaging.get("sources").text
+    case = next(iter(re.findall(r"/cases/([^/]+)/imaging\" data-row>CT chest", sources)))
+    offer(hospital, case, "weiss")
+    weiss, port = hospital.browser(), unused_port()
+    here = f"/l/{launch_id(weiss.sign_in('weiss'))}/cases/{case}"
+    assert "No workstation is set up for you" in weiss.get(f"{here}/workstation").text
+    know(imaging.gateway, name="desk", title="Reading desk", ae_title="DESK", port=port, can=["store"], readers=["*"])
+    first = weiss.get(f"{here}/workstation").text
+    assert "Not sent yet" in first and "every 2s" not in first
+    assert f"{here}/workstation" in weiss.get(f"{here}/imaging").text
+    study = re.findall(r'name="study" value="([^"]+)"', first)
+    started = weiss.post(f"{here}/workstation", data={"workstation": "desk", "study": study[:1]}, headers=HTMX)
+    assert "<html" not in started.text and "Waits for its turn" in started.text and "every 2s" in started.text
+    imaging.work(lambda: "does not answer" in weiss.get(f"{here}/workstation").text)
+    waiting = weiss.get(f"{here}/workstation").text
+    assert "Tries again soon" in waiting and "Cancel" in waiting
+    cancelled = weiss.post(re.findall(r'action="([^"]+/cancel)"', waiting)[0], headers=HTMX).text
+    assert "Cancelled" in cancelled and "Send again" in cancelled and "every 2s" not in cancelled
+    with storescp(tmp_path, "DESK", port) as desk:
+        back = weiss.post(f"{here}/workstation", data={"workstation": "desk", "study": study[:1]})
+        assert back.url.path.endswith("/imaging") and "on their way to the workstation" in back.text
+        imaging.work(lambda: "3 images" in weiss.get(f"{here}/workstation").text)
+        assert len(desk.files()) == 3 and "Send again" in weiss.get(f"{here}/workstation").text
+    seen = imaging.get("sources").text
+    assert "Reading desk" in seen and "asked for by Dr. Hannah Weiss" in seen
+    assert "readers send studies there themselves" in seen
+    assert weiss.post(f"{here}/workstation", data={"workstation": "desk"}).status_code == 400
+
+
 def test_pages_of_him_staff_are_for_nobody_else(hospital: Platform, imaging: Imaging) -> None:
     coordinator = hospital.browser()
     launch = launch_id(coordinator.sign_in("castillo"))
-    for path in ("inbox", "sources", "reconcile/anything", "inbox/anything"):
+    for path in ("inbox", "sources", "reconcile/anything", "inbox/anything", "cases/anything/workstation"):
         assert coordinator.get(f"/l/{launch}/{path}").status_code in (403, 404), path
     assert coordinator.post(f"/l/{launch}/sources/st-anna/echo").status_code == 403
 
