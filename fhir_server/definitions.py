@@ -50,7 +50,7 @@ class ParameterDefinition:
     description: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Definitions:
     """Everything the server knows of R4, loaded; element trees are unfolded on first use of a type."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fhir_server.definitions import Definitions, ParameterDefinition
-from fhir_server.search.fhirpath import Node, compile_path
+from fhir_server.fhirpath import Node, compile_path
 
 # Columns of the resource table answer these; they have no index rows.
 COLUMNS = {"_id", "_lastUpdated"}
@@ -48,7 +48,7 @@ class Parameter:
         return " | ".join(own or branches)
 
     @cached_property
-    def evaluate(self) -> Callable[[Node], list[Node]]:
+    def evaluate(self) -> Callable[..., list[Node]]:
         """The expression as a function of the resource."""
         return compile_path(self.expression, self.resource_type, self.definitions)
 
