@@ -26,6 +26,7 @@ from fhir_server.http.routes import routes
 from fhir_server.search.extract import Extractor
 from fhir_server.search.parse import QueryParser
 from fhir_server.search.registry import Registry
+from fhir_server.search.ucum import load_units
 from fhir_server.settings import Settings
 from fhir_server.store import auth_registry
 from fhir_server.store.database import connect
@@ -76,7 +77,8 @@ def create_app(settings: Settings, authenticate: Authenticate | None = None) -> 
 async def open_node(settings: Settings) -> AsyncIterator[Node]:
     """Everything a server shares between requests: schema up to date, database open, definitions loaded."""
     await run_in_threadpool(_prepare_schema, settings)
-    registry = Registry(await run_in_threadpool(load, settings.definitions, settings.profiles))
+    definitions = await run_in_threadpool(load, settings.definitions, settings.profiles)
+    registry = Registry(definitions, await run_in_threadpool(load_units, settings.units))
     canonicals = await run_in_threadpool(_canonicals, settings)
     database = await connect(settings.database_url, settings.database_connections)
     try:

@@ -1,4 +1,4 @@
-"""R4 itself as data: resource types, element trees, search parameters, the patient compartment.
+"""R4 itself as data: resource types, element trees, search parameters, compartments.
 
 Compiled once out of the package hl7.fhir.r4.core into a compact file beside it, named after the package's hash, so that
 a start reads one small file. Search parameters of our own come from the FHIR JSON under `profiles/`.
@@ -16,9 +16,10 @@ from typing import Any
 
 import orjson
 
-CACHE_FORMAT = 4
+CACHE_FORMAT = 5
 # Base URL of the specification's own search parameters; the package holds examples of extensions beside them.
 OWN = "http://hl7.org/fhir/SearchParameter/"
+COMPARTMENTS = "http://hl7.org/fhir/CompartmentDefinition/"
 EXAMPLES = ("extensions-", "example")
 ABSTRACT = ("Resource", "DomainResource")
 SYSTEM_STRING = "http://hl7.org/fhirpath/System.String"
@@ -57,7 +58,7 @@ class Definitions:
     structures: Mapping[str, list[list[Any]]]
     primitives: frozenset[str]
     resource_types: frozenset[str]
-    compartment: Mapping[str, list[str]]
+    compartments: Mapping[str, Mapping[str, list[str]]]
     parameters: tuple[ParameterDefinition, ...]
     _keys: dict[str, dict[str, Element]] = field(default_factory=dict)
     _names: dict[str, dict[str, tuple[Element, ...]]] = field(default_factory=dict)
@@ -87,6 +88,11 @@ class Definitions:
             else:
                 yield Element(name, name, types[0] if types else "Element", many, required, summary)
 
+    @property
+    def compartment(self) -> Mapping[str, list[str]]:
+        """The patient compartment: the parameters that place each type in it."""
+        return self.compartments["Patient"]
+
     @cached_property
     def parameters_by_type(self) -> Mapping[str, tuple[ParameterDefinition, ...]]:
         """The search parameters of each resource type, those of Resource and DomainResource among them."""
@@ -109,7 +115,7 @@ def load(package: Path, profiles: Path | None = None) -> Definitions:
         structures=raw["structures"],
         primitives=frozenset(raw["primitives"]),
         resource_types=frozenset(raw["resource_types"]),
-        compartment=raw["compartment"],
+        compartments=raw["compartments"],
         parameters=tuple(known + own),
     )
 
@@ -154,13 +160,15 @@ def _compiled(package: Path) -> dict[str, Any]:
 def _compile(package: Path) -> dict[str, Any]:
     """Everything needed out of the package's 4,500 files."""
     result: dict[str, Any] = {"structures": {}, "primitives": [], "resource_types": [], "parameters": []}
+    result["compartments"] = {}
     for kind, resource in _definitions(package):
         if kind == "StructureDefinition":
             _add_structure(result, resource)
         elif kind == "SearchParameter" and _is_real(resource):
             result["parameters"].append(_parameter(resource))
-        elif resource.get("code") == "Patient":
-            result["compartment"] = {entry["code"]: entry.get("param", []) for entry in resource["resource"]}
+        elif kind == "CompartmentDefinition" and resource["url"] == COMPARTMENTS + resource["code"].lower():
+            parameters = {entry["code"]: entry["param"] for entry in resource["resource"] if entry.get("param")}
+            result["compartments"][resource["code"]] = parameters
     result["parameters"].sort(key=lambda entry: str(entry["url"]))
     return result
 

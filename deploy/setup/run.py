@@ -37,3 +37,9 @@ def key_of(paths: Iterable[Path], *words: str) -> str:
 def cache_folder() -> Path:
     """Where downloads are kept for the next time: `konsil` in the user's cache folder."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "konsil"
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,7 +17,7 @@ from fhir_server.interactions.history import history
 from fhir_server.interactions.operation import Outcome
 from fhir_server.interactions.patch import patch
 from fhir_server.interactions.read import read
-from fhir_server.interactions.search import search_type
+from fhir_server.interactions.search import search_compartment, search_system, search_type
 from fhir_server.interactions.transaction import process_bundle
 from fhir_server.interactions.update import Target, update
 from fhir_server.interactions.vread import vread
@@ -82,14 +82,45 @@ async def on_search(call: Call) -> Response:
 
 async def on_post_search(call: Call) -> Response:
     """POST [base]/[type]/_search: parameters of the body after those of the address"""
+    found = await search_type(call.ctx, call.resource_type, await _form(call), lenient=call.preference.lenient)
+    return document(call.request, found)
+
+
+async def on_search_system(call: Call) -> Response:
+    """GET [base]?_type=...&[search parameters]"""
+    return document(call.request, await search_system(call.ctx, call.query, lenient=call.preference.lenient))
+
+
+async def on_post_search_system(call: Call) -> Response:
+    """POST [base]/_search"""
+    return document(call.request, await search_system(call.ctx, await _form(call), lenient=call.preference.lenient))
+
+
+async def on_search_compartment(call: Call) -> Response:
+    """GET [base]/[Compartment]/[id]/[type] or /*"""
+    return await _compartment(call, call.query)
+
+
+async def on_post_search_compartment(call: Call) -> Response:
+    """POST [base]/[Compartment]/[id]/[type]/_search"""
+    return await _compartment(call, await _form(call))
+
+
+async def _compartment(call: Call, pairs: list[tuple[str, str]]) -> Response:
+    held = str(call.request.path_params["held"])
+    if held != "*" and held not in call.ctx.node.definitions.resource_types:
+        raise NotFound("There is nothing at this address.")
+    compartment, lenient = (call.resource_type, call.path("id")), call.preference.lenient
+    return document(call.request, await search_compartment(call.ctx, compartment, held, pairs, lenient=lenient))
+
+
+async def _form(call: Call) -> list[tuple[str, str]]:
     check_content_type(call.request, FORM_TYPE)
     raw = await read_body(call.request, MAX_FORM_BYTES)
     try:
-        pairs = [*call.query, *parse_qsl(raw.decode(), keep_blank_values=True)]
+        return [*call.query, *parse_qsl(raw.decode(), keep_blank_values=True)]
     except UnicodeDecodeError:
         raise Invalid("The form is not UTF-8.") from None
-    found = await search_type(call.ctx, call.resource_type, pairs, lenient=call.preference.lenient)
-    return document(call.request, found)
 
 
 async def on_history_instance(call: Call) -> Response:

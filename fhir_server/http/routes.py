@@ -25,8 +25,9 @@ TABLE = {
     "/fhir/${operation}": OPERATION,
     "/fhir/{type}/${operation}": OPERATION,
     "/fhir/{type}/{id}/${operation}": OPERATION,
-    "/fhir": {"POST": handlers.on_bundle},
-    "/fhir/": {"POST": handlers.on_bundle},
+    "/fhir": {"GET": handlers.on_search_system, "POST": handlers.on_bundle},
+    "/fhir/": {"GET": handlers.on_search_system, "POST": handlers.on_bundle},
+    "/fhir/_search": {"POST": handlers.on_post_search_system},
     "/fhir/_history": {"GET": handlers.on_history_system},
     "/fhir/{type}": TYPE,
     "/fhir/{type}/_search": {"POST": handlers.on_post_search},
@@ -34,6 +35,8 @@ TABLE = {
     "/fhir/{type}/{id}": INSTANCE,
     "/fhir/{type}/{id}/_history": {"GET": handlers.on_history_instance},
     "/fhir/{type}/{id}/_history/{vid}": {"GET": handlers.on_vread},
+    "/fhir/{type}/{id}/{held}": {"GET": handlers.on_search_compartment},
+    "/fhir/{type}/{id}/{held}/_search": {"POST": handlers.on_post_search_compartment},
     "/fhir/{rest:path}": {"GET": handlers.on_unknown, "POST": handlers.on_unknown},
 }
 

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from fhir_server.context import Context
-from fhir_server.errors import Invalid
+from fhir_server.errors import Invalid, NotFound
 from fhir_server.interactions.bundle import Document, bundle, match_entry, outcome_entry
 from fhir_server.interactions.cursor import seal, unseal
 from fhir_server.interactions.subset import subset
@@ -26,7 +26,30 @@ async def search_type(
     only; it is there when it was asked for or is known without counting. Raises Invalid, Forbidden.
     """
     query = ctx.node.parser.parse(resource_type, pairs, lenient=lenient)
-    repository = store or ctx.store
+    return await answer(ctx, query, store or ctx.store)
+
+
+async def search_system(ctx: Context, pairs: Pairs, *, lenient: bool = False) -> Document:
+    """Search all types, or those of `_type`, by the parameters that they share.  R4 http.html#search"""
+    return await answer(ctx, ctx.node.parser.parse(None, pairs, lenient=lenient), ctx.store)
+
+
+async def search_compartment(
+    ctx: Context, compartment: tuple[str, str], resource_type: str, pairs: Pairs, *, lenient: bool = False
+) -> Document:
+    """Search one type, or (`*`) all, of what belongs to a patient, encounter, practitioner, device or related person.
+
+    https://hl7.org/fhir/R4/http.html#vsearch  Raises NotFound for what is no compartment, Invalid, Forbidden.
+    """
+    if compartment[0] not in ctx.node.definitions.compartments:
+        raise NotFound(f"There is no compartment of a {compartment[0]}.")
+    name = None if resource_type == "*" else resource_type
+    query = ctx.node.parser.parse(name, pairs, lenient=lenient, compartment=compartment)
+    return await answer(ctx, query, ctx.store)
+
+
+async def answer(ctx: Context, query: Query, repository: Repository) -> Document:
+    """The page of a parsed search. Raises Invalid, Forbidden."""
     if query.summary == "count":
         return bundle("searchset", _warnings(query), [("self", _url(ctx, query))], await repository.count(query))
     after, ceiling = _place(ctx, query)
@@ -47,12 +70,13 @@ def _place(ctx: Context, query: Query) -> tuple[Sequence[Any] | None, int]:
 
 
 def _purpose(query: Query) -> str:
-    return f"search {query.resource_type}?{urlencode(query.accepted)}"
+    return f"search {query.address}?{urlencode(query.accepted)}"
 
 
 def _url(ctx: Context, query: Query, *more: tuple[str, str]) -> str:
     pairs = urlencode([*query.accepted, *more], quote_via=quote, safe=",:|/$")
-    return f"{ctx.node.settings.fhir_url}/{query.resource_type}" + (f"?{pairs}" if pairs else "")
+    address = f"{ctx.node.settings.fhir_url}/{query.address}".rstrip("/")
+    return address + (f"?{pairs}" if pairs else "")
 
 
 def _links(ctx: Context, query: Query, page: Page, ceiling: int) -> list[tuple[str, str]]:

@@ -1,32 +1,39 @@
-"""Index rows out of a resource.  https://hl7.org/fhir/R4/search.html#ptypes
+"""Index rows out of a resource.  https://hl7.org/fhir/R4/search.html#ptypes"""
 
-Pure: (parameter, FHIR type, value) to typed rows. What cannot be read (a malformed date, say) gives no row: checking a
-resource is the work of validation.
-"""
-
-import re
-import unicodedata
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from fhir_server.errors import Invalid
-from fhir_server.search.dates import EARLIEST, LATEST, date_range
+from fhir_server.search.dates import EARLIEST
+from fhir_server.fhirpath import Node
 from fhir_server.search.hashing import hash64
-from fhir_server.search.registry import COLUMNS, IDENTIFIER, Parameter, Registry
+from fhir_server.search.readers import (
+    LOCAL_REFERENCE,
+    READERS,
+    Row,
+    identifier_rows,
+    of_type_rows,
+    string_rows,
+    texts,
+)
+from fhir_server.search.registry import COLUMNS, IDENTIFIER, OF_TYPE, TEXT, Parameter, Registry
 
-# System of an element of type `code`: its binding implies the system, so any system in a query matches.
-IMPLIED_SYSTEM = "*"
-CURRENCY = "urn:iso:std:iso:4217"
-STRING_LENGTH = 200
-URI_LENGTH = 600
-LOCAL_REFERENCE = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?\Z")
-MARKS = re.compile("[\u0300-\u036f]")
-SPACES = re.compile(r"\s+")
-
-Row = dict[str, Any]
-Rows = Iterator[Row]
 MAIN_DATE = "date"
+MOST_GROUPS = 1000
+# Where a component's columns come from in the row of its own type; a type without hash is stored under 0.
+COMPONENT_COLUMNS = {
+    "hash": ("code_hash", "target_hash"),
+    "system": ("system", "target_type"),
+    "code": ("code", "target_id", "value"),
+    "low": ("low",),
+    "high": ("high",),
+    "canonical_low": ("canonical_low", "low"),
+    "canonical_high": ("canonical_high", "high"),
+}
+COMPONENTS = (1, 2, 3)
+
+Tabled = Iterator[tuple[str, Row]]
 
 
 @dataclass(slots=True)
@@ -54,11 +61,8 @@ class Extractor:
         result = Extracted()
         node = (resource_type, resource)
         for code, parameter in self.registry.of(resource_type).items():
-            if code in COLUMNS:
-                continue
-            for type_, value in parameter.evaluate(node):
-                for row in self._rows(parameter, type_, value):
-                    table = row.pop("table", parameter.type)
+            if code not in COLUMNS:
+                for table, row in self._rows(parameter, node):
                     result.rows.setdefault(table, []).append(row)
         result.patient = self._patient(resource, result)
         dates = [row["low"] for row in result.rows.get("date", ()) if row["parameter"] == MAIN_DATE]
@@ -77,23 +81,39 @@ class Extractor:
                     return str(row["target_id"])
         return None
 
-    def _rows(self, parameter: Parameter, type_: str, value: Any) -> Rows:
-        if parameter.type == "reference":
-            yield from self._reference_rows(parameter, type_, value)
-            return
-        for row in READERS[parameter.type](parameter, type_, value):
-            row["parameter"] = parameter.code
-            yield row
+    def _rows(self, parameter: Parameter, resource: Node) -> Tabled:
+        """The rows of one parameter with their tables."""
+        code = parameter.code
+        for node in parameter.evaluate(resource):
+            if parameter.type == "composite":
+                for row in self._groups(parameter, node, resource):
+                    row["parameter"] = code
+                    yield "composite", row
+                continue
+            for row in self._values(parameter, node):
+                row["parameter"] = code
+                yield parameter.type, row
+            for table, row in _for_modifiers(parameter, node):
+                yield table, row
 
-    def _reference_rows(self, parameter: Parameter, type_: str, value: Any) -> Rows:
-        if type_ == "Reference":
-            text = value.get("reference")
-            for row in _identifier_rows(value.get("identifier")):
-                yield {"table": "token", "parameter": parameter.code + IDENTIFIER, **row}
-        else:
-            text = value if isinstance(value, str) else None
-        if isinstance(text, str) and text and not text.startswith("#"):
-            yield {"parameter": parameter.code, **self.reference(text)}
+    def _values(self, parameter: Parameter, node: Node) -> Iterator[Row]:
+        if parameter.type != "reference":
+            return READERS[parameter.type](parameter, *node)
+        type_, value = node
+        text = value.get("reference") if type_ == "Reference" and isinstance(value, dict) else value
+        if not isinstance(text, str) or not text or text.startswith("#"):
+            return iter(())
+        url, bar, _ = text.partition("|")
+        return map(self.reference, (text, url) if bar and type_ == "canonical" else (text,))
+
+    def _groups(self, parameter: Parameter, node: Node, resource: Node) -> Iterator[Row]:
+        """One row for each combination of what the components select in this group."""
+        parts = [
+            [row for found in component.evaluate(node, resource) for row in self._values(component, found)]
+            for component in parameter.components
+        ]
+        for group in itertools.islice(itertools.product(*parts), MOST_GROUPS):
+            yield _composite(group)
 
     def reference(self, text: str) -> Row:
         """A literal reference as columns: type and id when it is local, else its URL."""
@@ -109,139 +129,33 @@ class Extractor:
         return {"target_hash": hash64(text), "target_type": "", "target_id": "", "url": text}
 
 
+def _for_modifiers(parameter: Parameter, node: Node) -> Tabled:
+    """Rows that only a modifier asks for."""
+    type_, value = node
+    if parameter.type == "reference" and isinstance(value, dict):
+        for row in identifier_rows(value.get("identifier")):
+            yield "token", row | {"parameter": parameter.code + IDENTIFIER}
+    elif parameter.type == "token":
+        for text in texts(type_, value):
+            for row in string_rows(text):
+                yield "string", row | {"parameter": parameter.code + TEXT}
+        if type_ == "Identifier" and OF_TYPE in parameter.suffixes:
+            for row in of_type_rows(value):
+                yield "token", row | {"parameter": parameter.code + OF_TYPE}
+
+
+def _composite(group: tuple[Row, ...]) -> Row:
+    row: Row = {}
+    for n in COMPONENTS:
+        part = group[n - 1] if n <= len(group) else {}
+        if part.get("url") is not None:
+            part = part | {"target_id": part["url"]}
+        for column, names in COMPONENT_COLUMNS.items():
+            row[f"{column}_{n}"] = next((part[name] for name in names if name in part), None)
+        if row[f"hash_{n}"] is None:
+            row[f"hash_{n}"] = 0
+    return row
+
+
 def _distinct(rows: list[Row]) -> list[Row]:
     return list({tuple(row.values()): row for row in rows}.values())
-
-
-def normalized(text: str) -> str:
-    """Text as strings are compared: without case, accents and repeated spaces.  R4 search.html#string"""
-    plain = MARKS.sub("", unicodedata.normalize("NFKD", text)).casefold()
-    return SPACES.sub(" ", unicodedata.normalize("NFC", plain)).strip()
-
-
-def token_text(code: str, *, literal: bool) -> str:
-    """A code as it is compared."""
-    return code if literal else code.casefold()
-
-
-def _token(system: str, code: Any, *, literal: bool) -> Row:
-    text = token_text(str(code), literal=literal)
-    return {"code_hash": hash64(text), "system": system, "code": text}
-
-
-def _token_rows(parameter: Parameter, type_: str, value: Any) -> Rows:
-    if type_ == "CodeableConcept":
-        for coding in value.get("coding", ()):
-            yield from _token_rows(parameter, "Coding", coding)
-    elif type_ in {"Coding", "Identifier", "ContactPoint"}:
-        code = value.get("code" if type_ == "Coding" else "value")
-        system = "" if type_ == "ContactPoint" else value.get("system") or ""
-        if code is not None or system:
-            yield _token(system, code or "", literal=parameter.literal)
-    elif isinstance(value, bool):
-        yield _token(IMPLIED_SYSTEM, "true" if value else "false", literal=parameter.literal)
-    elif isinstance(value, str):
-        yield _token(IMPLIED_SYSTEM if type_ == "code" else "", value, literal=parameter.literal)
-
-
-def _identifier_rows(identifier: Any) -> Rows:
-    if isinstance(identifier, dict) and identifier.get("value"):
-        yield _token(identifier.get("system") or "", identifier["value"], literal=True)
-
-
-STRING_PARTS = {
-    "HumanName": ("text", "family", "given", "prefix", "suffix"),
-    "Address": ("text", "line", "city", "district", "state", "postalCode", "country"),
-    "CodeableConcept": ("text",),
-    "Annotation": ("text",),
-}
-
-
-def _string_rows(parameter: Parameter, type_: str, value: Any) -> Rows:
-    if isinstance(value, dict):
-        parts = STRING_PARTS.get(type_, ("value",))
-        found = [item for part in parts for item in _listed(value.get(part))]
-    else:
-        found = [value]
-    for text in found:
-        if isinstance(text, str) and text:
-            yield {"value": normalized(text)[:STRING_LENGTH], "exact": text}
-
-
-def _listed(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
-
-
-def _date_rows(parameter: Parameter, type_: str, value: Any) -> Rows:
-    try:
-        if isinstance(value, str):
-            low, high = date_range(value)
-            yield {"low": low, "high": high}
-        elif type_ == "Period":
-            yield _period(value)
-        elif type_ == "Timing":
-            yield from _timing_rows(value)
-    except Invalid:
-        return
-
-
-def _period(value: dict[str, Any]) -> Row:
-    start, end = value.get("start"), value.get("end")
-    return {"low": date_range(start)[0] if start else EARLIEST, "high": date_range(end)[1] if end else LATEST}
-
-
-def _timing_rows(value: dict[str, Any]) -> Rows:
-    for event in value.get("event", ()):
-        low, high = date_range(event)
-        yield {"low": low, "high": high}
-    bounds = value.get("repeat", {}).get("boundsPeriod")
-    if bounds:
-        yield _period(bounds)
-
-
-def _number_rows(parameter: Parameter, type_: str, value: Any) -> Rows:
-    if isinstance(value, bool | str | dict):
-        return
-    yield {"low": float(value), "high": float(value)}
-
-
-def _quantity_rows(parameter: Parameter, type_: str, value: Any) -> Rows:
-    if not isinstance(value, dict):
-        return
-    if type_ == "Range":
-        low, high = value.get("low", {}), value.get("high", {})
-        yield _quantity(low or high, low.get("value"), high.get("value"))
-    elif type_ == "Money":
-        code = value.get("currency", "")
-        yield _quantity({"system": CURRENCY, "code": code}, value.get("value"), value.get("value"))
-    elif value.get("value") is not None:
-        yield _quantity(value, value["value"], value["value"])
-
-
-def _quantity(unit: dict[str, Any], low: Any, high: Any) -> Row:
-    code = unit.get("code") or ""
-    return {
-        "code_hash": hash64(code),
-        "system": unit.get("system") or "",
-        "code": code,
-        "unit": unit.get("unit") or "",
-        "low": float("-inf") if low is None else float(low),
-        "high": float("inf") if high is None else float(high),
-    }
-
-
-def _uri_rows(parameter: Parameter, type_: str, value: Any) -> Rows:
-    if isinstance(value, str):
-        yield {"value": value[:URI_LENGTH]}
-
-
-READERS: dict[str, Callable[[Parameter, str, Any], Rows]] = {
-    "token": _token_rows,
-    "string": _string_rows,
-    "date": _date_rows,
-    "number": _number_rows,
-    "quantity": _quantity_rows,
-    "uri": _uri_rows,
-}

@@ -4,26 +4,43 @@ Nothing is silently dropped: an unknown parameter, modifier or value raises Inva
 unknown parameters are left out and named in `Query.ignored`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import Any
 
-from fhir_server.errors import Invalid
-from fhir_server.search.query import Chain, Clause, Condition, Has, Include, Missing, Pairs, Query, Sort
-from fhir_server.search.registry import Parameter, Registry
+from fhir_server.errors import Invalid, NotFound
+from fhir_server.search.query import (
+    Chain,
+    Clause,
+    Condition,
+    Has,
+    Include,
+    InCompartment,
+    Missing,
+    Pairs,
+    Query,
+    Sort,
+    TokenValue,
+)
+from fhir_server.search.registry import OF_TYPE, Parameter, Registry
 from fhir_server.search.values import parse_value, split
 
 MODIFIERS = {
     "string": {"exact", "contains"},
-    "token": {"not"},
+    "token": {"not", "text", "of-type"},
     "reference": {"identifier"},
     "uri": {"below", "above"},
     "date": set(),
     "number": set(),
     "quantity": set(),
+    "composite": set(),
 }
 PASSED_OVER = {"_format", "_pretty"}
-MAX_CHAIN = 5
-MAX_VALUES = 2000
+MAX_LINKS = 16
+MAX_ALTERNATIVES = 64
+MAX_TRIED = 1000
+MAX_VALUES = 5000
+MAX_COUNT_DIGITS = 9
 TOTALS = ("none", "estimate", "accurate")
 SUMMARIES = ("true", "text", "data", "count", "false")
 
@@ -37,10 +54,17 @@ class QueryParser:
         self.page_size = page_size
         self.max_page_size = max_page_size
 
-    def parse(self, resource_type: str, pairs: Pairs, *, lenient: bool = False) -> Query:
-        """Read all pairs. Raises Invalid."""
+    def parse(
+        self,
+        resource_type: str | None,
+        pairs: Pairs,
+        *,
+        lenient: bool = False,
+        compartment: tuple[str, str] | None = None,
+    ) -> Query:
+        """Read all pairs, for one type, or (None) for those that `_type` names or all. Raises Invalid."""
         _check_size(pairs)
-        query = Query(resource_type, count=self.page_size)
+        query = self._query(resource_type, pairs, compartment)
         for name, text in pairs:
             if name in PASSED_OVER or text == "":
                 continue
@@ -55,73 +79,110 @@ class QueryParser:
                 query.accepted.append((name, text))
         return query
 
+    def _query(self, resource_type: str | None, pairs: Pairs, compartment: tuple[str, str] | None) -> Query:
+        """What is searched: one type, several, or what belongs to a compartment."""
+        if compartment is None:
+            types = (resource_type,) if resource_type else self._types(pairs, self.registry.definitions.resource_types)
+            return Query(types, resource_type or "", count=self.page_size)
+        held = self.registry.definitions.compartments[compartment[0]]
+        if resource_type is not None and resource_type not in held:
+            raise NotFound(f"{resource_type} does not belong to the compartment of a {compartment[0]}.")
+        types = (resource_type,) if resource_type else self._types(pairs, held)
+        query = Query(types, f"{'/'.join(compartment)}/{resource_type or '*'}", count=self.page_size)
+        parameters = (self.registry.of(type_).get(code) for type_ in types for code in held[type_])
+        query.conditions.append(InCompartment(*compartment, tuple(one for one in parameters if one is not None)))
+        return query
+
+    def _types(self, pairs: Pairs, among: Collection[str]) -> tuple[str, ...]:
+        """The types that `_type` names, else all.  R4 http.html#search"""
+        named = {name for key, text in pairs if key == "_type" for name in text.split(",") if name}
+        unknown = named - set(self.registry.definitions.resource_types)
+        if unknown:
+            raise Invalid(f"'{min(unknown)[:40]}' is no resource type of R4.")
+        return tuple(sorted(named & set(among) if named else among))
+
     def _take(self, query: Query, name: str, text: str) -> None:
         control = CONTROLS.get(name.partition(":")[0])
         if control is not None:
             control(self, query, name, text)
         else:
-            query.conditions.append(self.condition(query.resource_type, name, text))
+            query.conditions.append(self.condition(query.types, name, text))
 
-    def condition(self, resource_type: str, name: str, text: str, depth: int = 0) -> Condition:
+    def condition(self, types: tuple[str, ...], name: str, text: str, links: "Links | None" = None) -> Condition:
         """One parameter with its value, chains and reverse chains followed."""
-        if depth > MAX_CHAIN:
-            raise Invalid(f"A chain may have at most {MAX_CHAIN} links.")
+        links = links or Links()
         if name.startswith("_has:"):
-            return self._has(resource_type, name, text, depth)
+            return self._has(types, name, text, links)
+        if name == "_list":
+            return self._list(types, text)
         first, dot, rest = name.partition(".")
         code, _, modifier = first.partition(":")
-        parameter = self.parameter(resource_type, code)
+        parameter = self.parameter(types, code)
         if dot:
-            return self._chain(parameter, modifier, (rest, text), depth)
+            return self._chain(parameter, modifier, (rest, text), links)
         if modifier == "missing":
             return Missing(parameter, _boolean(text))
         self._check_modifier(parameter, modifier)
         values = tuple(parse_value(parameter, modifier or None, part, self.base_url) for part in split(text, ","))
         return Clause(parameter, modifier or None, values)
 
-    def parameter(self, resource_type: str, code: str) -> Parameter:
-        """The parameter of that name; raises UnknownParameter."""
-        found = self.registry.of(resource_type).get(code)
+    def parameter(self, types: tuple[str, ...], code: str) -> Parameter:
+        """The parameter of that name that all the types have; raises UnknownParameter."""
+        found = self.registry.shared(types).get(code) if types else None
         if found is None:
-            raise UnknownParameter(resource_type, code)
+            raise UnknownParameter(types, code)
+        if any((part.resource_type, code) in self.registry.waiting for part in found.everywhere):
+            raise UnknownParameter(types, code, "is not indexed yet: `konsil fhir reindex` does it")
         return found
 
     def _check_modifier(self, parameter: Parameter, modifier: str) -> None:
+        if modifier == "of-type" and OF_TYPE not in parameter.suffixes:
+            raise Invalid(f"The modifier :of-type is for identifiers, which {parameter.code} is not.")
         if not modifier or modifier in MODIFIERS[parameter.type]:
             return
         if parameter.type == "reference" and modifier in self.registry.definitions.resource_types:
             return
         raise Invalid(f"The modifier :{modifier} is not supported for {parameter.code} ({parameter.type}).")
 
-    def _chain(self, parameter: Parameter, type_: str, condition: tuple[str, str], depth: int) -> Condition:
+    def _chain(self, parameter: Parameter, type_: str, condition: tuple[str, str], links: "Links") -> Condition:
         if parameter.type != "reference":
             raise Invalid(f"{parameter.code} is not a reference: nothing can be chained to it.")
         candidates = (type_,) if type_ else parameter.targets or tuple(sorted(self.registry.definitions.resource_types))
         targets: list[tuple[str, Condition]] = []
         for candidate in candidates:
+            links.top.tried += 1
             try:
-                targets.append((candidate, self.condition(candidate, *condition, depth + 1)))
+                targets.append((candidate, self.condition((candidate,), *condition, links.deeper())))
             except UnknownParameter:
                 continue
+            links.top.kept += 1
         if not targets:
-            raise UnknownParameter(parameter.resource_type, f"{parameter.code}.{condition[0]}")
+            raise UnknownParameter((parameter.resource_type,), f"{parameter.code}.{condition[0]}")
         return Chain(parameter, tuple(targets))
 
-    def _has(self, resource_type: str, name: str, text: str, depth: int) -> Condition:
+    def _has(self, types: tuple[str, ...], name: str, text: str, links: "Links") -> Condition:
         parts = name.split(":", 3)
         if len(parts) != 4:
             raise Invalid("_has is written _has:Type:reference:parameter.")
         _, source, code, rest = parts
-        parameter = self.parameter(source, code)
-        if parameter.type != "reference":
-            raise Invalid(f"{source}.{code} is not a reference.")
-        return Has(resource_type, parameter, self.condition(source, rest, text, depth + 1))
+        parameter = self._reference(source, code)
+        return Has(types, parameter, self.condition((source,), rest, text, links.deeper()))
+
+    def _list(self, types: tuple[str, ...], text: str) -> Condition:
+        """`_list=42`: what List/42 has as its items.  R4 search.html#list"""
+        ids = text.split(",")
+        if any(id_.startswith("$") for id_ in ids):
+            raise Invalid("This server keeps no functional lists such as $current-allergies.")
+        codes = tuple(TokenValue(None, id_.removeprefix("List/")) for id_ in ids)
+        return Has(types, self.parameter(("List",), "item"), Clause(self.parameter(("List",), "_id"), None, codes))
 
     def sort(self, query: Query, name: str, text: str) -> None:
         """`_sort=a,-b`."""
         for part in text.split(","):
             code = part.removeprefix("-")
-            parameter = self.parameter(query.resource_type, code)
+            parameter = self.parameter(query.types, code)
+            if parameter.type == "composite":
+                raise Invalid(f"{code} is a composite: it has no order.")
             query.sort.append(Sort(parameter, part.startswith("-")))
 
     def include(self, query: Query, name: str, text: str) -> None:
@@ -129,23 +190,32 @@ class QueryParser:
         kind, _, modifier = name.partition(":")
         if modifier not in {"", "iterate", "recurse"}:
             raise Invalid(f"The modifier :{modifier} is not supported for {kind}.")
+        reverse = kind == "_revinclude"
+        if text == "*":
+            source = None if reverse else query.resource_type
+            query.includes.append(Include(source, None, None, bool(modifier), reverse))
+            return
         parts = text.split(":")
-        if text != "*" and not 2 <= len(parts) <= 3:
+        if not 2 <= len(parts) <= 3:
             raise Invalid(f"{kind} is written Type:parameter or Type:parameter:Target.")
-        source = query.resource_type if text == "*" else parts[0]
-        parameter = None
-        if parts[-1] != "*":
-            parameter = self.parameter(source, parts[1])
-            if parameter.type != "reference":
-                raise Invalid(f"{source}.{parts[1]} is not a reference.")
         target = parts[2] if len(parts) == 3 else None
-        query.includes.append(Include(source, parameter, target, bool(modifier), kind == "_revinclude"))
+        parameter = None if parts[1] == "*" else self._reference(parts[0], parts[1])
+        for name in (parts[0], target or parts[0]):
+            if name not in self.registry.definitions.resource_types:
+                raise Invalid(f"'{name[:40]}' is no resource type of R4.")
+        query.includes.append(Include(parts[0], parameter, target, bool(modifier), reverse))
+
+    def _reference(self, source: str, code: str) -> Parameter:
+        parameter = self.parameter((source,), code)
+        if parameter.type != "reference":
+            raise Invalid(f"{source}.{code} is not a reference.")
+        return parameter
 
     def count(self, query: Query, name: str, text: str) -> None:
         """`_count`; 0 asks for the number of matches only.  R4 search.html#count"""
         if not text.isascii() or not text.isdigit():
             raise Invalid("_count is a whole number.")
-        query.count = min(int(text), self.max_page_size)
+        query.count = min(int(text[:MAX_COUNT_DIGITS]) if text.strip("0") else 0, self.max_page_size)
         if query.count == 0:
             query.summary = "count"
 
@@ -155,9 +225,35 @@ class UnknownParameter(Invalid):
 
     issue_code = "not-supported"
 
-    def __init__(self, resource_type: str, name: str) -> None:
-        super().__init__(f"{resource_type} has no search parameter '{name}'.")
+    def __init__(self, types: tuple[str, ...], name: str, why: str = "") -> None:
+        where = " and ".join(types) if len(types) < 4 else "Every type of R4"
+        text = f"The search parameter '{name[:100]}' of {where} {why}."
+        super().__init__(text if why else f"{where} has no search parameter '{name[:100]}'.")
         self.name = name
+
+
+@dataclass(slots=True)
+class Links:
+    """How far chains go: what would join everything is refused before any database is asked."""
+
+    depth: int = 0
+    tried: int = 0
+    kept: int = 0
+    above: "Links | None" = None
+
+    @property
+    def top(self) -> "Links":
+        """Where the chain begins: it counts for all of it."""
+        return self.above or self
+
+    def deeper(self) -> "Links":
+        """One link more. Raises Invalid."""
+        top = self.top
+        if self.depth >= MAX_LINKS:
+            raise Invalid(f"A chain may have {MAX_LINKS} links.")
+        if top.tried > MAX_TRIED or top.kept > MAX_ALTERNATIVES:
+            raise Invalid("The chain leads to too many types: name them, as in subject:Patient.name.")
+        return Links(self.depth + 1, above=top)
 
 
 def _check_size(pairs: Pairs) -> None:
@@ -193,6 +289,12 @@ def _elements(parser: QueryParser, query: Query, name: str, text: str) -> None:
     query.elements = tuple(part.rpartition(".")[2] for part in text.split(","))
 
 
+def _types(parser: QueryParser, query: Query, name: str, text: str) -> None:
+    """`_type` has been read already, where several types can be searched."""
+    if query.address and not query.address.endswith("*"):
+        raise UnknownParameter(query.types, name)
+
+
 def _cursor(parser: QueryParser, query: Query, name: str, text: str) -> None:
     query.cursor = text
 
@@ -206,4 +308,5 @@ CONTROLS: dict[str, Callable[[QueryParser, Query, str, str], None]] = {
     "_summary": _summary,
     "_elements": _elements,
     "_cursor": _cursor,
+    "_type": _types,
 }

@@ -19,9 +19,10 @@ class TokenValue:
 
 @dataclass(frozen=True, slots=True)
 class TextValue:
-    """The text of a string or uri parameter."""
+    """The text of a string or uri parameter; `latin` is the same in Latin letters where it is written in others."""
 
     text: str
+    latin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,16 @@ class RangeValue:
 
 @dataclass(frozen=True, slots=True)
 class QuantityValue:
-    """A number with its unit; a system of None means that `code` may be the code or the unit."""
+    """A number with its unit; a system of None means that `code` may be the code or the unit.
+
+    `canonical` is the number in base units, `keys` what its unit may be stored under.
+    """
 
     range: RangeValue
     system: str | None
     code: str | None
+    canonical: RangeValue | None = None
+    keys: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,14 @@ class ReferenceValue:
     url: str | None
 
 
-Value = TokenValue | TextValue | RangeValue | QuantityValue | ReferenceValue
+@dataclass(frozen=True, slots=True)
+class CompositeValue:
+    """`a$b`: values that one group of a resource meets together.  R4 search.html#combining"""
+
+    parts: tuple["Value", ...]
+
+
+Value = TokenValue | TextValue | RangeValue | QuantityValue | ReferenceValue | CompositeValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +87,9 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Has:
-    """A condition on what points here, to a resource of `target_type`.  R4 search.html#has"""
+    """A condition on what points here, to a resource of one of `target_types`.  R4 search.html#has"""
 
-    target_type: str
+    target_types: tuple[str, ...]
     parameter: Parameter
     condition: "Condition"
 
@@ -89,14 +102,23 @@ class Missing:
     missing: bool
 
 
-Condition = Clause | Chain | Has | Missing
+@dataclass(frozen=True, slots=True)
+class InCompartment:
+    """What one of these reference parameters ties to a resource, or that resource.  R4 compartmentdefinition.html"""
+
+    type: str
+    id: str
+    parameters: tuple[Parameter, ...]
+
+
+Condition = Clause | Chain | Has | Missing | InCompartment
 
 
 @dataclass(frozen=True, slots=True)
 class Include:
-    """`_include` or `_revinclude`; no parameter means every reference of the source type (`*`)."""
+    """`_include` or `_revinclude`; no parameter means every reference of the source type (`*`), no type any."""
 
-    source_type: str
+    source_type: str | None
     parameter: Parameter | None
     target_type: str | None
     iterate: bool
@@ -113,9 +135,10 @@ class Sort:
 
 @dataclass(slots=True)
 class Query:
-    """A parsed search of one resource type. `accepted` are the pairs that went into it, for the links."""
+    """A parsed search. `address` is its path below the base; `accepted` are the pairs that went into it, for links."""
 
-    resource_type: str
+    types: tuple[str, ...]
+    address: str
     conditions: list[Condition] = field(default_factory=list)
     sort: list[Sort] = field(default_factory=list)
     includes: list[Include] = field(default_factory=list)
@@ -126,6 +149,11 @@ class Query:
     cursor: str | None = None
     accepted: list[tuple[str, str]] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+
+    @property
+    def resource_type(self) -> str | None:
+        """The type that is searched; None for several."""
+        return self.types[0] if len(self.types) == 1 else None
 
 
 Pairs = Sequence[tuple[str, str]]

@@ -1,29 +1,35 @@
 """Which search parameters a resource type has, compiled on first use of the type."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from fhir_server.definitions import Definitions, ParameterDefinition
 from fhir_server.fhirpath import Node, compile_path
+from fhir_server.search.ucum import Units
 
 # Columns of the resource table answer these; they have no index rows.
 COLUMNS = {"_id", "_lastUpdated"}
 NOT_OFFERED = {"_content", "_text", "_filter", "_query"}
-INDEXED_TYPES = {"token", "string", "date", "number", "quantity", "reference", "uri"}
-
+INDEXED_TYPES = {"token", "string", "date", "number", "quantity", "reference", "uri", "composite"}
+# Rows of one parameter that only a modifier asks for are numbered under its code and one of these.
 IDENTIFIER = ":identifier"
+KEPT = 200
+OF_TYPE = ":of-type"
+TEXT = ":text"
 RESOLVED = re.compile(r"\.where\(resolve\(\) is (\w+)\)")
+# R4 published the expressions of this parameter's two components the wrong way round.
+SWAPPED = {"http://hl7.org/fhir/SearchParameter/DocumentReference-relationship"}
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A search parameter of one resource type. `literal`: its tokens are compared with case."""
+    """A search parameter of one resource type."""
 
     resource_type: str
     definition: ParameterDefinition
-    definitions: Definitions
+    registry: "Registry"
 
     @property
     def code(self) -> str:
@@ -35,6 +41,16 @@ class Parameter:
         """The SearchParamType."""
         return self.definition.type
 
+    @property
+    def units(self) -> Units:
+        """The units that its quantities may have."""
+        return self.registry.units
+
+    @property
+    def everywhere(self) -> tuple["Parameter", ...]:
+        """The same parameter of each type that is searched together."""
+        return (self,)
+
     @cached_property
     def literal(self) -> bool:
         """Identifiers, ids and the like are compared as they are, codes without case (R4 search.html#token)."""
@@ -44,13 +60,14 @@ class Parameter:
     def expression(self) -> str:
         """The branches of the expression that belong to this resource type."""
         branches = [part.strip() for part in self.definition.expression.split("|")]
-        own = [part for part in branches if part.lstrip("(").startswith((f"{self.resource_type}.", "Resource."))]
+        type_ = self.resource_type
+        own = [part for part in branches if part == type_ or part.lstrip("(").startswith((f"{type_}.", "Resource."))]
         return " | ".join(own or branches)
 
     @cached_property
     def evaluate(self) -> Callable[..., list[Node]]:
-        """The expression as a function of the resource."""
-        return compile_path(self.expression, self.resource_type, self.definitions)
+        """The expression as a function of the resource, or of a part of it and the resource."""
+        return compile_path(self.expression, self.resource_type, self.registry.definitions)
 
     @cached_property
     def targets(self) -> tuple[str, ...]:
@@ -59,40 +76,118 @@ class Parameter:
         branches = self.expression.count("|") + 1
         return tuple(dict.fromkeys(narrowed)) if len(narrowed) == branches else self.definition.target
 
+    @cached_property
+    def components(self) -> tuple["Parameter", ...]:
+        """The parts of a composite, each evaluated on a group.  https://hl7.org/fhir/R4/searchparameter.html"""
+        parts = self.definition.component
+        expressions = [expression for _, expression in parts]
+        if self.definition.url in SWAPPED:
+            expressions.reverse()
+        return tuple(
+            Parameter(self.resource_type, self._component(n, url, expression), self.registry)
+            for n, ((url, _), expression) in enumerate(zip(parts, expressions, strict=True), 1)
+        )
+
+    def _component(self, n: int, url: str, expression: str) -> ParameterDefinition:
+        meant = self.registry.by_url[url]
+        return ParameterDefinition(url, f"{self.code}${n}", meant.type, (self.resource_type,), expression, meant.target)
+
+    @cached_property
+    def suffixes(self) -> tuple[str, ...]:
+        """What its rows are numbered under beside its code, for modifiers."""
+        if self.type == "reference":
+            return (IDENTIFIER,)
+        if self.type == "token":
+            return (TEXT, OF_TYPE) if self.definition.expression.rstrip(")").endswith("dentifier") else (TEXT,)
+        return ()
+
+
+@dataclass(frozen=True)
+class Shared(Parameter):
+    """A parameter that several types have, for a search of them together."""
+
+    parts: tuple[Parameter, ...] = ()
+
+    @property
+    def everywhere(self) -> tuple[Parameter, ...]:
+        """The same parameter of each type."""
+        return self.parts
+
+    @cached_property
+    def targets(self) -> tuple[str, ...]:
+        """Whatever one of them may point to; nothing when one of them may point anywhere."""
+        if not all(part.targets for part in self.parts):
+            return ()
+        return tuple(dict.fromkeys(target for part in self.parts for target in part.targets))
+
 
 class Registry:
-    """All search parameters that this server offers, by resource type and code."""
+    """All search parameters that this server offers, by resource type and code.
 
-    def __init__(self, definitions: Definitions) -> None:
+    `custom` are those added at run time; `waiting` what is written for all resources but cannot be searched yet.
+    """
+
+    def __init__(self, definitions: Definitions, units: Units | None = None) -> None:
         self.definitions = definitions
+        self.units = units or Units()
+        self.custom: tuple[ParameterDefinition, ...] = ()
+        self.waiting: frozenset[tuple[str, str]] = frozenset()
+        self.generation = 0
         self._types: dict[str, Mapping[str, Parameter]] = {}
+        self._shared: dict[tuple[str, ...], Mapping[str, Parameter]] = {}
+
+    @cached_property
+    def by_url(self) -> Mapping[str, ParameterDefinition]:
+        """The definitions of R4 and of `profiles/`."""
+        return {definition.url: definition for definition in self.definitions.parameters}
 
     def of(self, resource_type: str) -> Mapping[str, Parameter]:
         """The parameters of a type by code; empty for an unknown type."""
         found = self._types.get(resource_type)
         if found is None:
-            definitions = self.definitions.parameters_by_type.get(resource_type, ())
+            definitions = [*self.definitions.parameters_by_type.get(resource_type, ())]
+            definitions += [custom for custom in self.custom if resource_type in custom.base]
             found = self._types[resource_type] = {
-                definition.code: Parameter(resource_type, definition, self.definitions)
-                for definition in definitions
+                definition.code: Parameter(resource_type, definition, self)
+                for definition in reversed(definitions)
                 if _offered(definition)
             }
         return found
 
+    def shared(self, resource_types: tuple[str, ...]) -> Mapping[str, Parameter]:
+        """The parameters that all of these types have, of the same SearchParamType."""
+        if len(resource_types) == 1:
+            return self.of(resource_types[0])
+        found = self._shared.get(resource_types)
+        if found is None:
+            if len(self._shared) > KEPT:
+                self._shared.clear()
+            first = self.of(resource_types[0])
+            every = {code: self._everywhere(code, resource_types) for code in first}
+            found = self._shared[resource_types] = {
+                code: Shared(first[code].resource_type, first[code].definition, self, parts)
+                for code, parts in every.items()
+                if len(parts) == len(resource_types) and len({part.type for part in parts}) == 1
+            }
+        return found
+
+    def _everywhere(self, code: str, resource_types: Iterable[str]) -> tuple[Parameter, ...]:
+        found = (self.of(resource_type).get(code) for resource_type in resource_types)
+        return tuple(parameter for parameter in found if parameter is not None)
+
     def kinds(self, resource_type: str) -> set[str]:
-        """The kinds of index rows that a type can have; references with an identifier make tokens."""
+        """The kinds of index rows that a type can have; modifiers add tokens and strings."""
         kinds = {parameter.type for code, parameter in self.of(resource_type).items() if code not in COLUMNS}
-        return kinds | {"token"} if "reference" in kinds else kinds
+        kinds |= {"token"} if "reference" in kinds else set()
+        return kinds | {"string"} if "token" in kinds else kinds
 
     def codes(self) -> list[tuple[str, str, str]]:
-        """Every (resource type, code, expression) that has index rows, those of `:identifier` among them."""
+        """Every (resource type, code, expression) that has index rows, those of modifiers among them."""
         rows = []
         for resource_type in sorted(self.definitions.resource_types):
             for code, parameter in sorted(self.of(resource_type).items()):
-                if code not in COLUMNS:
-                    rows.append((resource_type, code, parameter.definition.expression))
-                if parameter.type == "reference":
-                    rows.append((resource_type, code + IDENTIFIER, parameter.definition.expression))
+                codes = () if code in COLUMNS else (code, *(code + suffix for suffix in parameter.suffixes))
+                rows += [(resource_type, name, parameter.definition.expression) for name in codes]
         return rows
 
     def patient_parameters(self, resource_type: str) -> tuple[Parameter, ...]:
@@ -107,6 +202,8 @@ class Registry:
 
     def names_the_patient(self, parameter: Parameter) -> bool:
         """Whether a match on Patient/x means that the patient column is x: one element, at most one value."""
+        if len(parameter.everywhere) > 1:
+            return False
         leading = self.patient_parameters(parameter.resource_type)[:1]
         path = parameter.expression.partition(".where(")[0].split(".")
         if leading != (parameter,) and not (leading and leading[0].expression.startswith(parameter.expression)):

@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
-from typing import cast
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, cast
 
 from fhir_server.errors import Invalid
 from fhir_server.search.dates import LATEST, date_range
-from fhir_server.search.extract import LOCAL_REFERENCE, URI_LENGTH, normalized, token_text
+from fhir_server.search.folding import folded, latin
+from fhir_server.search.hashing import hash64
 from fhir_server.search.query import (
     Comparator,
+    CompositeValue,
     QuantityValue,
     RangeValue,
     ReferenceValue,
@@ -17,10 +20,13 @@ from fhir_server.search.query import (
     TokenValue,
     Value,
 )
+from fhir_server.search.readers import LOCAL_REFERENCE, STRING_LENGTH, URI_LENGTH, token_text, unit_key
 from fhir_server.search.registry import Parameter
+from fhir_server.search.ucum import SYSTEM as UCUM
 
 COMPARATORS = {"eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"}
 PREFIXED = re.compile(r"([a-z]{2})(?=[\d+-.])")
+NUMBER = re.compile(r"[+-]?\d{1,40}(?:\.\d{0,40})?(?:[eE][+-]?\d{1,3})?\Z", re.ASCII)
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}\Z")
 
 
@@ -49,8 +55,35 @@ def parse_value(parameter: Parameter, modifier: str | None, text: str, base_url:
             return _token(text, literal=True)
         return parse_reference(unescape(text), modifier, base_url)
     if parameter.type == "token":
-        return _token(text, literal=parameter.literal)
-    return PARSERS[parameter.type](text, modifier)
+        return _of_token(parameter, modifier, text)
+    if parameter.type == "composite":
+        return _composite(parameter, text, base_url)
+    return PARSERS[parameter.type](parameter, text, modifier)
+
+
+def _composite(parameter: Parameter, text: str, base_url: str) -> CompositeValue:
+    parts = split(text, "$")
+    if len(parts) != len(parameter.components) or not all(parts):
+        wanted = "$".join(component.type for component in parameter.components)
+        raise Invalid(f"{parameter.code} is written {wanted}.")
+    components = zip(parameter.components, parts, strict=True)
+    return CompositeValue(tuple(parse_value(component, None, part, base_url) for component, part in components))
+
+
+def _of_token(parameter: Parameter, modifier: str | None, text: str) -> Value:
+    if modifier == "text":
+        return _string(parameter, text, None)
+    if modifier == "of-type":
+        return _of_type(text)
+    return _token(text, literal=parameter.literal)
+
+
+def _of_type(text: str) -> TokenValue:
+    """`system|code|value` of an identifier.  R4 search.html#modifiers"""
+    parts = [unescape(part) for part in split(text, "|")]
+    if len(parts) != 3 or not all(parts):
+        raise Invalid(":of-type is written system|code|value.")
+    return TokenValue(f"{parts[0]}|{parts[1]}", token_text(parts[2], literal=True))
 
 
 def _token(text: str, *, literal: bool) -> TokenValue:
@@ -71,12 +104,17 @@ def parse_reference(text: str, modifier: str | None, base_url: str) -> Reference
     return ReferenceValue(None, None, text)
 
 
-def _string(text: str, modifier: str | None) -> TextValue:
+def _string(parameter: Parameter, text: str, modifier: str | None) -> TextValue:
     plain = unescape(text)
-    return TextValue(plain if modifier == "exact" else normalized(plain))
+    if modifier == "exact":
+        return TextValue(plain)
+    native, other = folded(plain[:STRING_LENGTH])
+    if not native:
+        raise Invalid(f"There is nothing to compare in the value of {parameter.code}.")
+    return TextValue(native, latin(plain[:STRING_LENGTH]) if other else None)
 
 
-def _uri(text: str, modifier: str | None) -> TextValue:
+def _uri(parameter: Parameter, text: str, modifier: str | None) -> TextValue:
     return TextValue(unescape(text)[:URI_LENGTH])
 
 
@@ -89,7 +127,7 @@ def _comparator(text: str) -> tuple[Comparator, str]:
     return cast(Comparator, match.group(1)), text[2:]
 
 
-def _date(text: str, modifier: str | None) -> RangeValue:
+def _date(parameter: Parameter, text: str, modifier: str | None) -> RangeValue:
     comparator, rest = _comparator(unescape(text).replace(" ", "+"))
     low, high = date_range(rest)
     if comparator == "ap":
@@ -98,32 +136,58 @@ def _date(text: str, modifier: str | None) -> RangeValue:
     return RangeValue(comparator, low, high, low)
 
 
-def _number(text: str, modifier: str | None = None) -> RangeValue:
+Limits = tuple[Fraction, Fraction, Fraction]
+
+
+def _limits(text: str) -> tuple[Comparator, Limits]:
     """A number and the range that its digits imply: 100 is [99.5, 100.5).  R4 search.html#number"""
     comparator, rest = _comparator(unescape(text))
-    try:
-        exact = Decimal(rest)
-    except InvalidOperation:
-        raise Invalid(f"'{rest[:40]}' is not a number.") from None
-    if not exact.is_finite():
-        raise Invalid("A number must be finite.")
-    half = Decimal(5).scaleb(int(exact.as_tuple().exponent) - 1)
+    if not NUMBER.match(rest):
+        raise Invalid(f"'{rest[:40]}' is not a number.")
+    exact = Decimal(rest)
+    half = Fraction(Decimal(5).scaleb(int(exact.as_tuple().exponent) - 1))
+    number = Fraction(exact)
     if comparator == "ap":
-        half = max(half, abs(exact) / 10)
-    return RangeValue(comparator, float(exact - half), float(exact + half), float(exact))
+        half = max(half, abs(number) / 10)
+    return comparator, (number - half, number + half, number)
 
 
-def _quantity(text: str, modifier: str | None) -> QuantityValue:
+def _ranged(comparator: Comparator, limits: Limits, of: Callable[[Any], float]) -> RangeValue:
+    return RangeValue(comparator, *(of(limit) for limit in limits))
+
+
+def _float(number: Fraction) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return float("inf") if number > 0 else float("-inf")
+
+
+def _number(parameter: Parameter, text: str, modifier: str | None = None) -> RangeValue:
+    return _ranged(*_limits(text), _float)
+
+
+def _quantity(parameter: Parameter, text: str, modifier: str | None) -> QuantityValue:
+    """`number`, `number|system|code` or `number||code`; in base units where the unit has some.  R4
+    search.html#quantity
+    """
     parts = split(text, "|")
     if len(parts) not in {1, 3}:
         raise Invalid("A quantity is number or number|system|code.")
-    number = _number(parts[0])
-    if len(parts) == 1:
-        return QuantityValue(number, None, None)
-    return QuantityValue(number, unescape(parts[1]) or None, unescape(parts[2]) or None)
+    comparator, limits = _limits(parts[0])
+    number = _ranged(comparator, limits, _float)
+    system, code = (unescape(part) or None for part in parts[1:]) if len(parts) == 3 else (None, None)
+    if code is None:
+        return QuantityValue(number, system, None)
+    measure = parameter.units.canonical(code) if system in {None, UCUM} else None
+    if measure is None:
+        return QuantityValue(number, system, code, keys=(hash64(code),))
+    if system is None:
+        return QuantityValue(number, None, code, keys=(hash64(code), unit_key(measure.code)))
+    return QuantityValue(number, system, code, _ranged(comparator, limits, measure.of), (unit_key(measure.code),))
 
 
-PARSERS: dict[str, Callable[[str, str | None], Value]] = {
+PARSERS: dict[str, Callable[[Parameter, str, str | None], Value]] = {
     "string": _string,
     "uri": _uri,
     "date": _date,

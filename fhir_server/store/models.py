@@ -20,6 +20,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    true,
 )
 from sqlalchemy.types import TypeEngine
 
@@ -78,7 +79,8 @@ history = Table(
     Index("history_everything_updated", "last_updated", "row_id"),
 )
 
-# Small numbers for (resource type, search parameter code), given once and never changed.
+# Small numbers for (resource type, search parameter code), given once and never changed. `expression` is what the rows
+# were made from; a parameter that is not `ready` is written, yet cannot be searched until a reindex has ended.
 search_parameter = Table(
     "search_parameter",
     metadata,
@@ -86,7 +88,19 @@ search_parameter = Table(
     Column("resource_type", Text, nullable=False),
     Column("code", Text, nullable=False),
     Column("expression", Text),
+    Column("ready", Boolean, nullable=False, server_default=true()),
     Index("search_parameter_code", "resource_type", "code", unique=True),
+)
+
+# How far the reindex of a type has come: it goes on behind `position` while `parameters` are still those it began with.
+reindex = Table(
+    "reindex",
+    metadata,
+    Column("resource_type", Text, primary_key=True),
+    Column("parameters", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("done", BigInteger, nullable=False),
+    Column("started", BigInteger, nullable=False),
 )
 
 # Values that belong to this database: the key that signs paging cursors.
@@ -145,7 +159,10 @@ index_quantity = _index_table(
     Column("unit", Text, nullable=False),
     Column("low", Double, nullable=False),
     Column("high", Double, nullable=False),
-    value_first=("code_hash", "low"),
+    # The same in UCUM's base units where the unit has some; `code_hash` is then that of the base unit.
+    Column("canonical_low", Double, nullable=False),
+    Column("canonical_high", Double, nullable=False),
+    value_first=("code_hash", "canonical_low"),
 )
 index_reference = _index_table(
     "index_reference",
@@ -159,6 +176,26 @@ index_uri = _index_table(
     "index_uri", Column("value", BYTEWISE, nullable=False), value_first=("value",), patient_first=False
 )
 
+COMPONENTS = (1, 2, 3)
+# One row for each group of a composite parameter; a component has what its type needs, the hash 0 where it has none.
+index_composite = _index_table(
+    "index_composite",
+    *(
+        Column(f"{name}_{n}", type_)
+        for n in COMPONENTS
+        for name, type_ in (
+            ("hash", BigInteger),
+            ("system", Text),
+            ("code", Text),
+            ("low", Double),
+            ("high", Double),
+            ("canonical_low", Double),
+            ("canonical_high", Double),
+        )
+    ),
+    value_first=("hash_1", "hash_2", "canonical_low_2"),
+)
+
 INDEX_TABLES = {
     "token": index_token,
     "string": index_string,
@@ -167,4 +204,5 @@ INDEX_TABLES = {
     "quantity": index_quantity,
     "reference": index_reference,
     "uri": index_uri,
+    "composite": index_composite,
 }

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, case, func, literal, select, tuple_, union_all
+from sqlalchemy import ColumnElement, FromClause, Select, and_, case, false, func, literal, select, tuple_, union_all
 
 from fhir_server.errors import Gone, NotFound
 from fhir_server.search.hashing import hash64
@@ -134,7 +134,7 @@ class Repository:
 
     async def search(self, query: Query, after: Sequence[Any] | None = None, ceiling: int | None = None) -> Page:
         """One page of matches after these sort values; nothing created after `ceiling`. Raises Forbidden."""
-        keys = keys_of(query, self.number)
+        keys = keys_of(query, self.conditions.numbers)
         statement = select(*_state(resource), *(key.expression.label(f"key_{n}") for n, key in enumerate(keys)))
         statement = statement.where(*self._matching(query)).order_by(*ordering(keys)).limit(query.count + 1)
         if after is not None:
@@ -153,7 +153,10 @@ class Repository:
         return int(rows[0]["total"])
 
     def _matching(self, query: Query) -> list[ColumnElement[bool]]:
-        tests = [self.grants.condition("search", query.resource_type, resource), *self.conditions.of(query, resource)]
+        conditions = self.conditions.of(query, resource)
+        if query.resource_type is None:
+            return [self.grants.of_any_type("search", query.types, resource) if query.types else false(), *conditions]
+        tests = [self.grants.condition("search", query.resource_type, resource), *conditions]
         if self.conditions.implies_type(query):
             return tests
         return [resource.c.resource_type == query.resource_type, *tests]
@@ -162,13 +165,13 @@ class Repository:
         """What `_include` or `_revinclude` adds to these versions."""
         if include.reverse:
             return await self._pointing(include, versions, limit)
-        sources = [version.row_id for version in versions if version.resource_type == include.source_type]
+        sources = [version.row_id for version in versions if include.source_type in {None, version.resource_type}]
         if not sources:
             return []
         statement = select(index_reference.c.target_type, index_reference.c.target_id).distinct()
         statement = statement.where(index_reference.c.row_id.in_(sources), index_reference.c.target_type != "")
         if include.parameter:
-            number = self.number(include.source_type, include.parameter.code)
+            number = self.number(include.parameter.resource_type, include.parameter.code)
             statement = statement.where(index_reference.c.parameter == number)
         if include.target_type:
             statement = statement.where(index_reference.c.target_type == include.target_type)
@@ -199,19 +202,23 @@ class Repository:
         links = select(index_reference.c.row_id).where(
             index_reference.c.target_hash.in_(hashes),
             tuple_(index_reference.c.target_type, index_reference.c.target_id).in_(wanted),
-            self._numbered(include),
+            *self._numbered(include),
         )
-        statement = select(*_state(resource)).where(
-            resource.c.resource_type == include.source_type,
-            resource.c.row_id.in_(links),
-            self.grants.visible(include.source_type, resource),
-        )
+        statement = select(*_state(resource)).where(resource.c.row_id.in_(links), self._visible(include.source_type))
         rows = await self.source.fetch(statement.order_by(resource.c.row_id).limit(limit))
         return [version_of(row) for row in rows]
 
-    def _numbered(self, include: Include) -> ColumnElement[bool]:
+    def _visible(self, resource_type: str | None) -> ColumnElement[bool]:
+        """What may be met on the way, of one type or of any."""
+        if resource_type is None:
+            return self.grants.of_any_type("search", sorted(self.registry.definitions.resource_types), resource)
+        return and_(resource.c.resource_type == resource_type, self.grants.visible(resource_type, resource))
+
+    def _numbered(self, include: Include) -> list[ColumnElement[bool]]:
+        if include.source_type is None:
+            return []
         codes = [include.parameter.code] if include.parameter else _reference_codes(self.registry, include.source_type)
-        return index_reference.c.parameter.in_([self.number(include.source_type, code) for code in codes])
+        return [index_reference.c.parameter.in_([self.number(include.source_type, code) for code in codes])]
 
     async def history(self, scope: "HistoryScope", limit: int) -> list[Version]:
         """Versions, newest first, deletions among them. Raises Forbidden."""

@@ -3,7 +3,7 @@
 https://hl7.org/fhir/R4/search.html#sort  Without a value a resource comes last, whichever the direction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ from fhir_server.errors import Invalid
 from fhir_server.search.dates import EARLIEST, LATEST
 from fhir_server.search.extract import MAIN_DATE
 from fhir_server.search.query import Query, Sort
-from fhir_server.store.conditions import LAST_CHARACTER, Numbering
+from fhir_server.search.registry import Parameter
+from fhir_server.store.matches import LAST_CHARACTER, one_of
 from fhir_server.store.models import INDEX_TABLES, resource
 
 COLUMNS = {
@@ -21,11 +22,14 @@ COLUMNS = {
     "string": "value",
     "date": "low",
     "number": "low",
-    "quantity": "low",
+    "quantity": "canonical_low",
     "reference": "target_id",
     "uri": "value",
 }
 TEXTUAL = {"token", "string", "reference", "uri"}
+
+
+Numbers = Callable[[Parameter], list[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +40,9 @@ class Key:
     descending: bool
 
 
-def keys_of(query: Query, number: Numbering) -> list[Key]:
+def keys_of(query: Query, numbers: Numbers) -> list[Key]:
     """The whole order of a query, made total by `row_id`."""
-    keys = [Key(_expression(sort, number), sort.descending) for sort in query.sort]
+    keys = [Key(_expression(sort, numbers), sort.descending) for sort in query.sort]
     return [*keys, Key(resource.c.row_id, keys[-1].descending if keys else False)]
 
 
@@ -62,7 +66,7 @@ def beyond(keys: Sequence[Key], after: Sequence[Any]) -> ColumnElement[bool]:
     return or_(*tests)
 
 
-def _expression(sort: Sort, number: Numbering) -> ColumnElement[Any]:
+def _expression(sort: Sort, numbers: Numbers) -> ColumnElement[Any]:
     code = sort.parameter.code
     if code == "_lastUpdated":
         return resource.c.last_updated
@@ -70,18 +74,16 @@ def _expression(sort: Sort, number: Numbering) -> ColumnElement[Any]:
         return resource.c.resource_id
     if code == MAIN_DATE and sort.descending:
         return resource.c.moment
-    return _indexed(sort, number)
+    return _indexed(sort, numbers)
 
 
-def _indexed(sort: Sort, number: Numbering) -> ColumnElement[Any]:
+def _indexed(sort: Sort, numbers: Numbers) -> ColumnElement[Any]:
     """The least value of the parameter, or the greatest when sorted down."""
     parameter = sort.parameter
     rows = INDEX_TABLES[parameter.type].alias()
     column = rows.c[COLUMNS[parameter.type]]
     chosen = func.max(column) if sort.descending else func.min(column)
-    value = select(chosen).where(
-        rows.c.row_id == resource.c.row_id, rows.c.parameter == number(parameter.resource_type, parameter.code)
-    )
+    value = select(chosen).where(rows.c.row_id == resource.c.row_id, one_of(rows.c.parameter, numbers(parameter)))
     return func.coalesce(value.correlate(resource).scalar_subquery(), _last_of_all(sort))
 
 

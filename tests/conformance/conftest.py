@@ -7,6 +7,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests.conformance.chart import CHART, put
 from tests.fhir_server.node import Server, running
 
 
@@ -38,3 +39,10 @@ async def client(server: Server) -> AsyncIterator[httpx.AsyncClient]:
 def unique() -> str:
     """A value that no other test of the module has."""
     return uuid4().hex
+
+
+@pytest.fixture(scope="module")
+async def chart(server: Server) -> AsyncIterator[httpx.AsyncClient]:
+    async with server.client() as client:
+        await put(client, CHART)
+        yield client

@@ -9,7 +9,8 @@ import pytest
 
 from fhir_server.definitions import Definitions, load
 from fhir_server.fhirpath import ExpressionError, compile_path
-from fhir_server.search.extract import Extractor, normalized
+from fhir_server.search.extract import Extractor
+from fhir_server.search.folding import normalized
 from fhir_server.search.registry import Registry
 from fhir_server.settings import default_definitions
 
@@ -114,7 +115,7 @@ def test_malformed_values_give_no_rows(definitions: Definitions) -> None:
 
 @pytest.mark.parametrize(
     ("text", "plain"),
-    [("  Éric   ØST ", "eric øst"), ("Straße", "strasse"), ("ﬁne", "fine"), ("हिन्दी", "हिन्दी"), ("Å", "a")],
+    [("  Éric   ØST ", "eric ost"), ("Straße", "strasse"), ("ﬁne", "fine"), ("हिन्दी", "हिन्दी"), ("Å", "a")],
 )
 def test_strings_are_compared_without_case_and_accents(text: str, plain: str) -> None:
     assert normalized(text) == plain

@@ -1,0 +1,39 @@
+"""https://hl7.org/fhir/R4/search.html#string"""
+
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+
+from tests.conformance.chart import found
+
+pytestmark = pytest.mark.anyio
+
+STRING = {
+    "family=muller": ["anna"],
+    "family=MÜLLER-s": ["anna"],
+    "family=ller": [],
+    "family:contains=SLIWA": ["anna"],
+    "family:exact=Müller-Śliwa": ["anna"],
+    "family:exact=müller-śliwa": [],
+    "name=maria": ["anna"],
+    "name=李": ["li"],
+    "name=小": ["li"],
+    "given=an,小": ["anna", "li"],
+    "address=koln": ["anna"],
+    "address-city=köln": ["anna"],
+    "address=dom": ["anna"],
+    "name:missing=true": ["nobody"],
+}
+
+
+@pytest.mark.spec("R4 search.html#string")
+@pytest.mark.parametrize("query", STRING)
+async def test_string(chart: httpx.AsyncClient, query: str) -> None:
+    assert sorted(await found(chart, f"Patient?{query}")) == sorted(STRING[query])
+
+
+@pytest.mark.spec("R4 search.html#string")
+@pytest.mark.parametrize(("text", "hits"), [("100% _", ["v1"]), ("1000 x", []), ("% _", ["v1"]), ("__", [])])
+async def test_wildcards_of_sql_mean_themselves(chart: httpx.AsyncClient, text: str, hits: list[str]) -> None:
+    assert await found(chart, "ValueSet?" + urlencode({"title:contains": text})) == hits
