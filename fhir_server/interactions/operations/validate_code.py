@@ -9,7 +9,7 @@ from fhir_server.errors import Invalid
 from fhir_server.interactions.operations import Document, Invocation, OperationDefinition
 from fhir_server.interactions.operations.parameters import parameter, parameters_resource
 from fhir_server.interactions.terminology import Coding, code_system_of, codings, not_loaded, value_set_of
-from fhir_server.search.extract import normalized
+from fhir_server.search.folding import normalized
 from fhir_server.terminology.code_system import CodeSystem, Concept
 from fhir_server.terminology.value_set import ValueSet
 
