@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from fhir_server.search.dates import EARLIEST
 from fhir_server.fhirpath import Node
+from fhir_server.search.dates import EARLIEST
 from fhir_server.search.hashing import hash64
 from fhir_server.search.readers import (
     LOCAL_REFERENCE,

@@ -23,9 +23,9 @@ def definitions() -> Definitions:
 def test_a_start_reads_the_compiled_cache_quickly(tmp_path: Path) -> None:
     package = Path(shutil.copy(default_definitions(), tmp_path))
     load(package)
-    started = time.perf_counter()
+    started = time.process_time()
     load(package)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_a_missing_package_is_named(tmp_path: Path) -> None:
