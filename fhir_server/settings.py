@@ -60,6 +60,10 @@ class Settings(BaseSettings):
     max_page_size: int = Field(1000, description="Most matches on a page")
     max_includes: int = Field(1000, description="Most resources that `_include` and `_revinclude` may add to a page")
     max_transaction_entries: int = Field(5000, description="Most entries of a batch or transaction")
+    max_expansion: int = Field(2_000, description="Most codes of a value set's expansion without `count`")
+    terminology_server: str | None = Field(
+        None, description="FHIR base URL of a terminology server that is asked where a code system is not loaded here"
+    )
     cookie_name: str = Field("konsil-fhir", description="Part of the cookie names: each server of a host its own")
     session_seconds: int = Field(43_200, description="Longest life of a browser session")
     session_idle_seconds: int = Field(7_200, description="A browser session unused for so long has ended")

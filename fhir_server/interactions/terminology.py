@@ -4,24 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhir_server import wire
-from fhir_server.errors import Invalid, NotFound, NotLoaded
+from fhir_server.errors import Invalid, NotFound
 from fhir_server.interactions.operations import Invocation
 from fhir_server.interactions.operations.parameters import Parameters
 from fhir_server.terminology.code_system import CodeSystem
+from fhir_server.terminology.loaded import not_loaded
 from fhir_server.terminology.value_set import ValueSet
-
-LICENSED = {
-    "http://snomed.info/sct": "SNOMED CT",
-    "http://loinc.org": "LOINC",
-    "http://www.ama-assn.org/go/cpt": "CPT",
-    "http://www.nlm.nih.gov/research/umls/rxnorm": "RxNorm",
-    "http://hl7.org/fhir/sid/icd-10": "ICD-10",
-    "http://hl7.org/fhir/sid/icd-10-cm": "ICD-10-CM",
-}
-REMEDY = (
-    "Load a package that holds it (konsil fhir load-package), or name a terminology server "
-    "(KONSIL_FHIR_TERMINOLOGY_SERVER)."
-)
+from fhir_server.validation.structure import check_structure
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +23,6 @@ class Coding:
     version: str | None = None
 
 
-def not_loaded(kind: str, canonical: str) -> NotLoaded:
-    """The refusal for what this server has not, with what to do about it."""
-    name = LICENSED.get(canonical.partition("|")[0])
-    what = f"{name} ({canonical})" if name else canonical[:200]
-    licence = " Its content needs a licence of its owner." if name else ""
-    return NotLoaded(f"The {kind} {what} is not loaded on this server. {REMEDY}{licence}")
-
-
 async def value_set_of(call: Invocation) -> ValueSet:
     """The value set of an instance, of the parameter `valueSet`, or of `url`. Raises NotFound, NotLoaded, Invalid."""
     parameters = call.parameters
@@ -49,6 +30,7 @@ async def value_set_of(call: Invocation) -> ValueSet:
     if call.resource_id is not None:
         return ValueSet(await _stored(call))
     if sent is not None:
+        check_structure(sent, call.ctx.node.definitions, "ValueSet")
         return ValueSet(sent)
     canonical = _canonical(parameters.needed("url"), parameters.text("valueSetVersion"))
     found = call.ctx.node.terminology.value_set(canonical)
@@ -63,7 +45,8 @@ async def code_system_of(call: Invocation, url: str | None, version: str | None)
     if call.resource_id is not None:
         return CodeSystem(await _stored(call))
     if sent is not None:
-        if not isinstance(sent.get("url"), str):
+        check_structure(sent, call.ctx.node.definitions, "CodeSystem")
+        if "url" not in sent:
             raise Invalid("A CodeSystem needs a url.")
         return CodeSystem(sent)
     if url is None:
@@ -72,6 +55,21 @@ async def code_system_of(call: Invocation, url: str | None, version: str | None)
     if found is None:
         raise not_loaded("code system", _canonical(url, version))
     return found
+
+
+async def definition_at_hand(call: Invocation) -> dict[str, Any] | None:
+    """The value set, code system or concept map that a call is about, where this server has it and it was not sent."""
+    if call.resource_id is not None:
+        return await _stored(call)
+    url, version = call.parameters.text("url"), call.parameters.text(f"{_first_lower(call)}Version")
+    if url is None:
+        return None
+    return call.ctx.node.canonicals.resolve(_canonical(url, version), call.resource_type)
+
+
+def _first_lower(call: Invocation) -> str:
+    name = str(call.resource_type)
+    return name[0].lower() + name[1:]
 
 
 def codings(parameters: Parameters, system: str | None = None, version: str | None = None) -> list[Coding]:

@@ -92,6 +92,8 @@ class CodeSystem:
         waiting = [(concept, parent) for concept in reversed(list(concepts))]
         while waiting:
             source, above = waiting.pop()
+            if "code" not in source:
+                continue
             concept = self.concepts.setdefault(source["code"], Concept(source["code"], source))
             if above is not None:
                 concept.parents.append(above)
@@ -114,7 +116,7 @@ class CodeSystem:
     def _supplement(self, concepts: Iterable[Resource]) -> None:
         """Add the designations and properties of a supplement.  codesystem.html#supplements"""
         for source in _flat(concepts):
-            concept = self.find(source["code"])
+            concept = self.find(source.get("code", ""))
             if concept is not None:
                 more = {
                     name: [*concept.source.get(name, ()), *source.get(name, ())] for name in ("designation", "property")

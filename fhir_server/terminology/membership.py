@@ -14,7 +14,7 @@ from fhir_server.terminology.value_set import Part, ValueSet
 
 Answer = bool | None
 KEPT_ANSWERS = 200_000
-MAX_IMPORTS = 20
+Known = dict[tuple[str, str | None], Answer]
 
 
 class Terminology:
@@ -26,6 +26,7 @@ class Terminology:
         self._systems: dict[tuple[str, str | None], CodeSystem | None] = {}
         self._value_sets: dict[str, ValueSet | None] = {}
         self._answers: dict[tuple[str, str | None, str], Answer] = {}
+        self._codes: dict[str, frozenset[tuple[str, str]]] = {}
 
     def is_member(self, value_set: str, system: str | None, code: str) -> Answer:
         """Whether a value set (`url` or `url|version`) has a code; None when this server cannot tell.
@@ -38,13 +39,22 @@ class Terminology:
             return self._answers[key]
         if len(self._answers) > KEPT_ANSWERS:
             self._answers.clear()
-        answer = self._answers[key] = self._asked(value_set, system, code, ())
+        answer = self._answers[key] = self._asked(value_set, system, code, {})
         return answer
 
     def contains(self, value_set: ValueSet, system: str | None, code: str) -> Answer:
         """Like `is_member`, of a value set that somebody has sent."""
         self._renew()
-        return self._contains(value_set, system, code, ())
+        return self._contains(value_set, system, code, {})
+
+    def kept_codes(self) -> dict[str, frozenset[tuple[str, str]]]:
+        """Where `expansion.codes` keeps what it has listed, until a definition changes."""
+        self._renew()
+        return self._codes
+
+    def in_part(self, value_set: ValueSet, part: Part, coding: tuple[str, str]) -> Answer:
+        """Whether an include or exclude of a value set speaks of a code."""
+        return self._in_part(value_set, part, coding, {})
 
     def value_set(self, canonical: str) -> ValueSet | None:
         """The value set of a canonical."""
@@ -88,34 +98,35 @@ class Terminology:
         """Drop what was compiled from definitions that have changed."""
         if self._generation != self.canonicals.generation:
             self._generation = self.canonicals.generation
-            for kept in (self._systems, self._value_sets, self._answers):
+            for kept in (self._systems, self._value_sets, self._answers, self._codes):
                 kept.clear()
 
-    def _asked(self, canonical: str, system: str | None, code: str, path: tuple[str, ...]) -> Answer:
-        if canonical in path or len(path) > MAX_IMPORTS:
-            return None
-        found = self.value_set(canonical)
-        return None if found is None else self._contains(found, system, code, (*path, canonical))
+    def _asked(self, canonical: str, system: str | None, code: str, known: Known) -> Answer:
+        """One value set, once for each question; one that imports itself answers None to itself."""
+        key = canonical, system
+        if key not in known:
+            known[key] = None
+            found = self.value_set(canonical)
+            known[key] = None if found is None else self._contains(found, system, code, known)
+        return known[key]
 
-    def _contains(self, value_set: ValueSet, system: str | None, code: str, path: tuple[str, ...]) -> Answer:
+    def _contains(self, value_set: ValueSet, system: str | None, code: str, known: Known) -> Answer:
         if value_set.expanded is not None:
             return _listed(value_set.expanded, system, code)
-        inside = _any(partial(self._in_part, value_set, part, (system, code), path) for part in value_set.includes)
+        inside = _any(partial(self._in_part, value_set, part, (system, code), known) for part in value_set.includes)
         if inside is False:
             return False
-        outside = _any(partial(self._in_part, value_set, part, (system, code), path) for part in value_set.excludes)
+        outside = _any(partial(self._in_part, value_set, part, (system, code), known) for part in value_set.excludes)
         return False if outside else None if outside is None else inside
 
-    def _in_part(
-        self, value_set: ValueSet, part: Part, coding: tuple[str | None, str], path: tuple[str, ...]
-    ) -> Answer:
+    def _in_part(self, value_set: ValueSet, part: Part, coding: tuple[str | None, str], known: Known) -> Answer:
         system, code = coding
         if part.system is not None and system not in {None, part.system}:
             return False
         own = partial(self._in_system, value_set, part, code)
         tests = [own] if part.system is not None else []
         system = part.system or system
-        return _all([*tests, *(partial(self._asked, canonical, system, code, path) for canonical in part.imports)])
+        return _all([*tests, *(partial(self._asked, canonical, system, code, known) for canonical in part.imports)])
 
     def _in_system(self, value_set: ValueSet, part: Part, code: str) -> Answer:
         url = str(part.system)

@@ -31,7 +31,7 @@ class Part:
     @cached_property
     def concepts(self) -> Mapping[str, Resource]:
         """The codes that are listed, as written; empty when it is not by list."""
-        return {one["code"]: one for one in self.source.get("concept", ())}
+        return {one["code"]: one for one in self.source.get("concept", ()) if "code" in one}
 
     @property
     def filters(self) -> list[Resource]:

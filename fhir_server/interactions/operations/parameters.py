@@ -7,37 +7,61 @@ from typing import Any
 from fhir_server.errors import Invalid
 
 PASSED_OVER = {"_format", "_pretty"}
-Parameter = tuple[str, Any]
+# Types of what operations take in the address, where it is not a string.
+PRIMITIVES = {
+    "url": "Uri",
+    "system": "Uri",
+    "source": "Uri",
+    "target": "Uri",
+    "targetsystem": "Uri",
+    "exclude-system": "Canonical",
+    "code": "Code",
+    "codeA": "Code",
+    "codeB": "Code",
+    "property": "Code",
+    "displayLanguage": "Code",
+    "offset": "Integer",
+    "count": "Integer",
+    "abstract": "Boolean",
+    "activeOnly": "Boolean",
+    "excludeNested": "Boolean",
+    "excludeNotForUI": "Boolean",
+    "includeDesignations": "Boolean",
+    "includeDefinition": "Boolean",
+    "reverse": "Boolean",
+}
+Entry = tuple[str, Any, str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Values by name, in order; a parameter with parts is its `part` list, a resource is itself."""
+    """Values by name, in order, with the property that they had (`valueUri`; None: they stood in the address). A
+    parameter with parts is its `part` list, a resource is itself."""
 
-    values: tuple[Parameter, ...] = ()
+    entries: tuple[Entry, ...] = ()
 
     @classmethod
     def of(
         cls, query: Sequence[tuple[str, str]] = (), body: Any = None, name_of_body: str = "resource"
     ) -> "Parameters":
         """Read both. A body that is no Parameters resource is the value of one parameter. Raises Invalid."""
-        pairs: list[Parameter] = [(name, text) for name, text in query if name not in PASSED_OVER and text]
+        entries: list[Entry] = [(name, text, None) for name, text in query if name not in PASSED_OVER and text]
         if isinstance(body, dict) and body.get("resourceType") == "Parameters":
-            pairs.extend(_read(body))
+            entries.extend(_read(body))
         elif isinstance(body, dict):
-            pairs.append((name_of_body, body))
+            entries.append((name_of_body, body, "resource"))
         elif body is not None:
             raise Invalid("The body of an operation is a resource.")
-        return cls(tuple(pairs))
+        return cls(tuple(entries))
 
     @property
     def names(self) -> set[str]:
         """The names that are there."""
-        return {name for name, _ in self.values}
+        return {name for name, _, _ in self.entries}
 
     def all(self, name: str) -> list[Any]:
         """Every value of that name."""
-        return [value for known, value in self.values if known == name]
+        return [value for known, value, _ in self.entries if known == name]
 
     def get(self, name: str) -> Any:
         """The one value of that name, or None. Raises Invalid when there are several."""
@@ -89,15 +113,15 @@ class Parameters:
         return found
 
 
-def _read(body: dict[str, Any]) -> Iterator[Parameter]:
-    """`Parameters.parameter` as pairs; one without a value is left out."""
+def _read(body: dict[str, Any]) -> Iterator[Entry]:
+    """`Parameters.parameter`; one without a value is left out."""
     entries = body.get("parameter", [])
     for entry in entries if isinstance(entries, list) else [None]:
         if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
             raise Invalid("Every parameter has a name.")
         for key, value in entry.items():
             if key.startswith("value") or key in {"resource", "part"}:
-                yield entry["name"], value
+                yield entry["name"], value, key
 
 
 def parameters_resource(*parameters: dict[str, Any] | None) -> dict[str, Any]:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from fhir_server.errors import Invalid
 from fhir_server.interactions.operations import Document, Invocation, OperationDefinition
 from fhir_server.interactions.operations.parameters import parameter, parameters_resource
-from fhir_server.interactions.terminology import Coding, code_system_of, codings, not_loaded, value_set_of
+from fhir_server.interactions.remote_terminology import with_fallback
+from fhir_server.interactions.terminology import Coding, code_system_of, codings, value_set_of
 from fhir_server.search.folding import normalized
 from fhir_server.terminology.code_system import CodeSystem, Concept
+from fhir_server.terminology.loaded import not_loaded
 from fhir_server.terminology.value_set import ValueSet
 
 COMMON = ("code", "display", "coding", "codeableConcept", "date", "abstract", "displayLanguage")
@@ -96,7 +98,7 @@ def _answer(verdicts: list[Verdict]) -> Document:
 OPERATIONS = (
     OperationDefinition(
         "validate-code",
-        in_code_system,
+        with_fallback("validate-code", in_code_system),
         ("CodeSystem",),
         levels=("type", "instance"),
         parameters=("url", "codeSystem", "version", *COMMON),
@@ -104,7 +106,7 @@ OPERATIONS = (
     ),
     OperationDefinition(
         "validate-code",
-        in_value_set,
+        with_fallback("validate-code", in_value_set),
         ("ValueSet",),
         levels=("type", "instance"),
         parameters=("url", "context", "valueSet", "valueSetVersion", "system", "systemVersion", *COMMON),
