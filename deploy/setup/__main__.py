@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from deploy.setup import debian, definitions, environment, frontend, units
+from deploy.setup import debian, definitions, environment, examples, frontend, units
 from deploy.setup.run import SetupError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -34,12 +34,14 @@ class Step:
 
 
 def steps(tests: bool) -> Iterator[Step]:
-    """The steps in their order; the Debian packages are for tests only."""
+    """The steps in their order; Debian packages and examples are for tests only."""
     if tests:
         yield Step("debian packages", debian.key, debian.install)
     yield Step("python packages", partial(environment.key, ROOT), partial(environment.install, ROOT))
     yield Step("r4 definitions", definitions.key, partial(definitions.install, ROOT))
     yield Step("units of measure", units.key, partial(units.install, ROOT))
+    if tests:
+        yield Step("r4 examples", examples.key, examples.install)
     for folder in frontend.folders(ROOT):
         name = f"browser packages {folder.relative_to(ROOT)}"
         yield Step(name, partial(frontend.key, folder), partial(frontend.install, folder))
