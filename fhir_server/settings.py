@@ -3,7 +3,7 @@
 import os
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
@@ -63,6 +63,8 @@ class Settings(BaseSettings):
     max_expansion: int = Field(2_000, description="Most codes of a value set's expansion without `count`")
     terminology_server: str | None = Field(
         None, description="FHIR base URL of a terminology server that is asked where a code system is not loaded here"
+    conditional_delete: Literal["single", "multiple"] = Field(
+        "single", description="Whether a conditional delete takes every match (`multiple`) or refuses several (412)"
     )
     cookie_name: str = Field("konsil-fhir", description="Part of the cookie names: each server of a host its own")
     session_seconds: int = Field(43_200, description="Longest life of a browser session")

@@ -37,12 +37,15 @@ def capabilities(node: Node) -> dict[str, Any]:
         "implementation": {"description": "konsil", "url": node.settings.fhir_url},
         "fhirVersion": "4.0.1",
         "format": ["json", "xml", "application/fhir+json", "application/fhir+xml"],
-        "patchFormat": ["application/json-patch+json"],
+        "patchFormat": ["application/json-patch+json", "application/fhir+json", "application/fhir+xml"],
         "rest": [
             {
                 "mode": "server",
                 "security": _security(base),
-                "resource": [_resource(node.registry, name) for name in sorted(node.definitions.resource_types)],
+                "resource": [
+                    _resource(node.registry, name) | {"conditionalDelete": node.settings.conditional_delete}
+                    for name in sorted(node.definitions.resource_types)
+                ],
                 "interaction": [{"code": code} for code in SYSTEM_INTERACTIONS],
                 **({"operation": found} if (found := operations.offered()) else {}),
             }
@@ -77,7 +80,6 @@ def _resource(registry: Registry, resource_type: str) -> dict[str, Any]:
         "conditionalCreate": True,
         "conditionalRead": "full-support",
         "conditionalUpdate": True,
-        "conditionalDelete": "single",
         "searchInclude": ["*", *(f"{resource_type}:{code}" for code in references)],
         "searchRevInclude": _pointing(registry, resource_type),
         "searchParam": [

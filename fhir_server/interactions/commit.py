@@ -23,8 +23,9 @@ from fhir_server.errors import (
     VersionMismatch,
 )
 from fhir_server.interactions import references
+from fhir_server.interactions.fhirpath_patch import apply_fhirpath_patch
 from fhir_server.interactions.json_patch import apply_patch
-from fhir_server.interactions.matching import match, normal
+from fhir_server.interactions.matching import match, matches, normal
 from fhir_server.interactions.operation import Operation, Outcome
 from fhir_server.interactions.rules import enforce_rules
 from fhir_server.store.database import Contention, Transaction
@@ -44,15 +45,21 @@ async def commit(ctx: Context, operations: Sequence[Operation]) -> list[Outcome]
     async def finish(store: Repository, outcomes: list[Outcome]) -> list[Outcome]:
         return outcomes
 
-    return await commit_then(ctx, operations, finish)
+    return await commit_then(ctx, operations, finish, bundled=False)
 
 
-async def commit_then(ctx: Context, operations: Sequence[Operation], finish: Finish[Result]) -> Result:
-    """Do all writes, then `finish` inside the same transaction (the reads of a transaction Bundle)."""
+async def commit_then(
+    ctx: Context, operations: Sequence[Operation], finish: Finish[Result], *, bundled: bool = True
+) -> Result:
+    """Do all writes, then `finish` inside the same transaction (the reads of a transaction Bundle).
+
+    `bundled`: references to entries must mean one of these.
+    """
     for attempt in range(ATTEMPTS):
         try:
             async with ctx.node.database.transaction() as transaction:
                 unit = _Unit(ctx, transaction, operations)
+                unit.bundled = bundled
                 outcomes = await unit.run()
                 result = await finish(unit.store, outcomes)
             if any(operation.resource_type in CANONICAL_TYPES for operation in operations):
@@ -68,7 +75,10 @@ class _Unit:
 
     def __init__(self, ctx: Context, transaction: Transaction, operations: Sequence[Operation]) -> None:
         self.ctx = ctx
-        self.operations = operations
+        self.operations = list(operations)
+        self.asked = len(operations)
+        self.several: set[int] = set()
+        self.bundled = False
         self.store = ctx.store_in(transaction)
         self.writer: Writer = ctx.writer(transaction)
         self.transaction = transaction
@@ -90,7 +100,7 @@ class _Unit:
                 else:
                     self.outcomes[n] = Outcome(204, None)
         await self._store(writes)
-        return [self.outcomes[n] for n in range(len(self.operations))]
+        return [Outcome(204, None) if n in self.several else self.outcomes[n] for n in range(self.asked)]
 
     async def _answer_conditions(self) -> None:
         """Find what every condition means now, and give each write its target."""
@@ -101,7 +111,7 @@ class _Unit:
         }
         await self.writer.lock(conditions.values())
         answered: dict[str, Identity] = {}
-        for n, operation in enumerate(self.operations):
+        for n, operation in enumerate(self.operations[: self.asked]):
             if n not in conditions:
                 self.targets[n] = operation.resource_type, operation.resource_id or self._new_id(operation)
             elif conditions[n] in answered and operation.verb == "create":
@@ -114,6 +124,9 @@ class _Unit:
                 answered[conditions[n]] = self.targets[n]
 
     async def _answer(self, n: int, operation: Operation) -> None:
+        if operation.verb == "delete" and self.ctx.node.settings.conditional_delete == "multiple":
+            await self._answer_for_all(n, operation)
+            return
         found = await match(self.ctx, self.store, operation.resource_type, operation.condition or "")
         own = operation.resource_id
         if found is not None:
@@ -129,6 +142,20 @@ class _Unit:
             self.outcomes[n] = Outcome(204, None)
         else:
             self.targets[n] = operation.resource_type, own or self._new_id(operation)
+
+    async def _answer_for_all(self, n: int, operation: Operation) -> None:
+        """Delete every match: each but the first becomes an operation of its own.  R4 http.html#2.42.0.13.1"""
+        limit = self.ctx.node.settings.max_transaction_entries
+        found = await matches(self.ctx, self.store, (operation.resource_type, operation.condition or ""), limit)
+        self.targets[n] = operation.resource_type, found[0].resource_id if found else ""
+        if not found:
+            self.outcomes[n] = Outcome(204, None)
+        elif len(found) > 1:
+            self.several.add(n)
+        for version in found[1:]:
+            more = Operation("delete", operation.resource_type, version.resource_id, if_match=operation.if_match)
+            self.targets[len(self.operations)] = version.resource_type, version.resource_id
+            self.operations.append(more)
 
     def _new_id(self, operation: Operation) -> str:
         new = str(uuid.uuid4())
@@ -182,14 +209,21 @@ class _Unit:
         if operation.verb == "patch":
             if found is None:
                 raise NotFound(f"{'/'.join(target)} is not known.")
-            resource = apply_patch(wire.loads(found.version.content or b""), operation.patch)
+            resource = self._patched(wire.loads(found.version.content or b""), operation.patch)
             check_structure(resource, self.ctx.node.definitions, operation.resource_type)
             if resource.get("id") != target[1]:
                 raise Invalid("A patch may not change the id.")
         if self.addresses:
             resource = references.rewrite(resource, self.addresses)
-        references.check_resolved(resource)
+        if self.bundled:
+            references.check_resolved(resource)
         return resource
+
+    def _patched(self, resource: dict[str, Any], patch: Any) -> Any:
+        """The resource after a JSON Patch, or a FHIRPath Patch, which is a Parameters resource."""
+        if isinstance(patch, dict) and "resourceType" in patch:
+            return apply_fhirpath_patch(resource, patch, self.ctx.node.definitions)
+        return apply_patch(resource, patch)
 
     async def _store(self, writes: dict[int, Write]) -> None:
         reborn = [

@@ -32,6 +32,16 @@ def parse_condition(ctx: Context, resource_type: str, condition: str) -> Query:
     return query
 
 
+async def matches(ctx: Context, store: Repository, criteria: tuple[str, str], limit: int) -> list[Version]:
+    """Every match of a type and condition. Raises MultipleMatches when there are more than `limit`."""
+    query = parse_condition(ctx, *criteria)
+    query.count = limit
+    page = await store.search(query)
+    if page.more:
+        raise MultipleMatches(f"The condition on {criteria[0]} is met by more than {limit} resources.")
+    return page.matches
+
+
 async def match(ctx: Context, store: Repository, resource_type: str, condition: str) -> Version | None:
     """The one match of a condition among what the caller may see. Raises MultipleMatches."""
     page = await store.search(parse_condition(ctx, resource_type, condition))

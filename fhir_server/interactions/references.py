@@ -53,7 +53,9 @@ def conditional(resource: Any) -> set[str]:
 
 
 def check_resolved(resource: Any) -> None:
-    """Raise Invalid for a reference to an entry that the Bundle does not have."""
+    """Raise Invalid for a reference to an entry that the Bundle does not have; a Bundle to be stored has its own."""
+    if resource.get("resourceType") == "Bundle":
+        return
     for text in references(resource):
         if text.startswith(("urn:uuid:", "urn:oid:")):
             raise Invalid(f"The Bundle has no entry with fullUrl {text}.")

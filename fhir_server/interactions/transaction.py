@@ -135,9 +135,11 @@ def _by_method(ctx: Context, entry: Entry, target: Target) -> Operation:
 
 
 def _steps(resource: Any) -> Any:
-    """A JSON Patch travels as a Binary.  https://hl7.org/fhir/R4/http.html#patch"""
+    """A JSON Patch travels as a Binary, a FHIRPath Patch as what it is.  https://hl7.org/fhir/R4/http.html#patch"""
+    if isinstance(resource, dict) and resource.get("resourceType") == "Parameters":
+        return resource
     if not isinstance(resource, dict) or resource.get("resourceType") != "Binary":
-        raise Invalid("A PATCH entry holds a Binary.")
+        raise Invalid("A PATCH entry holds a Binary or Parameters.")
     if resource.get("contentType") != JSON_PATCH:
         raise Invalid(f"The Binary of a PATCH entry is {JSON_PATCH}.")
     try:
