@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     max_expansion: int = Field(2_000, description="Most codes of a value set's expansion without `count`")
     terminology_server: str | None = Field(
         None, description="FHIR base URL of a terminology server that is asked where a code system is not loaded here"
+    )
     conditional_delete: Literal["single", "multiple"] = Field(
         "single", description="Whether a conditional delete takes every match (`multiple`) or refuses several (412)"
     )
