@@ -71,6 +71,10 @@ class Launch(BaseModel):
             former.patient,
         )
 
+    def is_about_another(self, patient: str) -> bool:
+        """Whether `Patient/x` is another one than that of the chart from which the app was opened."""
+        return self.patient is not None and patient != self.patient
+
     def has_role(self, *roles: str) -> bool:
         """Whether the person has one of the roles: for what is shown; rights are decided by fhir_server."""
         return any(role in self.roles for role in roles)

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from smart_app.case.view import Case
 from smart_app.errors import Forbidden, SignedOut, TooLarge
 from smart_app.fhir import FhirClient
 from smart_app.flash import Flash
@@ -99,8 +100,12 @@ class Visit:
         """A template as text: for fragments that travel inside something else."""
         found = self.services.templates.get_template(template)
         own = {"visit": self, "launch": self.launch, "tenant": self.tenant, "url": self.url}
-        own |= {"flash": self.flash, "tour": self.tour}
+        own |= {"flash": self.flash, "tour": self.tour, "elsewhere": self.is_elsewhere(values.get("case"))}
         return found.render({**own, "settings": self.services.settings, **values})
+
+    def is_elsewhere(self, case: Case | None) -> bool:
+        """Whether the case is about another patient than the chart that is open around the app."""
+        return case is not None and self.launch.is_about_another(str(case.task["for"]["reference"]))
 
     def said(self, sentence: str, undo: str = "", tone: str = "good") -> str:
         """A toast to put behind a fragment that answers HTMX; `undo` is a path within the launch."""
@@ -151,9 +156,20 @@ def page(path: str, handler: Handler, methods: tuple[str, ...] = ("GET",)) -> Ro
         if visit.launch.id != request.path_params["launch"] and request.method == "GET" and not visit.is_htmx:
             rest = request.url.path.split("/", 3)[3]
             return RedirectResponse(visit.url(f"{rest}?{request.url.query}".rstrip("?")), 307)
+        if request.method == "POST" and "case" in request.path_params:
+            await check_patient(visit, request.path_params["case"])
         return await handler(visit)
 
     return Route(f"/l/{{launch}}/{path}", endpoint, methods=list(methods), name=path)
+
+
+async def check_patient(visit: Visit, case: str) -> None:
+    """Nothing is written on a case from the chart of another patient.  Raises Forbidden."""
+    if visit.launch.patient is None:
+        return
+    task = await visit.fhir.find(f"Task/{case}")
+    if task and visit.launch.is_about_another(str(task["for"]["reference"])):
+        raise Forbidden("This case is about another patient than the open chart.", "Open that patient's chart first.")
 
 
 async def visit_of(request: Request) -> Visit:

@@ -33,7 +33,7 @@ LONGEST_STREAM_SECONDS = 1800.0
 async def head_values(visit: Visit, case: Case, tab: str = "") -> dict[str, Any]:
     """What the header of every tab shows."""
     clock, owns = clock_of(visit), case.owner == visit.launch.practitioner
-    may = possible(case, visit.launch.roles, owns)
+    may = set() if visit.is_elsewhere(case) else possible(case, visit.launch.roles, owns)
     return {
         "case": case,
         "status": status_of(case, clock),

@@ -100,3 +100,19 @@ def outsider(hospital: Platform, username: str) -> tuple[Browser, str]:
 def requester_elsewhere(hospital: Platform) -> tuple[Browser, str]:
     browser = hospital.browser()
     return browser, f"/l/{launch_id(browser.launch('epic', patient_of('epic')))}"
+
+
+def test_from_another_patients_chart_a_case_is_read_and_not_touched(hospital: Platform, running: Running) -> None:
+    chart = f"/l/{launch_id(running.requester.launch('oracle', patient_of('oracle', 1)))}/cases/{running.id}"
+    for part in ("", "/records", "/messages", "/report", "/activity"):
+        page = running.requester.get(f"{chart}{part}")
+        assert "Another patient than the open chart." in page.text, part
+        assert 'aria-label="Patient"' in page.text, part
+        assert "<textarea" not in page.text, part
+    assert 'id="ways"' in running.requester.get(running.asks).text
+    assert 'id="ways"' not in running.requester.get(chart).text
+    for deed in ("messages", "withdraw", "ask-to-withdraw", "acknowledge"):
+        refused = running.requester.post(f"{chart}/{deed}", data={"text": "mixed", "reason": "mixed up"})
+        assert refused.status_code == 403, deed
+        assert "another patient" in refused.text
+    assert "Another patient" not in running.requester.get(running.asks).text
