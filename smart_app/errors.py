@@ -98,3 +98,9 @@ class Protected(FhirFailure):
     """The hospital guards this chart: the physician has to say why in the hospital's own record (break the glass)."""
 
     title = "The hospital protects this chart"
+
+
+class Duplicate(FhirFailure):
+    """What was to be created is there already (Epic's 59141); whoever creates looks for it again."""
+
+    title = "The hospital's record holds this already"

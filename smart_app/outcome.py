@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import orjson
 
-from smart_app.errors import FhirFailure, Protected
+from smart_app.errors import Duplicate, FhirFailure, Protected
 from smart_app.words import counted
 
 _BY_STATUS = {
@@ -40,6 +40,8 @@ def failure_of(answer: httpx.Response) -> FhirFailure:
     if status == 403 and any(_is_protected(issue) for issue in _issues(answer)):
         remedy = "Open the chart in the hospital's record, give the reason it asks for, then read the chart again."
         return Protected(status, ["The hospital protects this chart (break the glass)."], remedy)
+    if status in (400, 409, 422) and any(issue.get("code") == "duplicate" for issue in _issues(answer)):
+        return Duplicate(status, sentences(answer))
     said = sentences(answer) if status < 500 else [_BY_STATUS.get(status, f"The record server answered {status}.")]
     remedy = _REMEDIES.get(status, "")
     if after is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smart_app.case.codes import WRITEBACK_IDENTIFIER
-from smart_app.errors import AppError, FhirFailure, NotFound, Protected, Unavailable, Unreadable
+from smart_app.errors import AppError, Duplicate, FhirFailure, NotFound, Protected, Unavailable, Unreadable
 from smart_app.fhir import FhirClient, Resource
 from smart_app.tenants import Tenant, base_url
 from smart_app.words import person_name
@@ -77,7 +77,7 @@ async def file_report(ehr: FhirClient, tenant: Tenant, ehr_patient: str, materia
         known = await _existing(ehr, ehr_patient, identifier_value(material.report))
         if known is None:
             earlier = await _earlier(ehr, ehr_patient, material.report)
-            made = await ehr.create(_replacing(document(tenant, ehr_patient, material), earlier))
+            made = await _created(ehr, _replacing(document(tenant, ehr_patient, material), earlier))
             await _supersede(ehr, earlier)
             known = made or await _existing(ehr, ehr_patient, identifier_value(material.report)) or {"id": ""}
     except Unreadable as error:
@@ -91,6 +91,14 @@ async def file_report(ehr: FhirClient, tenant: Tenant, ehr_patient: str, materia
             raise Later(_again_because(failure.status), failure.after_seconds) from failure
         raise Refused(f"The hospital's server refused the document: {failure.sentence}") from failure
     return f"DocumentReference/{known['id']}"
+
+
+async def _created(ehr: FhirClient, made: Resource) -> Resource | None:
+    """The document as the hospital keeps it; None when it says that it has it already: another worker was first."""
+    try:
+        return await ehr.create(made)
+    except Duplicate:
+        return None
 
 
 def _again_because(status: int) -> str:

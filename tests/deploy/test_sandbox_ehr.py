@@ -274,7 +274,39 @@ def test_epic_creates_no_task_and_looks_at_no_condition(ehr: Ehr, keys: dict[str
         )
         for _ in range(2)
     ]
-    assert [each.status_code for each in made] == [201, 201]
+    assert [each.status_code for each in made] == [201, 400]
+    (issue,) = made[1].json()["issue"]
+    assert issue["code"] == "duplicate" and issue["details"]["coding"][0]["code"] == "59141"
+    other = content | {"identifier": [{"system": "https://a.example", "value": "2"}]}
+    assert ehr.post("/epic/fhir/DocumentReference", json=other, headers=headers).status_code == 201
+
+
+def test_epic_does_not_look_at_the_query_of_a_posted_search(ehr: Ehr, keys: dict[str, Any]) -> None:
+    headers = {"authorization": f"Bearer {token(ehr, keys, 'epic')}"}
+    form = headers | {"content-type": "application/x-www-form-urlencoded"}
+    asked = ehr.post("/epic/fhir/Patient/_search?_id=nobody", content=b"_id=wang", headers=form).json()
+    assert [each["resource"]["id"] for each in asked["entry"]] == ["wang"]
+    assert ehr.get("/epic/fhir/Patient?_id=nobody", headers=headers).json().get("entry", []) == []
+
+
+def test_only_the_newest_of_an_amended_opinion_is_to_be_read(ehr: Ehr, oracle: dict[str, str]) -> None:
+    """Both versions stay in the in basket; the one that was replaced is named so and asks for nothing."""
+    system = "https://konsil.example/fhir/identifier/writeback"
+    headers = oracle | {"content-type": "application/fhir+json"}
+    first = document("johnson") | {"identifier": [{"system": system, "value": "r/1"}], "date": "2026-11-20T10:00:00Z"}
+    filed = ehr.post("/oracle/fhir/DocumentReference", json=first, headers=headers)
+    assert filed.status_code == 201, filed.text
+    target = {"reference": f"DocumentReference/{filed.headers['location'].split('/_history')[0].rpartition('/')[2]}"}
+    second = document("johnson") | {
+        "identifier": [{"system": system, "value": "r/2"}],
+        "date": "2026-11-21T10:00:00Z",
+        "relatesTo": [{"code": "replaces", "target": target}],
+    }
+    assert ehr.post("/oracle/fhir/DocumentReference", json=second, headers=headers).status_code == 201
+    sign_in(ehr, "oracle")
+    basket = ehr.get("/oracle/in-basket").text
+    assert "Second opinion amended" in basket and "replaced by a newer one" in basket
+    assert ehr.get("/oracle/patients/johnson").text.count("Report to read") == 1
 
 
 def test_front_page_without_a_demo_says_how_to_make_one(ehr: Ehr, tmp_path: Path) -> None:

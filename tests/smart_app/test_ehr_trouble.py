@@ -9,11 +9,17 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
 
 import httpx
 import pytest
 
 from deploy.sandbox.ehr.trouble import Trouble
+from konsil.outbox import Job
+from smart_app import writeback
+from smart_app.fhir import FhirClient
+from smart_app.jobs import Work
 from smart_app.store.sealed import open_json, seal_json
 from tests.smart_app.platform import Browser, Platform, launch_id
 from tests.smart_app.steps import QUESTION, draft_path, drain, filed, filled, offer, patient_of, sign, submit
@@ -243,7 +249,9 @@ NOT_FILED = {
 }
 
 
-def test_a_report_that_cannot_be_filed_now_is_filed_later_and_once(hospital: Platform) -> None:
+def test_a_report_that_cannot_be_filed_now_is_filed_later_and_once(
+    hospital: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
     case, address, requester = signed(hospital)
     before = len(filed(hospital, "epic", patient_of("epic", WANG)))
 
@@ -267,6 +275,24 @@ def test_a_report_that_cannot_be_filed_now_is_filed_later_and_once(hospital: Pla
     drain(hospital)
     assert "Filed at Lakeside Medical Center." in requester.get(f"{address}/report").text
     assert len(filed(hospital, "epic", patient_of("epic", WANG))) == before + 1
+    file_without_finding(hospital, case, monkeypatch)
+    assert "Filed at Lakeside Medical Center." in requester.get(f"{address}/report").text
+    assert len(filed(hospital, "epic", patient_of("epic", WANG))) == before + 1
+
+
+def file_without_finding(hospital: Platform, case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker whose first search finds nothing, as when another was just filing: the record says 59141."""
+    look, first = writeback._existing, iter([None])
+
+    async def late(ehr: FhirClient, patient: str, value: str) -> Any:
+        return next(first, await look(ehr, patient, value))
+
+    monkeypatch.setattr(writeback, "_existing", late)
+    with sqlite3.connect(hospital.app_settings.data_dir / "app.db") as database:
+        rows = database.execute("SELECT payload FROM outbox WHERE kind = 'writeback'").fetchall()
+    payload = next(found for found in map(json.loads, (row[0] for row in rows)) if found["case"] == case)
+    with closing(Work(hospital.app_settings)) as work:
+        work.write_back(Job(0, "writeback", payload, 1, lambda: None))
 
 
 def due(hospital: Platform, case: str) -> float:

@@ -1,7 +1,8 @@
 """How two kinds of EHR behave in front of the same FHIR server: what they refuse, and how.
 
 Epic-like: few types may be created, Task not at all; no conditional create or update (If-None-Exist is not looked
-at, so a careless client makes duplicates); no Subscription, no AuditEvent.
+at), but a document that is held already is refused (59141, under 400); POST _search does not look at the address's
+query; no Subscription, no AuditEvent.
 Oracle-like: no Task, no ImagingStudy; answers 406 with an empty body unless FHIR JSON is accepted; a stale If-Match is
 409; documents come 10 at a time, 100 at most; a new DocumentReference must be current, final, with one inline
 attachment, an end of period, a LOINC type and an author; modifierExtension is refused.
@@ -36,6 +37,7 @@ FHIR_JSON = ("application/fhir+json", "application/json+fhir")
 DOCUMENTS_BY_DEFAULT, DOCUMENTS_AT_MOST = "10", 100
 OPEN = frozenset({"metadata", ".well-known"})
 FHIR = "/fhir/"
+EPIC_CODES = "urn:oid:1.2.840.114350.1.13.0.1.7.2.657369"
 
 
 def outcome(status: int, code: str, text: str) -> Response:
@@ -100,7 +102,51 @@ class EpicLike(Behaviour):
         if scope["method"] in {"PUT", "PATCH"} and len(parts) == 1:
             return outcome(405, "not-supported", "Conditional update is not offered by this EHR.")
         del MutableHeaders(scope=scope)["if-none-exist"]
+        if scope["method"] == "POST" and parts[-1] == "_search":
+            scope["query_string"] = b""
         return None
+
+    async def pass_on(self, scope: Scope, receive: Receive, send: Send, parts: list[str]) -> None:
+        """Refuse a document that the record holds already."""
+        if scope["method"] == "POST" and parts == ["DocumentReference"]:
+            body = await whole(receive)
+            if await self.holds(scope, identifier_of(body)):
+                await duplicate()(scope, receive, send)
+                return
+            receive = replay(body)
+        await self.app(scope, receive, send)
+
+    async def holds(self, scope: Scope, identifier: str) -> bool:
+        """Whether a document with this identifier is in the record, asked with the writer's own rights."""
+        if not identifier:
+            return False
+        headers = [(name, value) for name, value in scope["headers"] if name in (b"authorization", b"host")]
+        query = urlencode({"identifier": identifier, "_summary": "count"}).encode()
+        asked = {**scope, "method": "GET", "query_string": query, "headers": headers}
+        answer = bytearray()
+
+        async def keep(message: Message) -> None:
+            answer.extend(message.get("body", b""))
+
+        await self.app(asked, replay(b""), keep)
+        return bool(json.loads(answer or b"{}").get("total"))
+
+
+def identifier_of(body: bytes) -> str:
+    """The first identifier of a resource as a search token, empty when it has none or cannot be read."""
+    try:
+        found = json.loads(body)["identifier"][0]
+        return f"{found['system']}|{found['value']}"
+    except (ValueError, LookupError, TypeError):
+        return ""
+
+
+def duplicate() -> Response:
+    """Epic's 59141: what is to be created is there already."""
+    text = "The resource could not be created because it is a duplicate."
+    coded = {"coding": [{"system": EPIC_CODES, "code": "59141"}], "text": text}
+    issue = {"severity": "fatal", "code": "duplicate", "details": coded, "diagnostics": text}
+    return JSONResponse({"resourceType": "OperationOutcome", "issue": [issue]}, 400, media_type=FHIR_JSON[0])
 
 
 class OracleLike(Behaviour):

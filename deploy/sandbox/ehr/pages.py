@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from deploy.sandbox.charts.catalogue import Resource
 from deploy.sandbox.ehr import words
 from deploy.sandbox.ehr.patient_list import Row, listing
-from deploy.sandbox.ehr.record import Record, is_opinion, moment, read_record
+from deploy.sandbox.ehr.record import Record, is_opinion, moment, newest_of, read_record
 from deploy.sandbox.ehr.tenant import Tenant
 from fhir_server.errors import FhirError
 from fhir_server.store.auth_values import Account
@@ -104,8 +104,9 @@ async def opinions(tenant: Tenant, account: Account) -> list[Resource]:
 
 
 async def unread(tenant: Tenant, account: Account) -> list[Resource]:
-    """Those that this physician has not opened since the EHR started."""
-    return [each for each in await opinions(tenant, account) if not tenant.has_read(account, each["id"])]
+    """Those that this physician has not opened since the EHR started; what was replaced need not be read any more."""
+    current = newest_of(await opinions(tenant, account))
+    return [each for each in current if not tenant.has_read(account, each["id"])]
 
 
 async def in_basket(request: Request) -> Response:
@@ -116,9 +117,16 @@ async def in_basket(request: Request) -> Response:
         return to_sign_in(tenant)
     found = await tenant.search(account, "Patient", [])
     people = {each["id"]: each for each in found}
+    filed = await opinions(tenant, account)
+    current = {each["id"] for each in newest_of(filed)}
     messages = [
-        {"document": each, "patient": people.get(subject(each), {}), "read": tenant.has_read(account, each["id"])}
-        for each in await opinions(tenant, account)
+        {
+            "document": each,
+            "patient": people.get(subject(each), {}),
+            "replaced": each["id"] not in current,
+            "read": each["id"] not in current or tenant.has_read(account, each["id"]),
+        }
+        for each in filed
     ]
     waiting = sum(not each["read"] for each in messages)
     return page(request, tenant, "in_basket.html", {"account": account, "messages": messages, "waiting": waiting})

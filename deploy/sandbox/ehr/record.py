@@ -243,3 +243,11 @@ def flag(observation: Resource) -> str:
 def is_opinion(document: Resource) -> bool:
     """Whether a document was written back by the second-opinion programme."""
     return any(str(each.get("system", "")).endswith(WRITE_BACK) for each in document.get("identifier", []))
+
+
+def newest_of(documents: list[Resource]) -> list[Resource]:
+    """Without what another of them replaces, or the hospital marked so.  documentreference.html#relatesTo"""
+    related = (each for document in documents for each in document.get("relatesTo", []))
+    replaced = {each["target"].get("reference") for each in related if each.get("code") == "replaces"}
+    current = (each for each in documents if each.get("status") != "superseded")
+    return [each for each in current if f"DocumentReference/{each['id']}" not in replaced]
