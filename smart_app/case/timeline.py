@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from smart_app.case.deeds import deed
@@ -37,13 +37,17 @@ ICONS = {
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line: when, what, with an icon; `detail` is what was said about it."""
+    """One line: when, what, with an icon; `detail` is what was said about it.
+
+    `kept` is when our server kept the version that tells of it: what it says of when it happened is the client's word.
+    """
 
     moment: str
     text: str
     icon: str
     kind: str = "case"
     detail: str = ""
+    kept: str = ""
 
 
 async def load_timeline(fhir: FhirClient, case: Case, thread: Thread) -> list[Event]:
@@ -58,8 +62,26 @@ async def load_timeline(fhir: FhirClient, case: Case, thread: Thread) -> list[Ev
     events = case_events(histories[0], name)
     for history in histories[1:]:
         events.extend(child_events(history, name))
-    events.extend(message_events(thread))
-    return sorted(events, key=lambda event: parse_moment(event.moment) or EPOCH, reverse=True)
+    return newest_first([*in_step(events), *message_events(thread)])
+
+
+def newest_first(events: Iterable[Event]) -> list[Event]:
+    """By when they happened; of one moment, what was kept last comes first."""
+    moments = [(parse_moment(each.moment) or EPOCH, parse_moment(each.kept) or EPOCH, each) for each in events]
+    return [each for _, _, each in sorted(moments, key=lambda one: one[:2], reverse=True)]
+
+
+def in_step(events: Iterable[Event]) -> list[Event]:
+    """No event later than what followed from it: a step may be written down later than it was taken.
+
+    The arrival of images, which only the server dates, then stands where it was kept: before the step that came next.
+    """
+    latest, placed = "", []
+    for each in sorted(events, key=lambda one: parse_moment(one.kept) or EPOCH, reverse=True):
+        after = latest and (parse_moment(each.moment) or EPOCH) > (parse_moment(latest) or EPOCH)
+        placed.append(replace(each, moment=latest) if after else each)
+        latest = placed[-1].moment
+    return placed
 
 
 def by_day(events: Iterable[Event], clock: Clock) -> list[tuple[str, list[Event]]]:
@@ -81,7 +103,8 @@ def case_events(history: Sequence[Resource], name: Name) -> list[Event]:
             reason = "" if state == "info-requested" else str(version.get("statusReason", {}).get("text", ""))
             told = before is None or stepped != before.get("lastModified")
             moment = str(stepped) if stepped and told else _moment(version)
-            events.append(Event(moment, deed(version, before, name), ICONS.get(state, "circle-dot"), "case", reason))
+            done, icon = deed(version, before, name), ICONS.get(state, "circle-dot")
+            events.append(Event(moment, done, icon, "case", reason, _moment(version)))
         before = version
     return events
 
@@ -96,7 +119,8 @@ def child_events(history: Sequence[Resource], name: Name) -> list[Event]:
         if text:
             icon = {"imaging-retrieval": "photo-scan", "acknowledgement": "circle-check"}.get(child_code(version))
             kind = "case" if child_code(version) == "acknowledgement" else "imaging"
-            events.append(Event(_moment(version), text, icon or "git-compare", kind))
+            kept = _moment(version)
+            events.append(Event(kept, text, icon or "git-compare", kind, kept=kept))
         before = status
     return events
 
