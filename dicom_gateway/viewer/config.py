@@ -4,8 +4,8 @@ import json
 from importlib.resources import files
 from typing import Any
 
-# Two studies: side by side; a mammogram: its four views; else the default.
-HANGING = ["@ohif/hpCompare", "konsil-mammogram", "default"]
+# Two studies: current left, prior right; a mammogram: its four views; else the default.
+HANGING = ["konsil-compare", "konsil-mammogram", "default"]
 NEVER = {"option": "never"}
 ALWAYS = {"option": "always"}
 LOGO = """window.config.whiteLabeling = {
@@ -73,7 +73,7 @@ def configuration(banner: bool) -> dict[str, Any]:
 
 def script(banner: bool) -> str:
     """`app-config.js`, which runs before anything else of OHIF."""
-    names = ("storage.js", "bridge.js", "mammogram.js", "contexts.js")
+    names = ("storage.js", "bridge.js", "compare.js", "mammogram.js", "contexts.js")
     storage, bridge, *extensions = (files(__package__).joinpath(name).read_text("utf-8") for name in names)
     return (
         f"{storage}\n{bridge}\nwindow.config = {json.dumps(configuration(banner), indent=2)};\n"

@@ -25,8 +25,8 @@ from dicom_gateway.web.sessions import COOKIE
 
 INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 HASHED_NAME = re.compile(r"\.[0-9a-f]{16}\.|^[0-9a-f]{16}\.")
-# OHIF's own tokens in our accent.
-STYLE = ":root,.dark{--primary:183 52% 44%;--highlight:183 52% 62%;--ring:183 52% 44%}"
+# OHIF's own tokens in our accent; links that lead out of the hospital's network are not shown.
+STYLE = ":root,.dark{--primary:183 52% 44%;--highlight:183 52% 62%;--ring:183 52% 44%}a[href^='http']{display:none}"
 ENDED = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Open the images again</title>
 <body style="font:14px system-ui;margin:4rem auto;max-width:32rem">
 <h1 style="font-size:1.2rem">This viewer session

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pydicom.filereader import dcmread
 
+from dicom_gateway.gateway import Gateway
 from dicom_gateway.ingest import Incoming, Source
 from tests.conftest import unused_port
 from tests.dicom_gateway.conftest import know, listening, opened
@@ -27,6 +28,7 @@ class Scene:
     case: str
     retrieval: str
     series: str
+    outside: Gateway
     task: str = ""
 
     def arrive(self) -> None:
@@ -49,6 +51,16 @@ class Scene:
         answer = self.world.call("weber", "POST", "", submission(self.patient, self.study))
         assert answer.status_code == 200, answer.text
         return place_of(answer.json()["entry"][1])
+
+    def another_study(self, folder: Path, series: list[int]) -> str:
+        """A further study of the same patient in the outside PACS, and a case that asks for it; its UID."""
+        study, files = write_study(folder, series)
+        for file in files:
+            self.outside.ingest.accept(Incoming.from_file(file.read_bytes(), Source()))
+        self.outside.ingest.replay()
+        answer = self.world.call("weber", "POST", "", submission(self.patient, study))
+        assert answer.status_code == 200, answer.text
+        return study
 
     def another_patients_case(self) -> str:
         """A case of somebody else of the same name who was born on another day, which asks for the same study."""
@@ -89,4 +101,6 @@ def staged(folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: object) ->
             know(found.gateway, **peer, can=["find", "get", "move"])
             series = str(dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID)
             references = open_case(found, study)
-            yield Scene(found, study, references["patient"], references["case"], references["retrieval"], series)
+            yield Scene(
+                found, study, references["patient"], references["case"], references["retrieval"], series, outside
+            )

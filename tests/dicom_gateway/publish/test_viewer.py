@@ -95,6 +95,8 @@ def test_code_works_once_and_opens_its_studies_only(released: tuple[Scene, str])
         assert client.get("/dicom-web/studies/1.2.3/series").status_code == 404
         page = client.get("/viewer")
         assert page.status_code == 200 and APP in page.headers["content-security-policy"]
+        assert page.headers["referrer-policy"] == "no-referrer"
+        assert "a[href^='http']{display:none}" in page.text, "links that lead out are not shown"
         ahead = re.findall(r'<link rel="preload" as="(?:script|style)" href="([^"]+)">', page.text)
         assert len(ahead) >= len(pinned().opens_with) > 20, "the pin names parts that the package no longer has"
         assert {client.head(each).status_code for each in ahead} == {200}
@@ -126,6 +128,52 @@ def test_ohif_draws_the_study_in_a_cross_site_frame(
     strangers = [url for url in asked if not url.startswith((base, page[1], "data:", "blob:"))]
     assert strangers == []
     assert [text for text in complaints if "Content Security Policy" in text] == [], json.dumps(complaints)
+
+
+HUNG = """() => {
+  const { viewportGridService, displaySetService } = window.services ?? {};
+  const state = viewportGridService?.getState();
+  const uids = [...(state?.viewports?.values() ?? [])].map(each => each.displaySetInstanceUIDs?.[0]).filter(Boolean);
+  return [state?.layout?.numRows, state?.layout?.numCols,
+    ...uids.map(each => displaySetService.getDisplaySetByUID(each)?.StudyInstanceUID)];
+}"""
+
+
+@pytest.mark.peer
+@pytest.mark.full
+def test_current_hangs_left_and_prior_right(
+    released: tuple[Scene, str], page: tuple[Page, str], tmp_path: Path
+) -> None:
+    """Two studies make two viewports, in the order in which they were asked for, whatever their dates are."""
+    scene, base = released
+    other = scene.another_study(tmp_path / "other", [1, 12])
+    criteria = "Task?code=reconciliation&status=requested"
+    scene.world.work(lambda: bool(scene.world.search(criteria)))
+    scene.task = f"Task/{scene.world.search(criteria)[0]['id']}"
+    scene.decide("accept")
+    scene.world.work(lambda: len(scene.world.search("ImagingStudy?status=available", "weber")) == 2)
+    for order in ([scene.study, other], [other, scene.study]):
+        body = {"studies": order, "case": scene.case}
+        headers = {"Authorization": "Bearer weber"}
+        code = httpx.post(f"{base}/api/viewer-codes", json=body, headers=headers, trust_env=False).json()["code"]
+        page[0].gateway, page[0].code = base, code
+        with workstation(tmp_path / order[0]) as context:
+            tab = context.new_page()
+            tab.goto(page[1])
+            frame = tab.frame(name="v")
+            assert frame is not None and drawn(frame) > 50
+            assert hung(frame, 4) == [1, 2, *order]
+            tab.screenshot(path=tmp_path / "compare.png")
+
+
+def hung(frame: Frame, wanted: int, seconds: float = 60) -> list[object]:
+    """Rows, columns, and the studies in the viewports, once there are so many words."""
+    until = time.monotonic() + seconds
+    found: list[object] = []
+    while len(found) < wanted and time.monotonic() < until:
+        time.sleep(0.5)
+        found = frame.evaluate(HUNG)
+    return found
 
 
 def drawn(frame: Frame, seconds: float = 90) -> int:
