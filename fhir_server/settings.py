@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     profiles: Path | None = Field(None, description="Folder of further FHIR JSON; empty: the one shipped")
     publish_profiles: bool = Field(True, description="Write the artefacts of profiles/ as resources at start")
     max_body_bytes: int = Field(50_000_000, description="Largest body that is read; a larger one is 413")
+    max_binary_bytes: int = Field(1_000_000_000, description="Largest Binary that is taken as bytes, not as a resource")
     max_json_depth: int = Field(100, description="Deepest nesting of a JSON body")
     page_size: int = Field(50, description="Matches on a page without `_count`")
     max_page_size: int = Field(1000, description="Most matches on a page")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from fhir_server import wire
@@ -82,12 +82,12 @@ Handler = Callable[[Call], Awaitable[Response]]
 class Endpoint:
     """An address with its handlers by method, as an ASGI application."""
 
-    def __init__(self, authenticate: Authenticate, handlers: Mapping[str, Handler], *, native: bool = False) -> None:
+    def __init__(
+        self, authenticate: Authenticate, handlers: Mapping[str, Handler], binary: Mapping[str, Handler] | None = None
+    ) -> None:
         self.authenticate = authenticate
-        self.native = native
-        self.handlers = dict(handlers)
-        if "GET" in self.handlers:
-            self.handlers.setdefault("HEAD", self.handlers["GET"])
+        self.handlers = _with_head(handlers)
+        self.binary = _with_head(binary or handlers)
         self.allow = ", ".join(sorted([*self.handlers, "OPTIONS"]))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,20 +99,33 @@ class Endpoint:
             response = failure(error, request)
         response = await packed(request, response)
         if request.method == "HEAD":
-            response.body = b""
+            response = without_body(response)
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
         if request.method == "OPTIONS":
             return Response(status_code=204, headers={**PREFLIGHT, "Allow": self.allow})
-        negotiate(request, native=self.native)
+        is_binary = request.path_params.get("type") == "Binary"
+        negotiate(request, native=is_binary and request.method in {"GET", "HEAD"} and self.binary != self.handlers)
         caller = await authenticated(request, self.authenticate)
-        handler = self.handlers.get(request.method)
+        handler = (self.binary if is_binary else self.handlers).get(request.method)
         if handler is None:
             raise NotAllowed(f"{request.method} is not offered here.", headers={"Allow": self.allow})
         node: Node = request.app.state.node
         ctx = Context.of(node, caller, time.time_ns() // 1000)
         return await handler(Call(request, ctx, preference(request)))
+
+
+def _with_head(handlers: Mapping[str, Handler]) -> dict[str, Handler]:
+    return {**handlers, **({"HEAD": handlers["GET"]} if "GET" in handlers else {})}
+
+
+def without_body(response: Response) -> Response:
+    """The answer to HEAD: the headers of GET."""
+    if isinstance(response, StreamingResponse):
+        return Response(status_code=response.status_code, headers=dict(response.headers))
+    response.body = b""
+    return response
 
 
 async def authenticated(request: Request, authenticate: Authenticate) -> Caller:

@@ -41,37 +41,37 @@ async def on_vread(call: Call) -> Response:
 async def on_create(call: Call) -> Response:
     """POST [base]/[type]"""
     condition = call.request.headers.get("if-none-exist")
-    return _written(call, await create(call.ctx, call.resource_type, await call.body(), condition))
+    return written_by(call, await create(call.ctx, call.resource_type, await call.body(), condition))
 
 
 async def on_update(call: Call) -> Response:
     """PUT [base]/[type]/[id]"""
-    return _written(call, await update(call.ctx, _target(call), await call.body()))
+    return written_by(call, await update(call.ctx, target_of(call), await call.body()))
 
 
 async def on_conditional_update(call: Call) -> Response:
     """PUT [base]/[type]?[search parameters]"""
-    return _written(call, await update(call.ctx, _condition(call), await call.body()))
+    return written_by(call, await update(call.ctx, _condition(call), await call.body()))
 
 
 async def on_patch(call: Call) -> Response:
     """PATCH [base]/[type]/[id]"""
-    return _written(call, await patch(call.ctx, _target(call), await _patch_body(call)))
+    return written_by(call, await patch(call.ctx, target_of(call), await _patch_body(call)))
 
 
 async def on_conditional_patch(call: Call) -> Response:
     """PATCH [base]/[type]?[search parameters]"""
-    return _written(call, await patch(call.ctx, _condition(call), await _patch_body(call)))
+    return written_by(call, await patch(call.ctx, _condition(call), await _patch_body(call)))
 
 
 async def on_delete(call: Call) -> Response:
     """DELETE [base]/[type]/[id]"""
-    return _written(call, await delete(call.ctx, _target(call)))
+    return written_by(call, await delete(call.ctx, target_of(call)))
 
 
 async def on_conditional_delete(call: Call) -> Response:
     """DELETE [base]/[type]?[search parameters]"""
-    return _written(call, await delete(call.ctx, _condition(call)))
+    return written_by(call, await delete(call.ctx, _condition(call)))
 
 
 async def on_search(call: Call) -> Response:
@@ -156,11 +156,13 @@ async def _patch_body(call: Call) -> Any:
     return call.parsed(await call.raw(), media_type)
 
 
-def _written(call: Call, done: Outcome) -> Response:
+def written_by(call: Call, done: Outcome) -> Response:
+    """The answer to a write."""
     return written(call.request, done, call.preference, call.ctx.node.settings.fhir_url)
 
 
-def _target(call: Call) -> Target:
+def target_of(call: Call) -> Target:
+    """What the address and If-Match name."""
     if_match = version_of_etag(call.request.headers.get("if-match"))
     return Target(call.resource_type, call.path("id"), if_match=if_match)
 

@@ -2,7 +2,7 @@
 
 from starlette.routing import BaseRoute, Route
 
-from fhir_server.http import handlers
+from fhir_server.http import binary, handlers
 from fhir_server.http.endpoint import Authenticate, Endpoint
 from fhir_server.http.metadata import metadata
 from fhir_server.http.operations import on_operation
@@ -41,9 +41,17 @@ TABLE = {
 }
 
 
+# Where the type is Binary: bytes as what they are.
+BINARY = {
+    "/fhir/{type}": TYPE | {"POST": binary.on_create},
+    "/fhir/{type}/{id}": INSTANCE | {"GET": binary.on_read, "PUT": binary.on_update},
+    "/fhir/{type}/{id}/_history/{vid}": {"GET": binary.on_vread},
+}
+
+
 def routes(authenticate: Authenticate) -> list[BaseRoute]:
     """All routes below /fhir; those of the authorization server come before them."""
     return [
         Route("/fhir/metadata", metadata, methods=["GET", "OPTIONS"]),
-        *(Route(path, Endpoint(authenticate, methods)) for path, methods in TABLE.items()),
+        *(Route(path, Endpoint(authenticate, methods, BINARY.get(path))) for path, methods in TABLE.items()),
     ]

@@ -23,11 +23,13 @@ from fhir_server.errors import (
     VersionMismatch,
 )
 from fhir_server.interactions import references
+from fhir_server.interactions.binary import moved_out
 from fhir_server.interactions.fhirpath_patch import apply_fhirpath_patch
 from fhir_server.interactions.json_patch import apply_patch
 from fhir_server.interactions.matching import match, matches, normal
 from fhir_server.interactions.operation import Operation, Outcome
 from fhir_server.interactions.rules import enforce_rules
+from fhir_server.store.binaries import kept_of
 from fhir_server.store.database import Contention, Transaction
 from fhir_server.store.repository import Repository
 from fhir_server.store.rows import Write
@@ -95,6 +97,8 @@ class _Unit:
         for n, operation in enumerate(self.operations):
             if n not in self.outcomes:
                 write = self._write_of(operation, self.targets[n], existing)
+                if write is not None and write.resource_type == "Binary":
+                    await self._move_out(operation, write)
                 if write is not None:
                     writes[n] = write
                 else:
@@ -218,6 +222,12 @@ class _Unit:
         if self.bundled:
             references.check_resolved(resource)
         return resource
+
+    async def _move_out(self, operation: Operation, write: Write) -> None:
+        """Keep the bytes of a large Binary out of its row."""
+        if write.resource is not None:
+            allowed = operation.kept or kept_of(write.old.content if write.old else None)
+            write.resource = await moved_out(write.resource, self.transaction, allowed)
 
     def _patched(self, resource: dict[str, Any], patch: Any) -> Any:
         """The resource after a JSON Patch, or a FHIRPath Patch, which is a Parameters resource."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from fhir_server.store.binaries import Kept
 from fhir_server.store.repository import Version
 
 Verb = Literal["create", "update", "patch", "delete"]
@@ -13,7 +14,8 @@ class Operation:
     """One write.
 
     `condition` is the query of a conditional update, patch or delete, or the If-None-Exist of a create; `if_match` the
-    version that must be current; `full_url` the entry's name inside its Bundle.
+    version that must be current; `full_url` the entry's name inside its Bundle; `kept` where the bytes of a large
+    Binary already are.
     """
 
     verb: Verb
@@ -24,6 +26,7 @@ class Operation:
     if_match: int | None = None
     patch: Any = None
     full_url: str | None = None
+    kept: Kept | None = None
 
 
 @dataclass(frozen=True, slots=True)

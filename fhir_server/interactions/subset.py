@@ -4,12 +4,8 @@ from typing import Any, Protocol
 
 from fhir_server import wire
 from fhir_server.definitions import Definitions, Element
+from fhir_server.store.binaries import SUBSETTED
 
-SUBSETTED = {
-    "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
-    "code": "SUBSETTED",
-    "display": "subsetted",
-}
 ALWAYS = {"resourceType", "id", "meta"}
 WHOLE = {"false", "count"}
 

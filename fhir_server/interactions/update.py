@@ -8,6 +8,7 @@ from fhir_server.context import Context
 from fhir_server.errors import Invalid
 from fhir_server.interactions.commit import commit
 from fhir_server.interactions.operation import Operation, Outcome
+from fhir_server.store.binaries import Kept
 from fhir_server.validation.structure import check_structure
 
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}\Z")
@@ -23,11 +24,13 @@ class Target:
     if_match: int | None = None
 
 
-async def update(ctx: Context, target: Target, resource: Any) -> Outcome:
+async def update(ctx: Context, target: Target, resource: Any, *, kept: Kept | None = None) -> Outcome:
     """Replace a resource, or make it under the client's id. Raises Invalid, VersionMismatch, NotFound, Forbidden,
     Unprocessable.
     """
-    return (await commit(ctx, [update_operation(ctx, target, resource)]))[0]
+    operation = update_operation(ctx, target, resource)
+    operation.kept = kept
+    return (await commit(ctx, [operation]))[0]
 
 
 def update_operation(ctx: Context, target: Target, resource: Any) -> Operation:

@@ -206,3 +206,12 @@ INDEX_TABLES = {
     "uri": index_uri,
     "composite": index_composite,
 }
+
+# Bytes of a Binary too large for its row, in parts that are read one after the other.
+binary_part = Table(
+    "binary_part",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("content", LargeBinary, nullable=False),
+)
