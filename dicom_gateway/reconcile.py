@@ -29,6 +29,9 @@ TITLES = {
 }
 
 
+ARTICLES = frozenset({"al", "el", "ar", "as", "ash", "at", "ad", "an", "az"})
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who a record says the patient is, in DICOM's words.
@@ -217,9 +220,18 @@ def near_names(a: str, b: str) -> str | None:
         return "The same names in another order."
     if first[0] == second[0]:
         return near_given(first[1], second[1])
+    if family_forms(first[0]) & family_forms(second[0]) and near_given(first[1], second[1]):
+        return "The family name agrees but for blanks or an article; the given names are the same or nearly so."
     if first[1] == second[1] and one_apart(first[0], second[0]):
         return "The given name agrees; the family name differs by one letter."
     return None
+
+
+def family_forms(plain_name: str) -> set[str]:
+    """A family name in one word, and without its Arabic article: houses transliterate Al-Rashid in several ways."""
+    words = plain_name.split()
+    without = words[1:] if words and words[0].casefold() in ARTICLES else words
+    return {"".join(each) for each in (words, without) if each}
 
 
 def near_given(a: str, b: str) -> str | None:

@@ -36,6 +36,11 @@ MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         ("", "Muster^Anna", "missing"),
         ("LEFEVRE MUNOZ^RENEE", "Lefèvre-Muñoz^Renée", "near"),
         ("OCONNOR^SEAN", "O'Connor^Seán", "near"),
+        ("Alrashid^Laila=الراشد^ليلى", "Al-Rashid^Layla", "near"),
+        ("RASHID^LAYLA", "Al-Rashid^Layla", "near"),
+        ("ALRASHID^NADIA", "Al-Rashid^Layla", "different"),
+        ("Alvarez^Ana", "Varez^Ana", "different"),
+        ("DELACRUZ^ANA", "De la Cruz^Ana", "near"),
     ],
 )
 def test_names(outside: str, local: str, expected: str) -> None:

@@ -55,6 +55,12 @@ class Step:
         return caller, case, Actor(caller.fhir, caller.practitioner, self.clock)
 
 
+async def await_records(step: Step) -> None:
+    """HIM staff wait for records that come by another way than from an archive."""
+    _, case, actor = await step.ours(HIM)
+    await actor.step(case, "awaiting-records")
+
+
 async def ready(step: Step) -> None:
     """The coordinator calls a request without imaging complete."""
     _, case, actor = await step.ours(COORDINATOR)
@@ -169,6 +175,7 @@ async def amend(step: Step) -> None:
 
 
 TO: dict[str, Callable[[Step], Awaitable[None]]] = {
+    "awaiting-records": await_records,
     "ready-for-triage": ready,
     "offered": offer,
     "declined": reject,

@@ -94,7 +94,9 @@ class Story:
 
     @property
     def road(self) -> tuple[Stage, ...]:
-        """The states after sending that people bring the case to, in their order; gathering records is left out."""
+        """The states after sending that people bring the case to, in order; fetching from archives is left out."""
+        if self.stage == "awaiting-records" and not self.studies:
+            return (self.stage,)
         if self.stage in ("draft", "submitted", "awaiting-records", "reconciling"):
             return ()
         if self.stage in ("ready-for-triage", "declined", "withdrawn"):

@@ -107,13 +107,14 @@ AORTA = Story(
     service="radiology",
     question="Please measure the ascending aorta once more, perpendicular to its axis: is it 46 mm, and where?",
     story=(
-        "Whether the aorta is replaced hangs on one or two millimetres. The study is at St. Anna and goes along with "
-        "the request on the valve."
+        "Whether the aorta is replaced hangs on one or two millimetres. St. Anna makes thin slices of the October CT "
+        "and sends it on a disc this week; please read it when it is there."
     ),
     diagnosis="aorta",
     reason="diagnosis-uncertain",
-    stage="submitted",
-    days=0,
+    stage="awaiting-records",
+    days=2,
+    since=1,
     product="imaging-reread",
     urgency="urgent",
 )

@@ -22,7 +22,7 @@ TAKAYASU = Story(
     days=14,
     since=3,
     consultant="demir",
-    studies=(Study("alrashid-cta", told=True), Study("alrashid-report", told=True)),
+    studies=(Study("alrashid-cta"), Study("alrashid-report")),
     exchanges=(
         Exchange(
             "Has IgG4 come back, and has hepatitis B been tested? I would want both before a biological drug.",
