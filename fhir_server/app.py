@@ -1,5 +1,6 @@
 """Wiring: one FHIR server as an ASGI application, made from its settings, without globals."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -30,7 +31,8 @@ from fhir_server.search.ucum import load_units
 from fhir_server.settings import Settings
 from fhir_server.store import auth_registry
 from fhir_server.store.database import connect
-from fhir_server.store.parameters import load_cursor_key, load_numbers
+from fhir_server.store.parameters import follow, load_cursor_key, load_numbers
+from fhir_server.store.reindex import Reindexer
 from fhir_server.store.stored_canonicals import StoredCanonicals
 from fhir_server.terminology.membership import Terminology
 from fhir_server.xml.names import Shapes
@@ -58,7 +60,14 @@ def create_app(settings: Settings, authenticate: Authenticate | None = None) -> 
             if settings.publish_profiles:
                 await records.put(node, records.registrar(None), list(profiles.artefacts()))
             app.state.node = node
-            yield
+            if settings.migrate_at_start:
+                await Reindexer(node.database, node.extractor, node.numbers).run(_indexed, alone=True)
+            following = asyncio.create_task(follow(node.database, node.registry, node.numbers))
+            try:
+                yield
+            finally:
+                following.cancel()
+                await asyncio.wait([following])
 
     return Starlette(
         routes=[
@@ -82,12 +91,13 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
     canonicals = await run_in_threadpool(_canonicals, settings)
     database = await connect(settings.database_url, settings.database_connections)
     try:
+        numbers, extractor = await load_numbers(database, registry), Extractor(registry, settings.fhir_url)
         yield Node(
             settings=settings,
             database=database,
             registry=registry,
-            numbers=await load_numbers(database, registry),
-            extractor=Extractor(registry, settings.fhir_url),
+            numbers=numbers,
+            extractor=extractor,
             parser=QueryParser(registry, settings.fhir_url, settings.page_size, settings.max_page_size),
             cursor_key=await load_cursor_key(database),
             client_keys=auth_registry.client_keys,
@@ -110,6 +120,10 @@ def _prepare_schema(settings: Settings) -> None:
         migrate(settings)
     elif behind(settings.database_url, PROGRAM, VERSION_TABLE):
         raise SchemaBehind("The database schema is behind: run `konsil fhir migrate`.")
+
+
+def _indexed(resource_type: str, done: int, total: int) -> None:
+    logger(PROGRAM).info("indexing %s: %d of %d", resource_type, done, total)
 
 
 def migrate(settings: Settings) -> None:

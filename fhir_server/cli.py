@@ -1,5 +1,7 @@
-"""`konsil fhir`: serve, migrate, provision, load packages."""
+"""`konsil fhir`: serve, migrate, provision, load packages, reindex."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,6 +44,48 @@ def migrate() -> None:
     from fhir_server.settings import Settings
 
     run(Settings())
+
+
+@fhir.command()
+@click.option("--type", "types", multiple=True, help="Also all index rows of this resource type; may be repeated.")
+def reindex(types: tuple[str, ...]) -> None:
+    """Index what is pending: search parameters added or changed since. Stopped, it goes on where it was."""
+    import asyncio
+
+    from fhir_server.app import open_node
+    from fhir_server.settings import Settings
+    from fhir_server.store.parameters import Loaded
+    from fhir_server.store.reindex import Reindexer
+
+    async def index() -> Loaded:
+        async with open_node(Settings()) as node:
+            unknown = set(types) - node.definitions.resource_types
+            if unknown:
+                raise click.ClickException(f"'{min(unknown)}' is no resource type of R4")
+            with _bars() as show:
+                return await Reindexer(node.database, node.extractor, node.numbers).run(show, types)
+
+    loaded = asyncio.run(index())
+    for url, why in sorted(loaded.refused.items()):
+        click.echo(f"not taken up: {url}: {why}", err=True)
+    click.echo(f"indexed: {sum(map(len, loaded.pending.values()))} parameters of {len(loaded.pending)} types")
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each name: what is done, and of how much."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    tasks: dict[str, TaskID] = {}
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns) as progress:
+
+        def show(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = progress.add_task(name, total=total)
+            progress.update(tasks[name], completed=done, total=total)
+
+        yield show
 
 
 @fhir.command()

@@ -143,7 +143,12 @@ def read_profiles(profiles: Path | None) -> Iterator[dict[str, Any]]:
 def _own_parameters(profiles: Path | None) -> Iterator[ParameterDefinition]:
     for resource in read_profiles(profiles):
         if resource["resourceType"] == "SearchParameter":
-            yield ParameterDefinition(**_tuples(_parameter(resource)))
+            yield parameter_of(resource)
+
+
+def parameter_of(resource: dict[str, Any]) -> ParameterDefinition:
+    """A SearchParameter resource as the server uses it."""
+    return ParameterDefinition(**_tuples(_parameter(resource)))
 
 
 def _compiled(package: Path) -> dict[str, Any]:

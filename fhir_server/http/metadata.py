@@ -23,9 +23,13 @@ async def metadata(request: Request) -> Response:
     except FhirError as error:
         return failure(error)
     state = request.app.state
-    if not hasattr(state, "capabilities"):
-        state.capabilities = wire.dumps(capabilities(state.node))
-    body = subset(state.capabilities, presentation_of(request), state.node.definitions)
+    generation, made = getattr(state, "capabilities", (None, b""))
+    if generation != state.node.registry.generation:
+        generation, made = state.capabilities = (
+            state.node.registry.generation,
+            wire.dumps(capabilities(state.node)),
+        )
+    body = subset(made, presentation_of(request), state.node.definitions)
     headers = {**CORS, "Cache-Control": "max-age=60", "Vary": "Accept, Accept-Encoding"}
     return await packed(request, answer(request, body, 200, headers))
 

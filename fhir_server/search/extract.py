@@ -1,7 +1,7 @@
 """Index rows out of a resource.  https://hl7.org/fhir/R4/search.html#ptypes"""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,13 +55,13 @@ class Extractor:
         self.registry = registry
         self.base_url = base_url.rstrip("/") + "/"
 
-    def extract(self, resource: dict[str, Any]) -> Extracted:
-        """Every index row of the resource."""
+    def extract(self, resource: dict[str, Any], only: Container[str] | None = None) -> Extracted:
+        """Every index row of the resource, or those of some parameters."""
         resource_type = resource["resourceType"]
         result = Extracted()
         node = (resource_type, resource)
         for code, parameter in self.registry.of(resource_type).items():
-            if code not in COLUMNS:
+            if code not in COLUMNS and (only is None or code in only):
                 for table, row in self._rows(parameter, node):
                     result.rows.setdefault(table, []).append(row)
         result.patient = self._patient(resource, result)

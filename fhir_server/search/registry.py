@@ -19,6 +19,8 @@ KEPT = 200
 OF_TYPE = ":of-type"
 TEXT = ":text"
 RESOLVED = re.compile(r"\.where\(resolve\(\) is (\w+)\)")
+# How rows of a type are made has changed since they were made first: a number to be raised with the next change.
+MADE_ANEW = {"string": 2, "quantity": 2, "uri": 2, "reference": 2}
 # R4 published the expressions of this parameter's two components the wrong way round.
 SWAPPED = {"http://hl7.org/fhir/SearchParameter/DocumentReference-relationship"}
 
@@ -92,6 +94,12 @@ class Parameter:
         meant = self.registry.by_url[url]
         return ParameterDefinition(url, f"{self.code}${n}", meant.type, (self.resource_type,), expression, meant.target)
 
+    @property
+    def made_from(self) -> str:
+        """What its index rows depend on: another text means that they have to be made anew."""
+        made_anew = MADE_ANEW.get(self.type)
+        return f"{self.definition.expression} ({made_anew})" if made_anew else self.definition.expression
+
     @cached_property
     def suffixes(self) -> tuple[str, ...]:
         """What its rows are numbered under beside its code, for modifiers."""
@@ -133,13 +141,18 @@ class Registry:
         self.custom: tuple[ParameterDefinition, ...] = ()
         self.waiting: frozenset[tuple[str, str]] = frozenset()
         self.generation = 0
+        self.own_by_url = {definition.url: definition for definition in definitions.parameters}
+        self.by_url = self.own_by_url
         self._types: dict[str, Mapping[str, Parameter]] = {}
         self._shared: dict[tuple[str, ...], Mapping[str, Parameter]] = {}
 
-    @cached_property
-    def by_url(self) -> Mapping[str, ParameterDefinition]:
-        """The definitions of R4 and of `profiles/`."""
-        return {definition.url: definition for definition in self.definitions.parameters}
+    def renew(self, custom: Iterable[ParameterDefinition], waiting: Iterable[tuple[str, str]]) -> None:
+        """Offer these beside R4's own, except those that wait for a reindex."""
+        self.custom, self.waiting = tuple(custom), frozenset(waiting)
+        self.by_url = self.own_by_url | {definition.url: definition for definition in self.custom}
+        self._types.clear()
+        self._shared.clear()
+        self.generation += 1
 
     def of(self, resource_type: str) -> Mapping[str, Parameter]:
         """The parameters of a type by code; empty for an unknown type."""
@@ -187,7 +200,7 @@ class Registry:
         for resource_type in sorted(self.definitions.resource_types):
             for code, parameter in sorted(self.of(resource_type).items()):
                 codes = () if code in COLUMNS else (code, *(code + suffix for suffix in parameter.suffixes))
-                rows += [(resource_type, name, parameter.definition.expression) for name in codes]
+                rows += [(resource_type, name, parameter.made_from) for name in codes]
         return rows
 
     def patient_parameters(self, resource_type: str) -> tuple[Parameter, ...]:
