@@ -160,7 +160,7 @@ async def test_a_reindex_that_was_killed_goes_on_where_it_was(database_url: str)
         begun: list[int] = []
         await reindexer(node).run(lambda _type, done, _total: begun.append(done), alone=True)
         assert begun[0] == STEP
-        assert await found(client, "Patient?nickname=nick7") == ["p7"]
+        assert await found(client, "Patient?nickname:exact=nick7") == ["p7"]
         assert await found(client, f"Patient?nickname=nick{STEP + 49}") == [f"p{STEP + 49}"]
         assert await node.database.fetch(select(places)) == []
 
