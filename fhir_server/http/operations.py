@@ -3,7 +3,6 @@
 from starlette.responses import Response
 
 from fhir_server.http.endpoint import Call
-from fhir_server.http.negotiation import check_content_type
 from fhir_server.http.responses import document
 from fhir_server.interactions.operations import Request, invoke
 
@@ -13,7 +12,6 @@ async def on_operation(call: Call) -> Response:
     path = call.request.path_params
     body = None
     if call.request.method == "POST" and _has_body(call):
-        check_content_type(call.request)
         body = await call.body()
     request = Request(
         call.request.method,
@@ -23,7 +21,8 @@ async def on_operation(call: Call) -> Response:
         tuple(call.query),
         body,
     )
-    return document(call.request, await invoke(call.ctx, request))
+    reply = await invoke(call.ctx, request)
+    return document(call.request, reply.document, headers=reply.headers)
 
 
 def _has_body(call: Call) -> bool:

@@ -136,7 +136,7 @@ class Repository:
         """One page of matches after these sort values; nothing created after `ceiling`. Raises Forbidden."""
         keys = keys_of(query, self.conditions.numbers)
         statement = select(*_state(resource), *(key.expression.label(f"key_{n}") for n, key in enumerate(keys)))
-        statement = statement.where(*self._matching(query)).order_by(*ordering(keys)).limit(query.count + 1)
+        statement = statement.where(*self.matching(query)).order_by(*ordering(keys)).limit(query.count + 1)
         if after is not None:
             statement = statement.where(beyond(keys, after))
         if ceiling is not None:
@@ -148,11 +148,12 @@ class Repository:
 
     async def count(self, query: Query) -> int:
         """How many resources match. Raises Forbidden."""
-        statement = select(func.count().label("total")).select_from(resource).where(*self._matching(query))
+        statement = select(func.count().label("total")).select_from(resource).where(*self.matching(query))
         rows = await self.source.fetch(statement)
         return int(rows[0]["total"])
 
-    def _matching(self, query: Query) -> list[ColumnElement[bool]]:
+    def matching(self, query: Query) -> list[ColumnElement[bool]]:
+        """What a row of `resource` must meet: the query's type and conditions, and that the caller may see it."""
         conditions = self.conditions.of(query, resource)
         if query.resource_type is None:
             return [self.grants.of_any_type("search", query.types, resource) if query.types else false(), *conditions]

@@ -13,7 +13,7 @@ access to the parameters and the CapabilityStatement are made from what is found
 import importlib
 import pkgutil
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
 
@@ -43,6 +43,14 @@ class Invocation:
 
 
 @dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer with headers of its own (Location)."""
+
+    document: Document
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class OperationDefinition:
     """An operation that this server offers.  https://hl7.org/fhir/R4/operationdefinition.html
 
@@ -52,7 +60,7 @@ class OperationDefinition:
     """
 
     code: str
-    run: Callable[[Invocation], Awaitable[Document]]
+    run: Callable[[Invocation], Awaitable[Document | Reply]]
     resource_types: tuple[str, ...] = ()
     levels: tuple[Level, ...] = ("type",)
     parameters: tuple[str, ...] = ()
@@ -79,7 +87,7 @@ class Request:
     body: Any = None
 
 
-async def invoke(ctx: Context, request: Request) -> Document:
+async def invoke(ctx: Context, request: Request) -> Reply:
     """Run an operation. Raises NotFound for one that there is not here, NotAllowed for GET of one that changes state,
     Invalid, and what the operation raises."""
     operation = find(request.code, request.resource_type, _level(request))
@@ -90,7 +98,8 @@ async def invoke(ctx: Context, request: Request) -> Document:
     if unknown:
         raise Invalid(f"${operation.code} has no parameter '{min(unknown)[:40]}'.")
     await ctx.node.stored_canonicals.refresh()
-    return await operation.run(Invocation(ctx, parameters, request.resource_type, request.resource_id))
+    answer = await operation.run(Invocation(ctx, parameters, request.resource_type, request.resource_id))
+    return answer if isinstance(answer, Reply) else Reply(answer)
 
 
 def find(code: str, resource_type: str | None, level: Level) -> OperationDefinition:
