@@ -24,11 +24,11 @@ class NotCitable(Exception):
 
 
 def record_named(words: str, records: Sequence[Record]) -> Record:
-    """The newest record whose title or kind of content holds these words.  Raises NotCitable."""
+    """The newest record whose title holds these words, best at its start.  Raises NotCitable."""
     fitting = [each for each in records if words.lower() in each.title.lower()]
     if not fitting:
         raise NotCitable(words)
-    return max(fitting, key=lambda each: (each.date, each.number))
+    return max(fitting, key=lambda each: (each.title.lower().startswith(words.lower()), each.date, each.number))
 
 
 def finding(line: str, records: Sequence[Record]) -> dict[str, Any]:
