@@ -1,5 +1,6 @@
 """JSON as FHIR wants it: decimals keep their digits, no property twice, nothing too deep.  https://hl7.org/fhir/R4/json.html"""
 
+import gc
 import json
 import re
 from decimal import Decimal
@@ -11,7 +12,10 @@ from fhir_server.errors import Invalid
 
 MAX_DEPTH = 100
 # More digits than an integer of 64 bits has.
-LONG_NUMBER = re.compile(r"\d{19}")
+LONG_NUMBER = 19
+LONGEST_NUMBER = 1_000
+LARGE = 200_000
+BYTES_A_PART = 7
 SPECIAL_ESCAPE = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
 
 
@@ -44,14 +48,8 @@ def loads(body: bytes | str, max_depth: int = MAX_DEPTH) -> Any:
     """
     try:
         text = body.decode("utf-8-sig") if isinstance(body, bytes) else body
-        value = json.loads(
-            text,
-            parse_float=WrittenDecimal,
-            parse_int=WrittenDecimal if LONG_NUMBER.search(text) else None,
-            parse_constant=_no_constant,
-            object_pairs_hook=_object_without_repeats,
-        )
-        if SPECIAL_ESCAPE.search(text):
+        value = _parsed(text) if len(text) < LARGE else _parsed_large(text)
+        if "\\u" in text and SPECIAL_ESCAPE.search(text):
             _check_characters(value)
     except RecursionError:
         raise Invalid(f"The JSON is nested deeper than {max_depth} levels.") from None
@@ -62,6 +60,43 @@ def loads(body: bytes | str, max_depth: int = MAX_DEPTH) -> Any:
     if _deeper_than(value, max_depth):
         raise Invalid(f"The JSON is nested deeper than {max_depth} levels.")
     return value
+
+
+def _parsed(text: str) -> Any:
+    return json.loads(
+        text,
+        parse_float=_decimal,
+        parse_int=_integer,
+        parse_constant=_no_constant,
+        object_pairs_hook=_object_without_repeats,
+    )
+
+
+def _parsed_large(text: str) -> Any:
+    """Parse without the collector, which would walk the growing tree again and again.
+
+    Raises Invalid for what is hardly more than brackets or names: it would cost a hundred times its size.
+    """
+    if max(text.count("[") + text.count("{"), text.count('":')) * BYTES_A_PART > len(text):
+        raise Invalid("The body is hardly more than brackets and names.")
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return _parsed(text)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _integer(text: str) -> int | WrittenDecimal:
+    """An integer; one of more than 64 bits as it was written."""
+    return int(text) if len(text) < LONG_NUMBER else _decimal(text)
+
+
+def _decimal(text: str) -> WrittenDecimal:
+    if len(text) > LONGEST_NUMBER:
+        raise Invalid(f"A number has more than {LONGEST_NUMBER} characters.")
+    return WrittenDecimal(text)
 
 
 def dumps(value: Any) -> bytes:

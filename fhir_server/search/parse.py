@@ -40,6 +40,7 @@ MAX_LINKS = 16
 MAX_ALTERNATIVES = 64
 MAX_TRIED = 1000
 MAX_VALUES = 5000
+MAX_PARAMETERS = 200
 MAX_COUNT_DIGITS = 9
 TOTALS = ("none", "estimate", "accurate")
 SUMMARIES = ("true", "text", "data", "count", "false")
@@ -259,6 +260,8 @@ class Links:
 def _check_size(pairs: Pairs) -> None:
     """Refuse what no database would take, before it is asked."""
     values = sum(text.count(",") + 1 for _, text in pairs)
+    if len(pairs) > MAX_PARAMETERS:
+        raise Invalid(f"A search may have {MAX_PARAMETERS} parameters.")
     if values > MAX_VALUES:
         raise Invalid(f"A search may have {MAX_VALUES} values.")
     if any("\0" in name or "\0" in text for name, text in pairs):
