@@ -102,7 +102,7 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
             cursor_key=await load_cursor_key(database),
             client_keys=auth_registry.client_keys,
             stored_canonicals=StoredCanonicals(database, canonicals),
-            terminology=Terminology(canonicals),
+            terminology=Terminology(canonicals, lambda code: registry.units.canonical(code) is not None),
             shapes=Shapes(registry.definitions),
         )
     finally:

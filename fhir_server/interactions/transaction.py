@@ -19,6 +19,7 @@ from fhir_server.interactions.delete import delete_operation
 from fhir_server.interactions.etag import version_of_etag
 from fhir_server.interactions.inquiry import Answer, inquire
 from fhir_server.interactions.operation import Operation, Outcome
+from fhir_server.interactions.operations import invoke_in_batch, is_operation
 from fhir_server.interactions.patch import patch_operation
 from fhir_server.interactions.update import Target, update_operation
 from fhir_server.search.dates import instant
@@ -82,6 +83,8 @@ def _response(kind: str, entries: list[Document]) -> Document:
 
 async def _together(ctx: Context, entries: list[Entry], representation: bool) -> list[Document]:
     """All writes in one database transaction, then the reads inside it."""
+    if any(is_operation(entry.url) for entry in entries):
+        raise Invalid("An operation may stand in a batch, not in a transaction.")
     operations = {n: _operation(ctx, entry) for n, entry in enumerate(entries) if not entry.is_read}
     order = sorted(operations, key=lambda n: (ORDER[operations[n].verb], n))
 
@@ -100,6 +103,9 @@ async def _together(ctx: Context, entries: list[Entry], representation: bool) ->
 async def _alone(ctx: Context, entry: Entry, representation: bool) -> Document:
     """One entry of a batch: its failure is its own."""
     try:
+        if is_operation(entry.url):
+            reply = await invoke_in_batch(ctx, entry.method, entry.url, entry.resource)
+            return {"resource": reply.document, "response": {"status": "200 OK"}}
         if entry.is_read:
             return _answered(await inquire(ctx, entry.url, ctx.store))
         return written(ctx, (await commit(ctx, [_operation(ctx, entry)]))[0], representation)

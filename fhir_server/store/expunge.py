@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, delete, select
 
+from fhir_server.store.binaries import forget, kept_of
 from fhir_server.store.database import Transaction
 from fhir_server.store.models import history, resource
 from fhir_server.store.repository import STATE, Version, version_of
@@ -41,8 +42,15 @@ async def candidates(
     return [(row["resource_type"], row["resource_id"]) for row in await transaction.fetch(statement)]
 
 
-async def remove_history(transaction: Transaction, identity: Identity) -> int:
-    """Remove what came before the living version, or all of a deleted resource; gives the number of versions."""
+async def remove_history(
+    transaction: Transaction, identity: Identity, living: Version | None, former: Sequence[Version]
+) -> int:
+    """Remove what came before the living version, or all of a deleted resource; gives the number of versions.
+
+    The bytes of a large Binary go too, unless the living version still names them.
+    """
+    kept = kept_of(living.content if living else None)
+    await forget(transaction, [one.content for one in former if kept is None or kept_of(one.content) != kept])
     return await transaction.execute(delete(history).where(*_is(history, identity)))
 
 

@@ -13,6 +13,7 @@ from fhir_server.terminology.grammars import recognise
 from fhir_server.terminology.value_set import Part, ValueSet
 
 Answer = bool | None
+UCUM = "http://unitsofmeasure.org"
 KEPT_ANSWERS = 200_000
 Known = dict[tuple[str, str | None], Answer]
 
@@ -20,8 +21,10 @@ Known = dict[tuple[str, str | None], Answer]
 class Terminology:
     """Answers from the definitions that this server knows; synchronous, quick when asked the same again."""
 
-    def __init__(self, canonicals: Canonicals) -> None:
+    def __init__(self, canonicals: Canonicals, is_unit: Callable[[str], bool] | None = None) -> None:
+        """`is_unit` knows units of UCUM; what it does not know may be one all the same."""
         self.canonicals = canonicals
+        self._is_unit = is_unit
         self._generation = -1
         self._systems: dict[tuple[str, str | None], CodeSystem | None] = {}
         self._value_sets: dict[str, ValueSet | None] = {}
@@ -86,6 +89,8 @@ class Terminology:
 
     def is_code(self, system: str, code: str, version: str | None = None) -> Answer:
         """Whether a code system has a code."""
+        if system == UCUM:
+            return True if self._is_unit and self._is_unit(code) else None
         known = recognise(system, code)
         if known is not None:
             return known

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from fhir_server.caller import Caller
-from fhir_server.store.models import history, index_token, resource
+from fhir_server.store.models import binary_part, history, index_token, resource
 from tests.fhir_server.node import Server
 
 LABEL = "https://konsil.example/fhir/CodeSystem/label"
@@ -69,6 +69,26 @@ async def test_everything_and_deleted_leave_no_row(server: Server, client: httpx
         assert (await client.get(address)).status_code == 404 and await rows(server, name) == 0
         events = (await client.get("/AuditEvent", params={"entity": f"Basic/{name}"})).json()
         assert events["entry"][0]["resource"]["type"]["code"] == "destroy"
+
+
+@pytest.mark.spec("docs/fhir.md $expunge")
+async def test_the_bytes_of_a_large_binary_go_with_its_last_version(
+    server: Server, client: httpx.AsyncClient, unique: str
+) -> None:
+    async def parts() -> int:
+        counted = select(func.count().label("n")).select_from(binary_part)
+        return int((await server.app.state.node.database.fetch(counted))[0]["n"])
+
+    before, fhir = await parts(), {"Accept": "application/fhir+json"}
+    binary = {"resourceType": "Binary", "id": unique, "contentType": "text/plain", "data": "QUJD" * 350_000}
+    await client.put(f"/Binary/{unique}", json=binary)
+    meta = {"tag": [{"system": "http://example.org", "code": "x"}]}
+    added = {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": meta}]}
+    assert (await client.post(f"/Binary/{unique}/$meta-add", json=added)).is_success
+    await client.post(f"/Binary/{unique}/$expunge", json=wanting("expungePreviousVersions"))
+    assert (await client.get(f"/Binary/{unique}", headers=fhir)).json()["data"] == binary["data"]
+    await client.post(f"/Binary/{unique}/$expunge", json=wanting("expungeEverything"))
+    assert await parts() == before
 
 
 @pytest.mark.spec("docs/fhir.md $expunge")

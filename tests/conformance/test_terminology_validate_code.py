@@ -89,6 +89,14 @@ async def test_what_is_not_loaded_is_said_clearly(client: httpx.AsyncClient) -> 
     assert issue["code"] == "not-found" and "LOINC (http://loinc.org) is not loaded" in issue["diagnostics"]
 
 
+@pytest.mark.spec("R4 valueset-operation-validate-code.html")
+async def test_units_of_ucum_are_recognised(client: httpx.AsyncClient) -> None:
+    units = {"url": "http://hl7.org/fhir/ValueSet/ucum-units", "system": "http://unitsofmeasure.org"}
+    assert (await ask(client, "/ValueSet/$validate-code", **units, code="mg/dL"))["result"] is True
+    response = await client.get("/ValueSet/$validate-code", params=units | {"code": "spoons"})
+    assert response.status_code == 422 and "unitsofmeasure" in response.text
+
+
 @pytest.mark.spec("R4 operations.html#executing")
 async def test_unknown_operations_types_and_parameters_are_refused(client: httpx.AsyncClient) -> None:
     assert (await client.get("/ValueSet/$nonsense")).status_code == 404

@@ -16,13 +16,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
+from urllib.parse import parse_qsl
 
 from fhir_server.context import Context
 from fhir_server.errors import Invalid, NotAllowed, NotFound
 from fhir_server.interactions.operations.parameters import Parameters
+from fhir_server.validation.structure import check_structure
 
 Document = dict[str, Any]
 Level = Literal["system", "type", "instance"]
+METHODS = ("GET", "POST")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,7 @@ async def invoke(ctx: Context, request: Request) -> Reply:
     operation = find(request.code, request.resource_type, _level(request))
     if operation.affects_state and request.method != "POST":
         raise NotAllowed(f"${operation.code} changes something: it is called by POST.", headers={"Allow": "POST"})
+    _check_parameters(ctx, request.body)
     parameters = Parameters.of(request.query, request.body, operation.body)
     unknown = parameters.names - {*operation.parameters} if operation.parameters else set()
     if unknown:
@@ -100,6 +104,40 @@ async def invoke(ctx: Context, request: Request) -> Reply:
     await ctx.node.stored_canonicals.refresh()
     answer = await operation.run(Invocation(ctx, parameters, request.resource_type, request.resource_id))
     return answer if isinstance(answer, Reply) else Reply(answer)
+
+
+def is_operation(url: str) -> bool:
+    """Whether a relative URL calls an operation."""
+    return url.partition("?")[0].rpartition("/")[2].startswith("$")
+
+
+async def invoke_in_batch(ctx: Context, method: str, url: str, body: Any) -> Reply:
+    """Run the operation of a batch's entry by its relative URL. Raises what `invoke` does, and NotAllowed for a method
+    that no operation has.
+    """
+    path, _, query = url.partition("?")
+    *place, code = path.strip("/").split("/")
+    resource_type, resource_id = [*place, None, None][:2]
+    if len(place) > 2 or (resource_type and resource_type not in ctx.node.definitions.resource_types):
+        raise NotFound("There is nothing at this address.")
+    if method not in METHODS:
+        raise NotAllowed("An operation is called by GET or POST.", headers={"Allow": "GET, POST"})
+    pairs = tuple(parse_qsl(query, keep_blank_values=True))
+    return await invoke(ctx, Request(method, code.removeprefix("$"), resource_type, resource_id, pairs, body))
+
+
+def _check_parameters(ctx: Context, body: Any) -> None:
+    """Refuse values that are not of their type; resources are for the operation to look at. Raises Invalid."""
+    if isinstance(body, dict) and body.get("resourceType") == "Parameters":
+        entries = body.get("parameter")
+        bare = [_without_resource(one) for one in entries] if isinstance(entries, list) else entries
+        check_structure(body | ({"parameter": bare} if bare else {}), ctx.node.definitions)
+
+
+def _without_resource(entry: Any) -> Any:
+    if not isinstance(entry, dict):
+        return entry
+    return {name: value for name, value in entry.items() if name != "resource"}
 
 
 def find(code: str, resource_type: str | None, level: Level) -> OperationDefinition:

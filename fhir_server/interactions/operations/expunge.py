@@ -129,7 +129,7 @@ async def _remove(ctx: Context, transaction: Transaction, identity: Identity, re
     """Remove the history of a resource, which is all of one that is deleted. Raises Kept."""
     living, former = await versions(transaction, identity)
     await _check(ctx, transaction, identity, [*former, *([living] if living else [])])
-    removed.versions += await remove_history(transaction, identity)
+    removed.versions += await remove_history(transaction, identity, living, former)
     if former:
         removed.resources.append(identity)
 
