@@ -69,7 +69,7 @@ def _narrowed(scope: HistoryScope, parameters: dict[str, str]) -> HistoryScope:
         scope = replace(scope, since=date_range(parameters["_since"].replace(" ", "+"))[0])
     if "_at" in parameters:
         low, high = date_range(parameters["_at"].replace(" ", "+"))
-        scope = replace(scope, since=max(low, scope.since or low), until=high)
+        scope = replace(scope, current_from=low, until=high)
     return scope
 
 

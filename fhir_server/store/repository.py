@@ -4,7 +4,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, case, false, func, literal, select, tuple_, union_all
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    and_,
+    case,
+    exists,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
 
 from fhir_server.errors import Gone, NotFound
 from fhir_server.search.hashing import hash64
@@ -251,6 +265,8 @@ class Repository:
             tests.append(table.c.last_updated >= scope.since)
         if scope.until is not None:
             tests.append(table.c.last_updated < scope.until)
+        if scope.current_from is not None and table is history:
+            tests.append(_still_current(scope.current_from))
         if scope.after is not None:
             place = tuple_(table.c.last_updated, table.c.row_id, table.c.version_id)
             tests.append(place < tuple_(*(literal(value) for value in scope.after)))
@@ -259,20 +275,41 @@ class Repository:
 
 @dataclass(frozen=True, slots=True)
 class HistoryScope:
-    """Which history: of one resource, of a type, or of everything; from `since` on, before `until`, after a cursor."""
+    """Which history: of one resource, of a type, or of everything; from `since` on, before `until`, after a cursor;
+    `current_from`: only what had not been replaced or deleted by then.
+    """
 
     resource_type: str | None = None
     resource_id: str | None = None
     since: int | None = None
     until: int | None = None
     after: tuple[int, int, int] | None = None
+    current_from: int | None = None
+
+
+def _still_current(moment: int) -> ColumnElement[bool]:
+    """Of superseded versions those that nothing had followed by this moment; of deletions those from it on."""
+    followed = []
+    for table in (resource.alias(), history.alias()):
+        followed.append(
+            exists(
+                select(table.c.row_id)
+                .where(
+                    *_identity(table, history.c.resource_type, history.c.resource_id),
+                    table.c.version_id == history.c.version_id + 1,
+                    table.c.last_updated <= moment,
+                )
+                .correlate(history)
+            )
+        )
+    return case((history.c.content.is_(None), history.c.last_updated >= moment), else_=~or_(*followed))
 
 
 def _state(table: FromClause) -> list[ColumnElement[Any]]:
     return [table.c[name] for name in STATE]
 
 
-def _identity(table: FromClause, resource_type: str, resource_id: str) -> tuple[ColumnElement[bool], ...]:
+def _identity(table: FromClause, resource_type: Any, resource_id: Any) -> tuple[ColumnElement[bool], ...]:
     return table.c.resource_type == resource_type, table.c.resource_id == resource_id
 
 

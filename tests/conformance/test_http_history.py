@@ -55,6 +55,22 @@ async def test_since_and_at(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.spec("R4 http.html#history")
+async def test_at_gives_what_was_current_in_the_period(client: httpx.AsyncClient) -> None:
+    id_ = await lived(client)
+    address = f"/Basic/{id_}/_history"
+    whole = await every(client, address)
+    assert await every(client, f"{address}?_at={whole[0]['response']['lastModified'][:4]}") == whole
+    assert await every(client, f"{address}?_at=2000") == []
+    assert await every(client, f"{address}?_at=2090") == []
+    again = {"resourceType": "Basic", "id": id_, "code": {"text": "again"}}
+    assert (await client.put(f"/Basic/{id_}", json=again)).status_code == 201
+    for scope in (address, "/Basic/_history", "/_history"):
+        found = await every(client, f"{scope}?_at=2090&_count=1000")
+        mine = [item["response"]["etag"] for item in found if item["fullUrl"].endswith(id_)]
+        assert mine == ['W/"5"']
+
+
+@pytest.mark.spec("R4 http.html#history")
 @pytest.mark.parametrize("scope", ["/Basic/_history", "/_history"])
 async def test_pages_of_type_and_system_are_whole(client: httpx.AsyncClient, scope: str) -> None:
     start = (await client.post("/Basic", json={"resourceType": "Basic", "code": {"text": "start"}})).json()
