@@ -46,8 +46,9 @@ fmt: setup ## format, and repair what ruff can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: setup ## write docs/settings.md from the settings classes
+docs: setup ## write docs/settings.md and docs/conformance/fhir.md from what they tell of
 	@$(BIN)/python -m deploy.settings_page
+	@$(BIN)/python -m deploy.conformance_page
 
 pictures: setup-tests ## take the guide's pictures anew, by the tests that look at the screens
 	@rm -rf build/pictures && KONSIL_PICTURES=build/pictures $(PYTEST) tests/screens -n 0 -k "screens"
