@@ -13,8 +13,8 @@ BASE = "https://hl7.org/fhir/R4/"
 CLAUSE = re.compile(r"R4 ([\w.-]+\.html(?:#[\w.-]+)?)\Z")
 HEAD = """# What is shown of FHIR R4
 
-Written by `make docs` from the marks of the tests in `tests/conformance`; a test fails when it is not current. Each line is a
-feature, the clause that asks for it, its state, and the test that shows it, most of them on SQLite and on PostgreSQL.
+Written by `make docs` from the marks of the tests in `tests/conformance`; a test fails when it is stale. Each line
+is a feature, the clause that asks for it, its state, and the test that shows it, most on SQLite and on PostgreSQL.
 "shown" runs with `make test`, "shown (full)" with `make test-full`.
 """
 # What R4 describes and this server does not offer.
