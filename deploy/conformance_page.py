@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def _of(path: Path) -> Iterator[Shown]:
                     yield Shown(found.group(1), feature, state, f"{path.name}::{node.name}")
 
 
-def _mark(decorator: ast.expr, constants: dict[str, object]) -> tuple[str, str]:
+def _mark(decorator: ast.expr, constants: Mapping[str, object]) -> tuple[str, str]:
     """The name of a `pytest.mark` and its first argument."""
     call = decorator if isinstance(decorator, ast.Call) else None
     mark = call.func if call else decorator
