@@ -11,7 +11,10 @@ from fhir_server.http.compression import packed
 from fhir_server.http.negotiation import negotiate, presentation_of
 from fhir_server.http.responses import CORS, PREFLIGHT, answer, failure
 from fhir_server.interactions.capabilities import capabilities
+from fhir_server.interactions.openapi import openapi
 from fhir_server.interactions.subset import subset
+
+PUBLIC = {**CORS, "Cache-Control": "max-age=60", "Vary": "Accept, Accept-Encoding"}
 
 
 async def metadata(request: Request) -> Response:
@@ -22,6 +25,19 @@ async def metadata(request: Request) -> Response:
         negotiate(request)
     except FhirError as error:
         return failure(error)
+    node = request.app.state.node
+    body = subset(_statement(request), presentation_of(request), node.definitions)
+    return await packed(request, answer(request, body, 200, PUBLIC))
+
+
+async def openapi_document(request: Request) -> Response:
+    """GET [base]/openapi.json: what the CapabilityStatement says, in OpenAPI 3.1"""
+    body = wire.dumps(openapi(wire.loads(_statement(request))))
+    return await packed(request, Response(body, headers=PUBLIC, media_type="application/json"))
+
+
+def _statement(request: Request) -> bytes:
+    """The CapabilityStatement, made anew when search parameters have changed."""
     state = request.app.state
     generation, made = getattr(state, "capabilities", (None, b""))
     if generation != state.node.registry.generation:
@@ -29,9 +45,7 @@ async def metadata(request: Request) -> Response:
             state.node.registry.generation,
             wire.dumps(capabilities(state.node)),
         )
-    body = subset(made, presentation_of(request), state.node.definitions)
-    headers = {**CORS, "Cache-Control": "max-age=60", "Vary": "Accept, Accept-Encoding"}
-    return await packed(request, answer(request, body, 200, headers))
+    return bytes(made)
 
 
 async def healthz(request: Request) -> Response:

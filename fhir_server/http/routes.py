@@ -4,7 +4,7 @@ from starlette.routing import BaseRoute, Route
 
 from fhir_server.http import binary, handlers
 from fhir_server.http.endpoint import Authenticate, Endpoint
-from fhir_server.http.metadata import metadata
+from fhir_server.http.metadata import metadata, openapi_document
 from fhir_server.http.operations import on_operation
 
 TYPE = {
@@ -53,5 +53,6 @@ def routes(authenticate: Authenticate) -> list[BaseRoute]:
     """All routes below /fhir; those of the authorization server come before them."""
     return [
         Route("/fhir/metadata", metadata, methods=["GET", "OPTIONS"]),
+        Route("/fhir/openapi.json", openapi_document, methods=["GET"]),
         *(Route(path, Endpoint(authenticate, methods, BINARY.get(path))) for path, methods in TABLE.items()),
     ]

@@ -31,6 +31,8 @@ UPDATE = (
 )
 FIRST = case((resource.c.version_id == 1, "create"), else_="update")
 KEPT = [column.name for column in history.columns if column.name != "interaction"]
+# Writes whose rows go to the database together.
+AT_ONCE = 250
 ADVISORY_LOCK = text("SELECT pg_advisory_xact_lock(:key)").bindparams(bindparam("key", type_=resource.c.row_id.type))
 # What a resource of these types is about is what it points to by this parameter.
 ABOUT_ITS_TARGET = {"Provenance": "target", "AuditEvent": "entity"}
@@ -101,19 +103,35 @@ class Writer:
 
     async def write(self, writes: Sequence[Write], now: int) -> list[Version]:
         """Store all changes. Raises Forbidden when the caller may not leave one of them behind."""
-        batch = Batch()
         kept = [write for write in writes if write.interaction != "delete"]
-        extracted = [self.extractor.extract({**(write.resource or {}), "id": write.resource_id}) for write in kept]
-        placements = await self._placements(kept, extracted)
-        for write, placement, rows in zip(kept, placements, extracted, strict=True):
-            add_write(batch, write, placement, rows, (self.caller, now, self.number))
-        for write in writes:
-            if write.interaction == "delete":
-                add_deletion(batch, write, self.caller, now)
-        await self._store(batch)
+        versions = await self._store_deletions([write for write in writes if write.interaction == "delete"], now)
+        versions += await self._store_kept(kept, now)
         await self._check(kept)
-        by_identity = {(version.resource_type, version.resource_id): version for version in batch.versions}
+        by_identity = {(version.resource_type, version.resource_id): version for version in versions}
         return [by_identity[write.resource_type, write.resource_id] for write in writes]
+
+    async def _store_deletions(self, writes: Sequence[Write], now: int) -> list[Version]:
+        batch = Batch()
+        for write in writes:
+            add_deletion(batch, write, self.caller, now)
+        if writes:
+            await self._store(batch)
+        return batch.versions
+
+    async def _store_kept(self, writes: Sequence[Write], now: int) -> list[Version]:
+        """Store what is new, some at a time: the rows of a large transaction are never all in memory."""
+        extracted = [self.extractor.extract({**(write.resource or {}), "id": write.resource_id}) for write in writes]
+        placements = await self._placements(writes, extracted)
+        waiting = list(zip(writes, placements, extracted, strict=True))[::-1]
+        del extracted
+        versions: list[Version] = []
+        while waiting:
+            batch = Batch()
+            for _ in range(min(AT_ONCE, len(waiting))):
+                add_write(batch, *waiting.pop(), (self.caller, now, self.number))
+            await self._store(batch)
+            versions += batch.versions
+        return versions
 
     async def _store(self, batch: Batch) -> None:
         steps: list[Step] = []
