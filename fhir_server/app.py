@@ -89,6 +89,7 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
     definitions = await run_in_threadpool(load, settings.definitions, settings.profiles)
     registry = Registry(definitions, await run_in_threadpool(load_units, settings.units))
     canonicals = await run_in_threadpool(_canonicals, settings)
+    terminology = Terminology(canonicals, lambda code: registry.units.canonical(code) is not None)
     database = await connect(settings.database_url, settings.database_connections)
     try:
         numbers, extractor = await load_numbers(database, registry), Extractor(registry, settings.fhir_url)
@@ -98,11 +99,17 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
             registry=registry,
             numbers=numbers,
             extractor=extractor,
-            parser=QueryParser(registry, settings.fhir_url, settings.page_size, settings.max_page_size),
+            parser=QueryParser(
+                registry,
+                settings.fhir_url,
+                terminology,
+                page_size=settings.page_size,
+                max_page_size=settings.max_page_size,
+            ),
             cursor_key=await load_cursor_key(database),
             client_keys=auth_registry.client_keys,
             stored_canonicals=StoredCanonicals(database, canonicals),
-            terminology=Terminology(canonicals, lambda code: registry.units.canonical(code) is not None),
+            terminology=terminology,
             shapes=Shapes(registry.definitions),
         )
     finally:

@@ -34,6 +34,7 @@ def parse_condition(ctx: Context, resource_type: str, condition: str) -> Query:
 
 async def matches(ctx: Context, store: Repository, criteria: tuple[str, str], limit: int) -> list[Version]:
     """Every match of a type and condition. Raises MultipleMatches when there are more than `limit`."""
+    await ctx.node.stored_canonicals.refresh()
     query = parse_condition(ctx, *criteria)
     query.count = limit
     page = await store.search(query)
@@ -44,6 +45,7 @@ async def matches(ctx: Context, store: Repository, criteria: tuple[str, str], li
 
 async def match(ctx: Context, store: Repository, resource_type: str, condition: str) -> Version | None:
     """The one match of a condition among what the caller may see. Raises MultipleMatches."""
+    await ctx.node.stored_canonicals.refresh()
     page = await store.search(parse_condition(ctx, resource_type, condition))
     if len(page.matches) > 1:
         raise MultipleMatches(f"The condition on {resource_type} is met by more than one resource.")

@@ -25,12 +25,14 @@ async def search_type(
     OperationOutcome entry. At most `_count` matches (default 50, cap 1000) plus includes. `total` counts matches
     only; it is there when it was asked for or is known without counting. Raises Invalid, Forbidden.
     """
+    await ctx.node.stored_canonicals.refresh()
     query = ctx.node.parser.parse(resource_type, pairs, lenient=lenient)
     return await answer(ctx, query, store or ctx.store)
 
 
 async def search_system(ctx: Context, pairs: Pairs, *, lenient: bool = False) -> Document:
     """Search all types, or those of `_type`, by the parameters that they share.  R4 http.html#search"""
+    await ctx.node.stored_canonicals.refresh()
     return await answer(ctx, ctx.node.parser.parse(None, pairs, lenient=lenient), ctx.store)
 
 
@@ -43,6 +45,7 @@ async def search_compartment(
     """
     if compartment[0] not in ctx.node.definitions.compartments:
         raise NotFound(f"There is no compartment of a {compartment[0]}.")
+    await ctx.node.stored_canonicals.refresh()
     name = None if resource_type == "*" else resource_type
     query = ctx.node.parser.parse(name, pairs, lenient=lenient, compartment=compartment)
     return await answer(ctx, query, ctx.store)
@@ -91,6 +94,8 @@ def _links(ctx: Context, query: Query, page: Page, ceiling: int) -> list[tuple[s
 async def _total(repository: Repository, query: Query, page: Page, *, first: bool) -> int | None:
     if first and not page.more:
         return len(page.matches)
+    if query.total == "estimate":
+        return await repository.estimate(query)
     return None if query.total == "none" else await repository.count(query)
 
 

@@ -4,11 +4,13 @@ Nothing is silently dropped: an unknown parameter, modifier or value raises Inva
 unknown parameters are left out and named in `Query.ignored`.
 """
 
+import itertools
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.errors import Invalid, NotFound
+from fhir_server.search.coded import BY_HIERARCHY, BY_SET, tokens
 from fhir_server.search.query import (
     Chain,
     Clause,
@@ -23,11 +25,12 @@ from fhir_server.search.query import (
     TokenValue,
 )
 from fhir_server.search.registry import OF_TYPE, Parameter, Registry
-from fhir_server.search.values import parse_value, split
+from fhir_server.search.values import parse_value, split, unescape
+from fhir_server.terminology.membership import Terminology
 
 MODIFIERS = {
     "string": {"exact", "contains"},
-    "token": {"not", "text", "of-type"},
+    "token": {"not", "text", "of-type", *BY_SET, *BY_HIERARCHY},
     "reference": {"identifier"},
     "uri": {"below", "above"},
     "date": set(),
@@ -49,8 +52,17 @@ SUMMARIES = ("true", "text", "data", "count", "false")
 class QueryParser:
     """Parses for one server."""
 
-    def __init__(self, registry: Registry, base_url: str, page_size: int = 50, max_page_size: int = 1000) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        base_url: str,
+        terminology: Terminology | None = None,
+        *,
+        page_size: int = 50,
+        max_page_size: int = 1000,
+    ) -> None:
         self.registry = registry
+        self.terminology = terminology
         self.base_url = base_url
         self.page_size = page_size
         self.max_page_size = max_page_size
@@ -124,7 +136,11 @@ class QueryParser:
         if modifier == "missing":
             return Missing(parameter, _boolean(text))
         self._check_modifier(parameter, modifier)
-        values = tuple(parse_value(parameter, modifier or None, part, self.base_url) for part in split(text, ","))
+        parts = split(text, ",")
+        if parameter.type == "token" and modifier in (*BY_SET, *BY_HIERARCHY):
+            meant = (tokens(self.terminology, modifier, unescape(part), literal=parameter.literal) for part in parts)
+            return Clause(parameter, "not" if modifier == "not-in" else None, tuple(itertools.chain(*meant)))
+        values = tuple(parse_value(parameter, modifier or None, part, self.base_url) for part in parts)
         return Clause(parameter, modifier or None, values)
 
     def parameter(self, types: tuple[str, ...], code: str) -> Parameter:

@@ -7,7 +7,19 @@ searched type (chains, reverse chains) carries the caller's visibility too, so n
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, false, not_, or_, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    FromClause,
+    Select,
+    Table,
+    and_,
+    false,
+    not_,
+    or_,
+    select,
+    union_all,
+)
 
 from fhir_server.search.hashing import hash64
 from fhir_server.search.query import (
@@ -31,6 +43,7 @@ from fhir_server.store.models import INDEX_TABLES, index_reference, index_string
 Numbering = Callable[[str, str], int]
 Visible = Callable[[str, FromClause], ColumnElement[bool]]
 MILLISECOND = 1000
+PLANNED = 4
 RANKS = {"reference": 2, "composite": 2, "uri": 4, "string": 5, "quantity": 6, "number": 6, "date": 7}
 # Modifiers with rows of their own: their table, and what their parameter is numbered under.
 MODIFIED = {"identifier": (index_token, IDENTIFIER), "of-type": (index_token, OF_TYPE), "text": (index_string, TEXT)}
@@ -51,15 +64,26 @@ class Conditions:
             return [table.c.patient == patient, *(self.condition(each, table, patient) for each in query.conditions)]
         ordered_by_rank = sorted(query.conditions, key=_rank)
         leading = [self.condition(condition, table) for condition in ordered_by_rank[:1]]
-        return leading + [self._along(condition, table) for condition in ordered_by_rank[1:]]
+        along = [self._along(condition, table) for condition in ordered_by_rank[1:PLANNED]]
+        return leading + along + [self._after(condition, table) for condition in ordered_by_rank[PLANNED:]]
 
     def _along(self, condition: Condition, table: FromClause) -> ColumnElement[bool]:
         """A condition that another one leads: asked row by row, so that a common code is never listed whole."""
         if isinstance(condition, Clause) and condition.parameter.code not in COLUMNS:
-            rows = self._index(condition)
-            there = self._rows(condition, None).where(rows.c.row_id == table.c.row_id).correlate(table).exists()
+            there = self._of_the_row(condition, table).exists()
             return not_(there) if condition.modifier == "not" else there
         return self.condition(condition, table)
+
+    def _after(self, condition: Condition, table: FromClause) -> ColumnElement[bool]:
+        """A condition that the planner may not move: PostgreSQL takes minutes to order a dozen of them."""
+        if isinstance(condition, Clause) and condition.parameter.code not in COLUMNS:
+            there = self._of_the_row(condition, table).limit(1).scalar_subquery()
+            return there.is_(None) if condition.modifier == "not" else there.is_not(None)
+        return self.condition(condition, table)
+
+    def _of_the_row(self, clause: Clause, table: FromClause) -> Select[Any]:
+        rows = self._index(clause)
+        return self._rows(clause, None).where(rows.c.row_id == table.c.row_id).correlate(table)
 
     def implies_type(self, query: Query) -> bool:
         """Whether some condition can only be met by rows of the type: numbers of parameters belong to one type."""
@@ -156,10 +180,19 @@ class Conditions:
                 self._numbered(link.c.parameter, [parameter]),
                 target.c.resource_type == type_,
                 self.visible(type_, target),
-                self.condition(inner, target),
+                self._inner(inner, target),
             )
             .correlate(None)
         )
+
+    def _inner(self, condition: Condition, table: FromClause) -> ColumnElement[bool]:
+        """A link of a chain below the first is found once, from its end: no database orders a dozen of them well."""
+        if isinstance(condition, Chain):
+            parts = [self._chained(condition.parameter, type_, inner) for type_, inner in condition.targets]
+            return table.c.row_id.in_(_once(parts[0] if len(parts) == 1 else union_all(*parts)))
+        if isinstance(condition, Has) and len(condition.target_types) == 1:
+            return table.c.resource_id.in_(_once(self._pointing(condition, condition.target_types[0])))
+        return self.condition(condition, table)
 
     def _pointed_at(self, has: Has, target_type: str, table: FromClause) -> ColumnElement[bool]:
         """What is of this type and is pointed to by something that meets the condition."""
@@ -176,11 +209,17 @@ class Conditions:
             .where(
                 link.c.parameter == self.number(type_, has.parameter.code),
                 link.c.target_type == target_type,
+                source.c.resource_type == type_,
                 self.visible(type_, source),
-                self.condition(has.condition, source),
+                self._inner(has.condition, source),
             )
             .correlate(None)
         )
+
+
+def _once(rows: Select[Any] | CompoundSelect[Any]) -> Select[Any]:
+    found = rows.cte().prefix_with("MATERIALIZED")
+    return select(*found.c)
 
 
 def same_target(link: FromClause, target: FromClause) -> ColumnElement[bool]:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, false, not_, or_
+from sqlalchemy.sql.elements import Grouping
 
 from fhir_server.errors import Invalid
 from fhir_server.search.dates import EARLIEST, LATEST
@@ -42,6 +43,8 @@ def matching(parameter: Parameter, modifier: str | None, values: Sequence[Value]
         return _tokens(values, c)
     if kind == "reference":
         return _references(values, parameter.targets or tuple(parameter.registry.definitions.resource_types), c)
+    if kind == "uri" and modifier is None:
+        return one_of(c.value, (value.text for value in values if isinstance(value, TextValue)))
     return any_of(_one(kind, parameter, modifier, value, c) for value in values)
 
 
@@ -56,7 +59,14 @@ def any_of(tests: Iterable[Test]) -> Test:
     if len(listed) <= 2:
         return or_(*listed) if listed else false()
     half = len(listed) // 2
-    return or_(any_of(listed[:half]).self_group(), any_of(listed[half:]).self_group())
+    return or_(_Bracketed(any_of(listed[:half])), _Bracketed(any_of(listed[half:])))
+
+
+class _Bracketed(Grouping[bool]):
+    """Brackets that SQLAlchemy leaves where they are: it would make one flat chain of the ORs."""
+
+    inherit_cache = True
+    operator = None
 
 
 def _one(kind: str, parameter: Parameter, modifier: str | None, value: Value, c: Columns) -> Test:
@@ -224,10 +234,6 @@ def _exactly(value: TextValue, c: Columns) -> Test:
     return and_(c.value == normalized(value.text)[:STRING_LENGTH], c.exact == value.text)
 
 
-def _uri(value: TextValue, c: Columns) -> Test:
-    return one_of(c.value, [value.text])
-
-
 def _below(value: TextValue, c: Columns) -> Test:
     """The URI itself and those under it: `http://a/b` is under `http://a`, `urn:oid:1.2.3` under `urn:oid:1.2`."""
     stem = value.text.rstrip("/")
@@ -249,7 +255,6 @@ TEXT: dict[tuple[str, str | None], Callable[[TextValue, Columns], Test]] = {
     ("string", None): _starts,
     ("string", "exact"): _exactly,
     ("string", "contains"): _contains,
-    ("uri", None): _uri,
     ("uri", "below"): _below,
     ("uri", "above"): _above,
 }

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from sqlalchemy import (
     ColumnElement,
     FromClause,
@@ -26,10 +27,12 @@ from fhir_server.search.query import Include, Query
 from fhir_server.search.registry import Registry
 from fhir_server.store.conditions import Conditions, Numbering
 from fhir_server.store.database import Database, Row, Transaction
+from fhir_server.store.explained import Explained
 from fhir_server.store.grants import Grants
 from fhir_server.store.models import history, index_reference, resource
 from fhir_server.store.sorting import beyond, keys_of, ordering
 
+COUNTED_EXACTLY = 10_000
 STATE = (
     "row_id",
     "resource_type",
@@ -148,6 +151,14 @@ class Repository:
 
     async def search(self, query: Query, after: Sequence[Any] | None = None, ceiling: int | None = None) -> Page:
         """One page of matches after these sort values; nothing created after `ceiling`. Raises Forbidden."""
+        rows = await self.source.fetch(self.page_of(query, after, ceiling))
+        shown = rows[: query.count]
+        keys = len(query.sort) + 1
+        last = tuple(shown[-1][f"key_{n}"] for n in range(keys)) if shown else None
+        return Page([version_of(row) for row in shown], last, len(rows) > query.count)
+
+    def page_of(self, query: Query, after: Sequence[Any] | None = None, ceiling: int | None = None) -> Select[Any]:
+        """The statement of a page: one row more than the page holds. Raises Forbidden."""
         keys = keys_of(query, self.conditions.numbers)
         statement = select(*_state(resource), *(key.expression.label(f"key_{n}") for n, key in enumerate(keys)))
         statement = statement.where(*self.matching(query)).order_by(*ordering(keys)).limit(query.count + 1)
@@ -155,16 +166,26 @@ class Repository:
             statement = statement.where(beyond(keys, after))
         if ceiling is not None:
             statement = statement.where(resource.c.row_id <= ceiling)
-        rows = await self.source.fetch(statement)
-        shown = rows[: query.count]
-        last = tuple(shown[-1][f"key_{n}"] for n in range(len(keys))) if shown else None
-        return Page([version_of(row) for row in shown], last, len(rows) > query.count)
+        return statement
 
     async def count(self, query: Query) -> int:
         """How many resources match. Raises Forbidden."""
         statement = select(func.count().label("total")).select_from(resource).where(*self.matching(query))
         rows = await self.source.fetch(statement)
         return int(rows[0]["total"])
+
+    async def estimate(self, query: Query) -> int:
+        """About how many match: exact up to 10,000, beyond that what PostgreSQL's planner says. Raises Forbidden."""
+        matching = self.matching(query)
+        first = select(literal(1).label("one")).select_from(resource).where(*matching).limit(COUNTED_EXACTLY + 1)
+        rows = await self.source.fetch(select(func.count().label("total")).select_from(first.subquery()))
+        counted = int(rows[0]["total"])
+        if counted <= COUNTED_EXACTLY:
+            return counted
+        if self.source.dialect == "sqlite":
+            return await self.count(query)
+        (plan,) = await self.source.fetch(Explained(select(resource.c.row_id).where(*matching)))
+        return max(counted, int(orjson.loads(plan["QUERY PLAN"])[0]["Plan"]["Plan Rows"]))
 
     def matching(self, query: Query) -> list[ColumnElement[bool]]:
         """What a row of `resource` must meet: the query's type and conditions, and that the caller may see it."""
