@@ -20,4 +20,11 @@ def artefacts() -> Iterator[dict[str, Any]]:
             yield load(entry.name)
 
 
-ARTEFACT_TYPES = ("CodeSystem", "Questionnaire", "SearchParameter", "StructureDefinition", "ValueSet")
+ARTEFACT_TYPES = (
+    "CodeSystem",
+    "OperationDefinition",
+    "Questionnaire",
+    "SearchParameter",
+    "StructureDefinition",
+    "ValueSet",
+)

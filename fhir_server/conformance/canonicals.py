@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import orjson
+
 from fhir_server import wire
 from fhir_server.conformance.shelf import CANONICAL_TYPES, Shelf
 
@@ -103,7 +105,7 @@ class Canonicals:
         for row_id in {*gone, *found} & self._stored.keys():
             self._remove(self._stored.pop(row_id))
         for row_id, content in found.items():
-            resource = wire.loads(content)
+            resource = orjson.loads(content)  # only what it is called is looked at here
             if isinstance(resource.get("url"), str):
                 self._stored[row_id] = _entry(resource, STORED, content)
                 self._add(self._stored[row_id])

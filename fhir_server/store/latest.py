@@ -1,9 +1,9 @@
 """The newest observations of each code.  https://hl7.org/fhir/R4/observation-operation-lastn.html"""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import and_, select
+from sqlalchemy import select
 
 from fhir_server import wire
 from fhir_server.search.query import Query
@@ -37,21 +37,22 @@ async def latest(repository: Repository, query: Query, most: int) -> list[Versio
 
 async def _matching(repository: Repository, query: Query) -> dict[int, tuple[int, list[Coding]]]:
     """Every match with its moment and its codes."""
-    token = index_token.alias()
-    of_the_code = and_(
-        token.c.row_id == resource.c.row_id, token.c.parameter == repository.number("Observation", "code")
-    )
-    statement = (
-        select(resource.c.row_id, resource.c.moment, token.c.system, token.c.code)
-        .select_from(resource.outerjoin(token, of_the_code))
-        .where(*repository.matching(query))
-    )
-    found: dict[int, tuple[int, list[Coding]]] = {}
-    for row in await repository.source.fetch(statement):
-        _, codings = found.setdefault(row["row_id"], (row["moment"], []))
-        if row["code"]:
-            codings.append((row["system"], row["code"]))
+    statement = select(resource.c.row_id, resource.c.moment).where(*repository.matching(query))
+    found: dict[int, tuple[int, list[Coding]]] = {
+        row["row_id"]: (row["moment"], []) for row in await repository.source.fetch(statement)
+    }
+    number = repository.number("Observation", "code")
+    for part in _parts(list(found)):
+        tokens = select(index_token.c.row_id, index_token.c.system, index_token.c.code).where(
+            index_token.c.row_id.in_(part), index_token.c.parameter == number, index_token.c.code != ""
+        )
+        for row in await repository.source.fetch(tokens):
+            found[row["row_id"]][1].append((row["system"], row["code"]))
     return found
+
+
+def _parts(row_ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (row_ids[start : start + AT_ONCE] for start in range(0, len(row_ids), AT_ONCE))
 
 
 async def _texts(repository: Repository, row_ids: Sequence[int]) -> dict[int, str]:
@@ -65,8 +66,7 @@ async def _texts(repository: Repository, row_ids: Sequence[int]) -> dict[int, st
 async def _versions(repository: Repository, row_ids: Sequence[int]) -> list[Version]:
     """Versions of rows that have been matched, in their order."""
     found: dict[int, Version] = {}
-    for start in range(0, len(row_ids), AT_ONCE):
-        part = row_ids[start : start + AT_ONCE]
+    for part in _parts(row_ids):
         statement = select(*(resource.c[name] for name in STATE)).where(resource.c.row_id.in_(part))
         found |= {row["row_id"]: version_of(row) for row in await repository.source.fetch(statement)}
     return [found[row_id] for row_id in row_ids if row_id in found]

@@ -1,7 +1,9 @@
 """Keeps the definitions in memory as fresh as those in the database."""
 
+import asyncio
 import time
 
+from anyio import to_thread
 from sqlalchemy import func, select
 
 from fhir_server.conformance.canonicals import CANONICAL_TYPES, Canonicals
@@ -23,6 +25,7 @@ class StoredCanonicals:
         self._mark: Mark = ()
         self._looked_at = float("-inf")
         self._touches = self._seen_touches = 0
+        self._lock = asyncio.Lock()
 
     def touch(self) -> None:
         """A definition has been written by this process: look again before the next use."""
@@ -30,9 +33,17 @@ class StoredCanonicals:
 
     async def refresh(self) -> None:
         """Look whether stored definitions have changed, unless that was done just now, and take the changes over."""
-        looked_at, touches = time.monotonic(), self._touches
-        if touches == self._seen_touches and looked_at - self._looked_at < FRESH_SECONDS:
+        if self._is_fresh():
             return
+        async with self._lock:
+            if not self._is_fresh():
+                await self._look()
+
+    def _is_fresh(self) -> bool:
+        return self._touches == self._seen_touches and time.monotonic() - self._looked_at < FRESH_SECONDS
+
+    async def _look(self) -> None:
+        looked_at, touches = time.monotonic(), self._touches
         mark = await self._read_mark()
         if mark != self._mark:
             await self._take_over()
@@ -68,5 +79,5 @@ class StoredCanonicals:
                 select(resource.c.row_id, resource.c.content).where(resource.c.row_id.in_(part))
             )
             found |= {row["row_id"]: row["content"] for row in rows}
-        self._canonicals.replace_stored(gone, found)
+        await to_thread.run_sync(self._canonicals.replace_stored, gone, found)
         self._versions = versions

@@ -1,5 +1,6 @@
 """Loading FHIR NPM packages: what they define becomes resources, once, whatever is loaded again."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,18 @@ async def test_what_is_wrong_in_a_package_is_named_and_the_rest_loaded(
     base = write_package(tmp_path / "base.tgz", {"name": f"{unique}.base", "version": "1.0.7"}, {})
     await load(server, base)
     assert (await load(server, tmp_path / "a.tgz")).missing == []
+
+
+@pytest.mark.spec("R4 references.html#canonical")
+async def test_many_who_ask_at_once_find_a_definition_that_was_just_written(
+    client: httpx.AsyncClient, unique: str
+) -> None:
+    url = f"http://example.org/CodeSystem/{unique}"
+    for version, code in (("1", "first"), ("2", "second")):
+        system = code_system(url, version, id=unique, concept=[{"code": code}])
+        assert (await client.put(f"/CodeSystem/{unique}", json=system)).is_success
+        asked = (client.get("/CodeSystem/$lookup", params={"system": url, "code": code}) for _ in range(8))
+        assert {one.status_code for one in await asyncio.gather(*asked)} == {200}
 
 
 @pytest.mark.spec("FHIR NPM packages")
