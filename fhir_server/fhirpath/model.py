@@ -124,7 +124,8 @@ class Model:
                 if plan is None:
                     plan = plans[type_] = self._plan(type_, name)
                 for access in plan:
-                    read(value, access, found)
+                    if access[0] in value or access[2] in value:
+                        read(value, access, found)
             return found
 
         return members

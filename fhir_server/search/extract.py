@@ -61,7 +61,9 @@ class Extractor:
         result = Extracted()
         node = (resource_type, resource)
         for code, parameter in self.registry.of(resource_type).items():
-            if code not in COLUMNS and (only is None or code in only):
+            if code in COLUMNS or (only is not None and code not in only):
+                continue
+            if parameter.reads is None or not parameter.reads.isdisjoint(resource):
                 for table, row in self._rows(parameter, node):
                     result.rows.setdefault(table, []).append(row)
         result.patient = self._patient(resource, result)
@@ -108,10 +110,12 @@ class Extractor:
 
     def _groups(self, parameter: Parameter, node: Node, resource: Node) -> Iterator[Row]:
         """One row for each combination of what the components select in this group."""
-        parts = [
-            [row for found in component.evaluate(node, resource) for row in self._values(component, found)]
-            for component in parameter.components
-        ]
+        parts: list[list[Row]] = []
+        for component in reversed(parameter.components):  # mostly it is the last, the value, that is missing
+            rows = [row for found in component.evaluate(node, resource) for row in self._values(component, found)]
+            if not rows:
+                return
+            parts.insert(0, rows)
         for group in itertools.islice(itertools.product(*parts), MOST_GROUPS):
             yield _composite(group)
 

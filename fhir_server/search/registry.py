@@ -18,6 +18,12 @@ IDENTIFIER = ":identifier"
 KEPT = 200
 OF_TYPE = ":of-type"
 TEXT = ":text"
+# Branches that select nothing where the first element is missing: elements, choices, filters, extensions.
+SELECTING = re.compile(
+    r"\(*(?P<type>[A-Z]\w+)\.(?P<first>\w+)"
+    r"(?:\.\w+(?![\w(])|\.where\(resolve\(\) is \w+\)|\.where\([\w.]+\s*=\s*'[^']*'\)|\.extension\('[^']*'\)"
+    r"|\.(?:as|ofType)\(\w+\)|\s+as\s+\w+|\))*"
+)
 RESOLVED = re.compile(r"\.where\(resolve\(\) is (\w+)\)")
 # How rows of a type are made has changed since they were made first: a number to be raised with the next change.
 MADE_ANEW = {"string": 2, "quantity": 2, "uri": 2, "reference": 2}
@@ -65,6 +71,20 @@ class Parameter:
         type_ = self.resource_type
         own = [part for part in branches if part == type_ or part.lstrip("(").startswith((f"{type_}.", "Resource."))]
         return " | ".join(own or branches)
+
+    @cached_property
+    def reads(self) -> frozenset[str] | None:
+        """The properties of the resource without which it has no value; None where that is not plain to see."""
+        found: set[str] = set()
+        for branch in self.expression.split("|"):
+            match = SELECTING.fullmatch(branch.strip())
+            if match is None or match["type"] not in {self.resource_type, "Resource", "DomainResource"}:
+                return None
+            keys = [
+                element.key for element in self.registry.definitions.names(self.resource_type).get(match["first"], ())
+            ]
+            found.update(keys, (f"_{key}" for key in keys))
+        return frozenset(found)
 
     @cached_property
     def evaluate(self) -> Callable[..., list[Node]]:

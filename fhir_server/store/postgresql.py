@@ -1,14 +1,19 @@
-"""PostgreSQL by asyncpg: a pool, prepared statements, READ COMMITTED with explicit locks."""
+"""PostgreSQL by asyncpg: a pool, prepared statements, READ COMMITTED with explicit locks.
+
+Between our process and the database every question and answer takes longer than most statements, so a transaction's
+writes go as one statement, and what is too large for that by COPY.
+"""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
-from sqlalchemy import Executable
+from sqlalchemy import Executable, Insert
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
 from fhir_server.errors import Unavailable
+from fhir_server.store.bulk_sql import Statement, together, unnested
 from fhir_server.store.compiler import Compiler
 from fhir_server.store.database import Contention, Dialect, Parameters, Row, Step
 
@@ -19,6 +24,9 @@ CONTENTION = (
     asyncpg.LockNotAvailableError,
 )
 AWAY = (asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, OSError)
+# From so many rows of one table on, COPY is quicker than arrays.
+MANY = 500
+LARGEST_STATEMENT = 60_000
 
 
 class PostgresqlTransaction:
@@ -44,10 +52,33 @@ class PostgresqlTransaction:
         return int(count) if count.isdigit() else 0
 
     async def run(self, steps: Sequence[Step]) -> None:
-        """Run statements one after the other, the parameter sets of each pipelined."""
-        for step in steps:
-            sql, rows = self._compiler.render_step(step)
-            await self._connection.executemany(sql, rows)
+        """Run statements as if one after the other; no two of them may change the same row."""
+        small: list[Statement] = []
+        large: list[tuple[Insert, Sequence[Parameters]]] = []
+        repeated: list[Step] = []
+        for statement, rows in steps:
+            if isinstance(statement, Insert) and rows is not None:
+                if len(rows) > MANY:
+                    large.append((statement, rows))
+                else:
+                    small.append(unnested(statement, rows, self._compiler.dialect))
+            elif rows is None or len(rows) == 1:
+                sql, values = self._compiler.render_step((statement, rows))
+                small.append((sql, values[0]))
+            else:
+                repeated.append((statement, rows))
+        if small:
+            sql, values = together(small)
+            await self._connection.fetch(sql, *values)
+        for statement, rows in repeated:
+            await self.execute_many(statement, rows or ())
+        for insert, rows in large:
+            await self._copy(insert, rows)
+
+    async def _copy(self, insert: Insert, rows: Sequence[Parameters]) -> None:
+        names = tuple(rows[0])
+        records = (tuple(row[name] for name in names) for row in rows)
+        await self._connection.copy_records_to_table(insert.table.name, records=records, columns=names)
 
     async def execute_many(self, statement: Executable, parameters: Sequence[Parameters]) -> None:
         """Run one statement with many parameter sets, pipelined."""
@@ -68,7 +99,16 @@ class PostgresqlDatabase:
     @classmethod
     async def open(cls, url: str, connections: int = 10) -> "PostgresqlDatabase":
         """Open the pool."""
-        return cls(await asyncpg.create_pool(url, min_size=1, max_size=connections, statement_cache_size=500))
+        pool = asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=connections,
+            reset=_nothing_to_reset,
+            statement_cache_size=500,
+            max_cached_statement_lifetime=0,
+            max_cacheable_statement_size=LARGEST_STATEMENT,
+        )
+        return cls(await pool)
 
     async def fetch(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[Row]:
         """Run a SELECT on any connection."""
@@ -94,3 +134,9 @@ class PostgresqlDatabase:
     async def close(self) -> None:
         """Close every connection."""
         await self._pool.close()
+
+
+async def _nothing_to_reset(connection: Any) -> None:
+    """Leave the session as it is: asyncpg would ask the server to, at each statement; nothing here outlasts its
+    transaction.
+    """
