@@ -88,6 +88,27 @@ def _bars() -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
+@fhir.command("bulk-load")
+@click.argument("places", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--organization", help="Organization/ID that resources belong to which are about no patient.")
+@click.option("--errors", type=click.Path(path_type=Path), default="bulk-load-errors.ndjson", show_default=True)
+@click.option("--processes", type=click.IntRange(1), help="So many load at once; as many as there are processors.")
+def bulk_load(places: tuple[Path, ...], organization: str | None, errors: Path, processes: int | None) -> None:
+    """Load NDJSON, Bundles and resources from files and folders; run again after a stop, it goes on."""
+    from fhir_server.admin.bulk_load import Load
+    from fhir_server.admin.bulk_load import bulk_load as run
+    from fhir_server.settings import Settings
+
+    load = Load(places, organization, processes) if processes else Load(places, organization)
+    with errors.open("a", encoding="utf-8") as problems, _bars() as show:
+        loaded = run(Settings(), load, problems, lambda done, total: show("bytes", done, total))
+    click.echo(f"{loaded.created} new, {loaded.updated} changed, {loaded.unchanged} as they were")
+    if loaded.resumed:
+        click.echo(f"{loaded.resumed} pieces had been loaded before")
+    if loaded.refused:
+        raise click.ClickException(f"{loaded.refused} could not be loaded: {errors}")
+
+
 @fhir.command()
 @click.argument("file", type=click.File("rb"))
 def provision(file: BinaryIO) -> None:
