@@ -85,7 +85,7 @@ def create_app(settings: Settings, authenticate: Authenticate | None = None) -> 
 @asynccontextmanager
 async def open_node(settings: Settings) -> AsyncIterator[Node]:
     """Everything a server shares between requests: schema up to date, database open, definitions loaded."""
-    await run_in_threadpool(_prepare_schema, settings)
+    await run_in_threadpool(prepare_schema, settings)
     definitions = await run_in_threadpool(load, settings.definitions, settings.profiles)
     registry = Registry(definitions, await run_in_threadpool(load_units, settings.units))
     canonicals = await run_in_threadpool(_canonicals, settings)
@@ -121,7 +121,7 @@ def _canonicals(settings: Settings) -> Canonicals:
     return Canonicals(open_shelf(settings.definitions), read_profiles(settings.profiles or default_profiles()))
 
 
-def _prepare_schema(settings: Settings) -> None:
+def prepare_schema(settings: Settings) -> None:
     """Embedded: migrate under a lock. Otherwise refuse to start when the schema is behind."""
     if settings.migrate_at_start:
         migrate(settings)

@@ -8,8 +8,8 @@ import json
 import multiprocessing
 import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import AsyncExitStack
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing.util import Finalize
 from pathlib import Path
@@ -18,10 +18,11 @@ from typing import ClassVar, TextIO, TypeVar
 
 from fhir_server.admin.piece_loading import Done, load_piece
 from fhir_server.admin.sources import Piece, files_of, pieces_of
-from fhir_server.app import open_node
+from fhir_server.app import open_node, prepare_schema
 from fhir_server.auth.records import registrar
-from fhir_server.context import Context, Node
+from fhir_server.context import Context
 from fhir_server.settings import Settings
+from fhir_server.store.database import Database, connect
 from fhir_server.store.load_marks import forget_marks, marks
 
 # Bytes done, bytes altogether.
@@ -52,24 +53,39 @@ class Load:
 def bulk_load(settings: Settings, load: Load, errors: TextIO, progress: Progress) -> Loaded:
     """Load everything; what cannot be loaded goes to `errors`, a JSON object a line. Raises Contention."""
     pieces = pieces_of(files_of(load.places))
-    with asyncio.Runner() as runner:
-        before = runner.run(_with(settings, lambda node: marks(node.database)))
-        loaded = Loaded(resumed=sum(piece.mark in before for piece in pieces))
-        total = sum(piece.size for piece in pieces)
-        position = sum(piece.size for piece in pieces if piece.mark in before)
-        progress(position, total)
-        todo = [piece for piece in pieces if piece.mark not in before]
-        spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(load.processes, spawn, _start, (settings, load.organization)) as pool:
-            for done in _by_wave(pool, todo):
-                position += done.piece.size
-                _add(loaded, done, errors)
-                progress(position, total)
-        runner.run(_with(settings, lambda node: forget_marks(node.database, [piece.mark for piece in pieces])))
+    prepare_schema(settings)
+    before = asyncio.run(_with(settings, marks))
+    loaded = Loaded(resumed=sum(piece.mark in before for piece in pieces))
+    total = sum(piece.size for piece in pieces)
+    position = sum(piece.size for piece in pieces if piece.mark in before)
+    progress(position, total)
+    todo = [piece for piece in pieces if piece.mark not in before]
+    with _pool(settings, load, len(todo)) as pool:
+        for done in _by_wave(pool, todo):
+            position += done.piece.size
+            _add(loaded, done, errors)
+            progress(position, total)
+    asyncio.run(_with(settings, lambda database: forget_marks(database, [piece.mark for piece in pieces])))
     return loaded
 
 
-def _by_wave(pool: ProcessPoolExecutor, pieces: Sequence[Piece]) -> Iterator[Done]:
+@contextmanager
+def _pool(settings: Settings, load: Load, pieces: int) -> Iterator[Executor]:
+    """Processes with a node each; for one, or for little, none but this."""
+    setup = (settings, load.organization)
+    if min(load.processes, pieces) > 1:
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(load.processes, pieces), spawn, _start_process, setup) as pool:
+            yield pool
+    else:
+        with ThreadPoolExecutor(1, "bulk-load", _start, setup) as pool:
+            try:
+                yield pool
+            finally:
+                pool.submit(_stop).result()
+
+
+def _by_wave(pool: Executor, pieces: Sequence[Piece]) -> Iterator[Done]:
     for wave in sorted({piece.wave for piece in pieces}):
         waiting: list[Future[Done]] = [pool.submit(_load, piece) for piece in pieces if piece.wave == wave]
         try:
@@ -92,13 +108,16 @@ def _add(loaded: Loaded, done: Done, errors: TextIO) -> None:
     errors.flush()
 
 
-async def _with(settings: Settings, work: Callable[[Node], Awaitable[Result]]) -> Result:
-    async with open_node(settings) as node:
-        return await work(node)
+async def _with(settings: Settings, work: Callable[[Database], Awaitable[Result]]) -> Result:
+    database = await connect(settings.database_url, 1)
+    try:
+        return await work(database)
+    finally:
+        await database.close()
 
 
 class _Worker:
-    """One process of the pool with a node of its own, open until the process ends."""
+    """Who loads in one process, with a node of its own."""
 
     here: ClassVar["_Worker"]
 
@@ -119,7 +138,15 @@ class _Worker:
 
 def _start(settings: Settings, organization: str | None) -> None:
     _Worker.here = _Worker(settings, organization)
-    Finalize(None, _Worker.here.close, exitpriority=10)
+
+
+def _start_process(settings: Settings, organization: str | None) -> None:
+    _start(settings, organization)
+    Finalize(None, _stop, exitpriority=10)
+
+
+def _stop() -> None:
+    _Worker.here.close()
 
 
 def _load(piece: Piece) -> Done:
