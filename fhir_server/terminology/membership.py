@@ -14,7 +14,7 @@ from fhir_server.terminology.value_set import Part, ValueSet
 
 Answer = bool | None
 UCUM = "http://unitsofmeasure.org"
-KEPT_ANSWERS = 200_000
+KEPT_ANSWERS, LONGEST_KEPT = 200_000, 300
 Known = dict[tuple[str, str | None], Answer]
 
 
@@ -26,8 +26,8 @@ class Terminology:
         self.canonicals = canonicals
         self._is_unit = is_unit
         self._generation = -1
-        self._systems: dict[tuple[str, str | None], CodeSystem | None] = {}
-        self._value_sets: dict[str, ValueSet | None] = {}
+        self._systems: dict[tuple[str, str | None], CodeSystem] = {}
+        self._value_sets: dict[str, ValueSet] = {}
         self._answers: dict[tuple[str, str | None, str], Answer] = {}
         self._codes: dict[str, frozenset[tuple[str, str]]] = {}
 
@@ -42,7 +42,9 @@ class Terminology:
             return self._answers[key]
         if len(self._answers) > KEPT_ANSWERS:
             self._answers.clear()
-        answer = self._answers[key] = self._asked(value_set, system, code, {})
+        answer = self._asked(value_set, system, code, {})
+        if len(value_set) + len(system or "") + len(code) <= LONGEST_KEPT:
+            self._answers[key] = answer
         return answer
 
     def contains(self, value_set: ValueSet, system: str | None, code: str) -> Answer:
@@ -64,7 +66,9 @@ class Terminology:
         self._renew()
         if canonical not in self._value_sets:
             found = self.canonicals.resolve(canonical, "ValueSet")
-            self._value_sets[canonical] = None if found is None else ValueSet(found)
+            if found is None:
+                return None
+            self._value_sets[canonical] = ValueSet(found)
         return self._value_sets[canonical]
 
     def code_system(self, url: str, version: str | None = None) -> CodeSystem | None:
@@ -73,8 +77,9 @@ class Terminology:
         key = url, version
         if key not in self._systems:
             found = self.canonicals.resolve(f"{url}|{version}" if version else url, "CodeSystem")
-            usable = found is not None and found.get("content") not in {"not-present", "supplement"}
-            self._systems[key] = CodeSystem(found, self.canonicals.supplements_of(url)) if found and usable else None
+            if found is None or found.get("content") in {"not-present", "supplement"}:
+                return None
+            self._systems[key] = CodeSystem(found, self.canonicals.supplements_of(url))
         return self._systems[key]
 
     def below(self, system: str, code: str) -> set[str] | None:
