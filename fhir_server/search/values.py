@@ -1,5 +1,6 @@
 """Text of a search value to its meaning.  https://hl7.org/fhir/R4/search.html#ptypes"""
 
+import math
 import re
 from collections.abc import Callable
 from decimal import Decimal
@@ -153,7 +154,9 @@ def _limits(text: str) -> tuple[Comparator, Limits]:
 
 
 def _ranged(comparator: Comparator, limits: Limits, of: Callable[[Any], float]) -> RangeValue:
-    return RangeValue(comparator, *(of(limit) for limit in limits))
+    """As floats; a range finer than floats are still holds the number itself."""
+    low, high, exact = (of(limit) for limit in limits)
+    return RangeValue(comparator, min(low, exact), max(high, math.nextafter(exact, math.inf)), exact)
 
 
 def _float(number: Fraction) -> float:

@@ -118,6 +118,13 @@ async def test_a_chain_of_sixteen_links(server: Server) -> None:
         assert await found(client, f"Organization?{'_has:Organization:partof:' * 16}_id=level0") == ["level16"]
 
 
+async def test_dozens_of_conditions_are_planned_at_once(chart: httpx.AsyncClient) -> None:
+    started = time.monotonic()
+    assert await found(chart, "Patient?" + "&".join(["name=maria", "family=mull", "given=anna"] * 15)) == ["anna"]
+    assert await found(chart, "Patient?" + "&".join(["gender:not=male"] * 40) + "&_id=anna") == ["anna"]
+    assert time.monotonic() - started < 20
+
+
 @pytest.fixture(scope="module")
 async def many(server: Server) -> AsyncIterator[Server]:
     """Enough rows that a database prefers an index, with what it has counted of them."""

@@ -80,6 +80,11 @@ async def test_chains(chart: httpx.AsyncClient, query: str) -> None:
         ("Patient?_id=anna&_revinclude=Condition:subject", ["c1"]),
         ("Patient?_id=anna&_revinclude=Observation:subject&_revinclude=Task:patient", ["o1", "o2", "o3", "o4", "t1"]),
         ("Patient?_id=li&_revinclude=DocumentReference:*", ["d1"]),
+        ("Patient?_id=li&_revinclude=*", ["d1", "r1"]),
+        (
+            "Organization?_id=group&_revinclude:iterate=Organization:partof&_revinclude:iterate=*",
+            ["anna", "c1", "clinic", "o1", "o2", "o3", "o4", "t1"],
+        ),
     ],
 )
 async def test_includes(chart: httpx.AsyncClient, query: str, included: list[str]) -> None:

@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from fhir_server.store import repository
 from tests.conformance.chart import found
 from tests.fhir_server.node import Server
 
@@ -73,6 +74,13 @@ async def test_totals(chart: httpx.AsyncClient) -> None:
     assert await total("_summary=count&code=718-7") == 2
     assert await total("_count=0") == 4
     assert "entry" not in (await chart.get("/Observation?_summary=count")).json()
+
+
+@pytest.mark.spec("R4 search.html#total")
+async def test_an_estimate_beyond_what_is_counted(chart: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (await chart.get("/Observation?_count=1&_total=estimate")).json()["total"] == 4
+    monkeypatch.setattr(repository, "COUNTED_EXACTLY", 2)
+    assert (await chart.get("/Observation?_count=1&_total=estimate&code=718-7,2160-0")).json()["total"] >= 3
 
 
 @pytest.mark.spec("R4 search.html#summary")

@@ -31,6 +31,9 @@ MODIFIERS = [
     ":identifier",
     ":Patient",
     ":below",
+    ":text",
+    ":of-type",
+    ":in",
     ":nonsense",
     ".name",
     ":x.y",
@@ -48,6 +51,9 @@ VALUES = st.text(max_size=20) | st.sampled_from(
         "true",
         "Observation:subject",
         "a,b",
+        "a$b",
+        "718-7$gt5|http://unitsofmeasure.org|mg",
+        "urn:x|y|z",
         "\\,",
     ]
 )
