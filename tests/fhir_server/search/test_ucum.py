@@ -30,7 +30,7 @@ DECIMALS = st.decimals(min_value=0, max_value=10**9, places=3, allow_nan=False)
         ("%", "1", "0.01"),
         ("m[IU]/mL", "[iU].m-3", "1000"),
         ("mL/min/{1.73_m2}", "m3.s-1", "1/60000000"),
-        ("U/(10.g){feces}", "g-1.s-1", "1003690133333333333.3"),
+        ("U/(10.g){feces}", "g-1.s-1", "1003690126666666.6"),
         ("{score}", "1", "1"),
     ],
 )
@@ -41,9 +41,10 @@ def test_units_in_base_units(code: str, base: str, factor: str) -> None:
     assert float(measure.factor) == pytest.approx(float(Fraction(factor)))
 
 
-@pytest.mark.parametrize(
-    "code", ["", "pounds", "mg/", "(mg", "mg)", "[pH]", "B[V]", "Cel/m", "m" * 65, "((((", "{", "1/0", "mg//L"]
-)
+NO_UNITS = ["", "pounds", "mg/", "(mg", "mg)", "[pH]", "B[V]", "Cel/m", "m" * 65, "((((", "{", "1/0", "mg//L"]
+
+
+@pytest.mark.parametrize("code", NO_UNITS)
 def test_what_is_no_unit_stands_for_itself(code: str) -> None:
     assert UNITS.canonical(code) is None
 
