@@ -15,6 +15,7 @@ from fhir_server.caller import Caller
 from fhir_server.context import Context, Node
 from fhir_server.errors import FhirError, Invalid, NotAllowed, NotFound, Unauthorized
 from fhir_server.http.body import read_body
+from fhir_server.http.browser import reader
 from fhir_server.http.compression import packed
 from fhir_server.http.negotiation import XML_TYPES, Preference, check_content_type, negotiate, preference
 from fhir_server.http.responses import PREFLIGHT, failure
@@ -129,7 +130,9 @@ def without_body(response: Response) -> Response:
 
 
 async def authenticated(request: Request, authenticate: Authenticate) -> Caller:
-    """Who asks, by the bearer token.  RFC 6750. Raises Unauthorized."""
+    """Who asks, by the bearer token (RFC 6750), or for pages by the browser's session. Raises Unauthorized."""
+    if "authorization" not in request.headers and (person := await reader(request)) is not None:
+        return person
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthorized("A bearer token is needed.")

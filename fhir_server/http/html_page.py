@@ -44,7 +44,7 @@ def page(base: str, resource: dict[str, Any]) -> bytes:
         "issues": _issues(resource),
         "narrative": _narrative(resource),
         "entries": [_entry(base, entry) for entry in resource.get("entry", ())],
-        "links": [(link["relation"], link["url"]) for link in resource.get("link", ()) if _is_ours(base, link)],
+        "links": _links(base, resource),
         "source": _source(base, resource),
     }
     return TEMPLATE.render(values).encode()
@@ -92,6 +92,12 @@ def _entry(base: str, entry: dict[str, Any]) -> dict[str, str]:
         "changed": str((resource.get("meta") or {}).get("lastUpdated", "")),
         "text": " ".join(text.split())[:200],
     }
+
+
+def _links(base: str, resource: dict[str, Any]) -> list[tuple[str, str]]:
+    if any(issue.get("code") == "login" for issue in resource.get("issue", ())):
+        return [("Sign in", f"{base.removesuffix('/fhir')}/login")]
+    return [(link["relation"], link["url"]) for link in resource.get("link", ()) if _is_ours(base, link)]
 
 
 def _is_ours(base: str, link: Any) -> bool:
