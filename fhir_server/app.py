@@ -35,6 +35,7 @@ from fhir_server.store.parameters import follow, load_cursor_key, load_numbers
 from fhir_server.store.reindex import Reindexer
 from fhir_server.store.stored_canonicals import StoredCanonicals
 from fhir_server.terminology.membership import Terminology
+from fhir_server.validation.validator import Validator
 from fhir_server.xml.names import Shapes
 from konsil.migrate import behind, upgrade
 from konsil.telemetry import RequestMetrics, logger, metrics_app
@@ -111,6 +112,7 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
             stored_canonicals=StoredCanonicals(database, canonicals),
             terminology=terminology,
             shapes=Shapes(registry.definitions),
+            validator=Validator(registry.definitions, terminology),
         )
     finally:
         await database.close()

@@ -18,6 +18,7 @@ from fhir_server.store.repository import Repository
 from fhir_server.store.stored_canonicals import StoredCanonicals
 from fhir_server.store.writer import Writer
 from fhir_server.terminology.membership import Terminology
+from fhir_server.validation.validator import Validator
 from fhir_server.xml.names import Shapes
 
 __all__ = ["Caller", "Context", "Node"]
@@ -41,6 +42,7 @@ class Node:
     stored_canonicals: StoredCanonicals
     terminology: Terminology
     shapes: Shapes
+    validator: Validator
 
     @property
     def canonicals(self) -> Canonicals:

@@ -3,9 +3,26 @@
 Raised anywhere, turned into an OperationOutcome in one place (`http/errors.py`). No patient data in the text.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One problem among several: severity, code, our words, a FHIRPath, and the profile that it breaks (None: R4)."""
+
+    severity: str
+    code: str
+    diagnostics: str
+    expression: str | None = None
+    profile: str | None = None
+
 
 class FhirError(Exception):
-    """A refusal with its HTTP status and its code of https://hl7.org/fhir/R4/valueset-issue-type.html."""
+    """A refusal with its HTTP status and its code of https://hl7.org/fhir/R4/valueset-issue-type.html.
+
+    `issues`: where there are several problems, each of them.
+    """
 
     status = 500
     issue_code = "exception"
@@ -15,6 +32,7 @@ class FhirError(Exception):
         self.diagnostics = diagnostics
         self.expression = expression
         self.headers = headers or {}
+        self.issues: Sequence[Issue] = ()
 
 
 class Invalid(FhirError):

@@ -61,6 +61,14 @@ class Settings(BaseSettings):
     max_page_size: int = Field(1000, description="Most matches on a page")
     max_includes: int = Field(1000, description="Most resources that `_include` and `_revinclude` may add to a page")
     max_transaction_entries: int = Field(5000, description="Most entries of a batch or transaction")
+    validation: Literal["refuse", "tag", "structure"] = Field(
+        "refuse",
+        description="What fails validation is refused (`refuse`), or stored and tagged (`tag`); `structure` looks only "
+        "whether it can be read",
+    )
+    validation_profiles: tuple[str, ...] = Field(
+        (), description="Canonicals of profiles that every resource of their type must meet, as a JSON array"
+    )
     max_expansion: int = Field(2_000, description="Most codes of a value set's expansion without `count`")
     terminology_server: str | None = Field(
         None, description="FHIR base URL of a terminology server that is asked where a code system is not loaded here"

@@ -240,5 +240,5 @@ def _literal(token: Token) -> Literal:
     types = {"string": "String", "date": "Date", "datetime": "DateTime", "time": "Time"}
     if token.kind not in types:
         raise ExpressionError("The expression ends too early.")
-    text = token.text.removeprefix("T") if token.kind == "time" else token.text.removesuffix("T")
+    text = token.text if token.kind == "string" else token.text.strip("T")
     return Literal(f"System.{types[token.kind]}", text)

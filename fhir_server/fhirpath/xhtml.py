@@ -69,9 +69,19 @@ def _refuse(*arguments: object) -> None:
     raise _NotAllowed("DOCTYPE")
 
 
+def is_basic(text: str) -> bool:
+    """Whether a text is one `div` of XHTML with basic formatting only (txt-1)."""
+    return _read(text) is not None
+
+
+def has_content(text: str) -> bool:
+    """Whether a narrative says something (txt-2); of one that cannot be read this is not asked."""
+    return _read(text) is not False
+
+
 @lru_cache(maxsize=512)
-def is_narrative(text: str) -> bool:
-    """Whether a text is one `div` of XHTML with basic formatting only, and says something (txt-1, txt-2)."""
+def _read(text: str) -> bool | None:
+    """Whether it has content; None when it is no narrative."""
     reader = _Reader()
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartElementHandler = reader.start
@@ -81,7 +91,7 @@ def is_narrative(text: str) -> bool:
     try:
         parser.Parse(ENTITY.sub(_plain, text), True)
     except (expat.ExpatError, _NotAllowed):
-        return False
+        return None
     return reader.has_content
 
 

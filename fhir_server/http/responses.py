@@ -11,7 +11,7 @@ from fhir_server.errors import FhirError
 from fhir_server.http.html_page import HEADERS as HTML_HEADERS
 from fhir_server.http.html_page import page
 from fhir_server.http.negotiation import JSON_TYPE, XML_TYPE, Preference, presentation_of
-from fhir_server.interactions.bundle import etag, outcome
+from fhir_server.interactions.bundle import etag, outcome, refusal
 from fhir_server.interactions.etag import is_among
 from fhir_server.interactions.operation import Outcome
 from fhir_server.interactions.subset import subset
@@ -112,7 +112,7 @@ def written(request: Request, done: Outcome, preference: Preference, fhir_url: s
 
 def failure(error: FhirError, request: Request | None = None) -> Response:
     """Every error as an OperationOutcome, in the form that was asked for where that is known."""
-    body = wire.dumps(outcome("error", error.issue_code, error.diagnostics, error.expression))
+    body = wire.dumps(refusal(error))
     headers = {**CORS, "Cache-Control": "no-store", **error.headers}
     return (
         Response(body, error.status, headers, MEDIA_TYPE)

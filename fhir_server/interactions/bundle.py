@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fhir_server import wire
+from fhir_server.errors import FhirError, Issue
 from fhir_server.search.dates import instant
 from fhir_server.store.repository import Version
 
@@ -54,6 +55,25 @@ def outcome(severity: str, code: str, diagnostics: str, expression: str | None =
     if expression:
         issue["expression"] = [expression]
     return {"resourceType": "OperationOutcome", "issue": [issue]}
+
+
+def outcome_of(issues: Iterable[Issue]) -> Document:
+    """An OperationOutcome with all of these issues."""
+    return {"resourceType": "OperationOutcome", "issue": [_issue(one) for one in issues]}
+
+
+def refusal(error: FhirError) -> Document:
+    """The OperationOutcome of an error."""
+    return outcome_of(error.issues or [Issue("error", error.issue_code, error.diagnostics, error.expression)])
+
+
+def _issue(issue: Issue) -> Document:
+    document: Document = {"severity": issue.severity, "code": issue.code, "diagnostics": issue.diagnostics}
+    if issue.profile:
+        document["diagnostics"] += f" ({issue.profile})"
+    if issue.expression:
+        document["expression"] = [issue.expression]
+    return document
 
 
 def etag(version: Version) -> str:

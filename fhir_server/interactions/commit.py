@@ -23,6 +23,7 @@ from fhir_server.errors import (
     VersionMismatch,
 )
 from fhir_server.interactions import references
+from fhir_server.interactions.admission import admit
 from fhir_server.interactions.binary import moved_out
 from fhir_server.interactions.fhirpath_patch import apply_fhirpath_patch
 from fhir_server.interactions.json_patch import apply_patch
@@ -34,7 +35,6 @@ from fhir_server.store.database import Contention, Transaction
 from fhir_server.store.repository import Repository
 from fhir_server.store.rows import Write
 from fhir_server.store.writer import Existing, Identity, Writer
-from fhir_server.validation.structure import check_structure
 
 ATTEMPTS = 8
 Result = TypeVar("Result")
@@ -214,7 +214,7 @@ class _Unit:
             if found is None:
                 raise NotFound(f"{'/'.join(target)} is not known.")
             resource = self._patched(wire.loads(found.version.content or b""), operation.patch)
-            check_structure(resource, self.ctx.node.definitions, operation.resource_type)
+            admit(self.ctx, resource, operation.resource_type)
             if resource.get("id") != target[1]:
                 raise Invalid("A patch may not change the id.")
         if self.addresses:

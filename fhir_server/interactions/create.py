@@ -3,10 +3,10 @@
 from typing import Any
 
 from fhir_server.context import Context
+from fhir_server.interactions.admission import admit
 from fhir_server.interactions.commit import commit
 from fhir_server.interactions.operation import Operation, Outcome
 from fhir_server.store.binaries import Kept
-from fhir_server.validation.structure import check_structure
 
 
 async def create(
@@ -17,6 +17,7 @@ async def create(
     With `if_none_exist` (R4 http.html#ccreate): nothing matches, 201; one match, 200 and that one; more,
     MultipleMatches. Clients that ask at the same time get one resource. Raises Invalid, Forbidden, Unprocessable.
     """
-    check_structure(resource, ctx.node.definitions, resource_type)
+    await ctx.node.stored_canonicals.refresh()
+    admit(ctx, resource, resource_type)
     operation = Operation("create", resource_type, resource=resource, condition=if_none_exist, kept=kept)
     return (await commit(ctx, [operation]))[0]

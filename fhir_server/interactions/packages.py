@@ -11,11 +11,11 @@ from fhir_server import wire
 from fhir_server.conformance.package import BadPackage, Package
 from fhir_server.context import Context
 from fhir_server.errors import FhirError
+from fhir_server.interactions.admission import check_readable
 from fhir_server.interactions.commit import commit
 from fhir_server.interactions.operation import Operation
 from fhir_server.store.packages import loaded_packages, note_package
 from fhir_server.store.repository import Version
-from fhir_server.validation.structure import check_structure
 
 AT_ONCE = 100
 BUILT_IN = {"hl7.fhir.r4.core": "4.0.1", "hl7.fhir.r4.expansions": "4.0.1"}
@@ -78,7 +78,7 @@ def _usable(ctx: Context, package: Package, loaded: Loaded) -> Iterable[Resource
                 raise resource
             if "url" not in ctx.node.registry.of(resource["resourceType"]) or not isinstance(resource.get("url"), str):
                 continue
-            check_structure(resource, ctx.node.definitions)
+            check_readable(ctx.node, resource)
         except FhirError as error:
             loaded.refused.append(f"{name}: {error.diagnostics} {error.expression or ''}".strip())
         else:

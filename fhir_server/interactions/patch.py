@@ -10,6 +10,7 @@ from fhir_server.interactions.update import Target
 
 async def patch(ctx: Context, target: Target, steps: Any) -> Outcome:
     """Change parts of a resource. Raises Invalid, Unprocessable, VersionMismatch, NotFound, Forbidden."""
+    await ctx.node.stored_canonicals.refresh()
     return (await commit(ctx, [patch_operation(target, steps)]))[0]
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 from fhir_server import wire
 from fhir_server.errors import Invalid, NotFound
+from fhir_server.interactions.admission import check_readable
 from fhir_server.interactions.operations import Invocation
 from fhir_server.interactions.operations.parameters import Parameters
 from fhir_server.terminology.code_system import CodeSystem
 from fhir_server.terminology.loaded import not_loaded
 from fhir_server.terminology.value_set import ValueSet
-from fhir_server.validation.structure import check_structure
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ async def value_set_of(call: Invocation) -> ValueSet:
     if call.resource_id is not None:
         return ValueSet(await _stored(call))
     if sent is not None:
-        check_structure(sent, call.ctx.node.definitions, "ValueSet")
+        check_readable(call.ctx.node, sent, "ValueSet")
         return ValueSet(sent)
     canonical = _canonical(parameters.needed("url"), parameters.text("valueSetVersion"))
     found = call.ctx.node.terminology.value_set(canonical)
@@ -45,7 +45,7 @@ async def code_system_of(call: Invocation, url: str | None, version: str | None)
     if call.resource_id is not None:
         return CodeSystem(await _stored(call))
     if sent is not None:
-        check_structure(sent, call.ctx.node.definitions, "CodeSystem")
+        check_readable(call.ctx.node, sent, "CodeSystem")
         if "url" not in sent:
             raise Invalid("A CodeSystem needs a url.")
         return CodeSystem(sent)

@@ -13,7 +13,8 @@ from typing import Any
 from fhir_server import wire
 from fhir_server.context import Context
 from fhir_server.errors import FhirError, Invalid
-from fhir_server.interactions.bundle import Document, etag, outcome
+from fhir_server.interactions.admission import admit
+from fhir_server.interactions.bundle import Document, etag, refusal
 from fhir_server.interactions.commit import commit, commit_then
 from fhir_server.interactions.delete import delete_operation
 from fhir_server.interactions.etag import version_of_etag
@@ -24,7 +25,6 @@ from fhir_server.interactions.patch import patch_operation
 from fhir_server.interactions.update import Target, update_operation
 from fhir_server.search.dates import instant
 from fhir_server.store.repository import Repository
-from fhir_server.validation.structure import check_structure
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 ORDER = {"delete": 0, "create": 1, "update": 2, "patch": 2}
@@ -51,6 +51,7 @@ async def process_bundle(ctx: Context, document: Any, *, representation: bool = 
     """Do a batch or transaction. Raises Invalid for what is neither, and every error of a transaction's entries."""
     if not isinstance(document, dict) or document.get("resourceType") != "Bundle":
         raise Invalid("The body is not a Bundle.")
+    await ctx.node.stored_canonicals.refresh()
     entries = [_entry(ctx, raw, n) for n, raw in enumerate(_listed(ctx, document))]
     if document.get("type") == "batch":
         return _response("batch", [await _alone(ctx, entry, representation) for entry in entries])
@@ -110,7 +111,7 @@ async def _alone(ctx: Context, entry: Entry, representation: bool) -> Document:
             return _answered(await inquire(ctx, entry.url, ctx.store))
         return written(ctx, (await commit(ctx, [_operation(ctx, entry)]))[0], representation)
     except FhirError as error:
-        failure = outcome("error", error.issue_code, error.diagnostics, error.expression)
+        failure = refusal(error)
         return {"response": {"status": _status(error.status), "outcome": failure}}
 
 
@@ -128,7 +129,7 @@ def _operation(ctx: Context, entry: Entry) -> Operation:
 
 def _by_method(ctx: Context, entry: Entry, target: Target) -> Operation:
     if entry.method == "POST":
-        check_structure(entry.resource, ctx.node.definitions, target.resource_type)
+        admit(ctx, entry.resource, target.resource_type)
         condition = entry.request.get("ifNoneExist")
         return Operation("create", target.resource_type, resource=entry.resource, condition=condition)
     if target.resource_id is None and target.condition is None:

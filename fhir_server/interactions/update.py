@@ -6,10 +6,10 @@ from typing import Any
 
 from fhir_server.context import Context
 from fhir_server.errors import Invalid
+from fhir_server.interactions.admission import admit
 from fhir_server.interactions.commit import commit
 from fhir_server.interactions.operation import Operation, Outcome
 from fhir_server.store.binaries import Kept
-from fhir_server.validation.structure import check_structure
 
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}\Z")
 
@@ -28,6 +28,7 @@ async def update(ctx: Context, target: Target, resource: Any, *, kept: Kept | No
     """Replace a resource, or make it under the client's id. Raises Invalid, VersionMismatch, NotFound, Forbidden,
     Unprocessable.
     """
+    await ctx.node.stored_canonicals.refresh()
     operation = update_operation(ctx, target, resource)
     operation.kept = kept
     return (await commit(ctx, [operation]))[0]
@@ -35,7 +36,7 @@ async def update(ctx: Context, target: Target, resource: Any, *, kept: Kept | No
 
 def update_operation(ctx: Context, target: Target, resource: Any) -> Operation:
     """The checked operation."""
-    check_structure(resource, ctx.node.definitions, target.resource_type)
+    admit(ctx, resource, target.resource_type)
     own = resource.get("id")
     if target.resource_id is not None and own != target.resource_id:
         raise Invalid("The id of the resource is not that of the address.")

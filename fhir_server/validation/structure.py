@@ -1,6 +1,6 @@
 """Structure: known elements, cardinality, JSON kinds.  https://hl7.org/fhir/R4/validation.html
 
-What is refused here could not be read by anyone; profiles, value sets and invariants are checked elsewhere.
+The quick check of bulk loading, from the definitions alone; `validator.py` does all of it.
 """
 
 from collections.abc import Iterator

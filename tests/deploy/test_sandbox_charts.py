@@ -15,10 +15,8 @@ from pypdf import PdfReader
 
 from deploy.sandbox import charts, directory, people
 from deploy.sandbox.charts.catalogue import Resource
-from fhir_server.definitions import load
-from fhir_server.settings import default_definitions
-from fhir_server.validation.structure import check_structure
 from smart_app import cda
+from tests.fhir_server.validation.conftest import a_validator
 
 TENANTS = ("epic", "oracle")
 PATIENTS = [(key, story.KEY) for key in TENANTS for story in charts.STORIES[key]]
@@ -83,16 +81,16 @@ def test_references_resolve_in_order(tenant: str) -> None:
 
 @pytest.mark.parametrize("tenant", TENANTS)
 def test_every_resource_is_valid(tenant: str) -> None:
-    definitions = load(default_definitions())
+    validator = a_validator()
     for resource in held(tenant):
-        check_structure(resource, definitions)
+        assert validator.validate(resource) == []
         get_fhir_model_class(resource["resourceType"]).model_validate(resource)
 
 
 def test_directory_is_valid() -> None:
-    definitions = load(default_definitions())
+    validator = a_validator()
     for resource in directory.resources():
-        check_structure(resource, definitions)
+        assert validator.validate(resource) == []
         get_fhir_model_class(resource["resourceType"]).model_validate(resource)
 
 

@@ -8,7 +8,7 @@ from fhir_server.fhirpath.functions.function import Function, plain, with_values
 from fhir_server.fhirpath.model import Node
 from fhir_server.fhirpath.scope import Evaluate, Scope
 from fhir_server.fhirpath.values import boolean, text
-from fhir_server.fhirpath.xhtml import is_narrative
+from fhir_server.fhirpath.xhtml import has_content, is_basic
 
 REFERENCE_TYPE = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?$")
 VERSION = re.compile(r"/_history/[A-Za-z0-9\-.]{1,64}\Z")
@@ -70,8 +70,8 @@ def _is_value(value: Any) -> bool:
     return value is not None and not isinstance(value, dict | list)
 
 
-def _html_checks(nodes: list[Node]) -> list[Node]:
-    return boolean(all(isinstance(value, str) and is_narrative(value) for _, value in nodes))
+def _html_checks(check: Callable[[str], bool]) -> Function:
+    return without_scope(lambda nodes: boolean(all(isinstance(value, str) and check(value) for _, value in nodes)))
 
 
 def _type(nodes: list[Node], scope: Scope) -> list[Node]:
@@ -130,7 +130,8 @@ FUNCTIONS: dict[str, Function] = {
     "hasExtension": Function(_has_extension, 1, 1),
     "hasValue": without_scope(_has_value),
     "getValue": without_scope(_get_value),
-    "htmlChecks": without_scope(_html_checks),
+    "htmlChecks": _html_checks(is_basic),
+    "htmlChecks2": _html_checks(has_content),
     "type": plain(_type),
     "conformsTo": Function(_conforms_to, 1, 1),
     "memberOf": Function(_member_of, 1, 1),

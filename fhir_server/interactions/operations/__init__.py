@@ -20,8 +20,8 @@ from urllib.parse import parse_qsl
 
 from fhir_server.context import Context
 from fhir_server.errors import Invalid, NotAllowed, NotFound
+from fhir_server.interactions.admission import check_readable
 from fhir_server.interactions.operations.parameters import Parameters
-from fhir_server.validation.structure import check_structure
 
 Document = dict[str, Any]
 Level = Literal["system", "type", "instance"]
@@ -131,7 +131,7 @@ def _check_parameters(ctx: Context, body: Any) -> None:
     if isinstance(body, dict) and body.get("resourceType") == "Parameters":
         entries = body.get("parameter")
         bare = [_without_resource(one) for one in entries] if isinstance(entries, list) else entries
-        check_structure(body | ({"parameter": bare} if bare else {}), ctx.node.definitions)
+        check_readable(ctx.node, body | ({"parameter": bare} if bare else {}))
 
 
 def _without_resource(entry: Any) -> Any:

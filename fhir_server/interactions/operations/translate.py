@@ -5,13 +5,13 @@ from typing import Any
 
 from fhir_server import wire
 from fhir_server.errors import Invalid
+from fhir_server.interactions.admission import check_readable
 from fhir_server.interactions.operations import Document, Invocation, OperationDefinition
 from fhir_server.interactions.operations.parameters import Parameters, parameter, parameters_resource
 from fhir_server.interactions.remote_terminology import with_fallback
 from fhir_server.interactions.terminology import codings
 from fhir_server.terminology.loaded import not_loaded
 from fhir_server.terminology.translation import Match, Question, covers, translate
-from fhir_server.validation.structure import check_structure
 
 Map = dict[str, Any]
 
@@ -58,7 +58,7 @@ async def _maps(call: Invocation, questions: list[Question]) -> list[Map]:
         stored = await call.ctx.store.read("ConceptMap", call.resource_id)
         return [wire.loads(stored.content or b"{}")]
     if sent is not None:
-        check_structure(sent, call.ctx.node.definitions, "ConceptMap")
+        check_readable(call.ctx.node, sent, "ConceptMap")
         return [sent]
     url, version = parameters.text("url"), parameters.text("conceptMapVersion")
     if url is None:

@@ -30,14 +30,16 @@ async def test_illegal_steps_name_the_rule_and_change_nothing(town: Town) -> Non
         ("okafor", {"status": "accepted"}),
         ("okafor", {"status": "received", "businessStatus": state("offered")}),
         ("okafor", {"status": "rejected", "businessStatus": state("declined")}),
-        ("okafor", {"businessStatus": state("nonsense")}),
-        ("okafor", {"focus": None}),
         ("weber", {"status": "received", "owner": owner, "businessStatus": state("offered")}),
         ("weber", {"businessStatus": state("ready-for-triage")}),
         ("gateway", {"status": "received", "owner": owner, "businessStatus": state("offered")}),
     ]
     for who, elements in refused:
         outcome(await town.change(who, case, **elements), 1)
+    for elements, code in (({"businessStatus": state("nonsense")}, "code-invalid"), ({"focus": None}, "required")):
+        answer = await town.change("okafor", case, **elements)
+        assert answer.status_code == 422, answer.text
+        assert [issue["code"] for issue in answer.json()["issue"]] == [code]  # the profile's, before the case's rules
     assert await town.read("okafor", case) == before
     request = await town.read("weber", made["ServiceRequest"][0])
     for status in ("completed", "on-hold", "draft"):
