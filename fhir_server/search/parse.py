@@ -39,6 +39,8 @@ MODIFIERS = {
     "composite": set(),
 }
 PASSED_OVER = {"_format", "_pretty"}
+# They need an index of whole texts, a language of their own, or places on a globe.
+NOT_SUPPORTED = {"_text", "_content", "_filter", "_query", "near"}
 MAX_LINKS = 16
 MAX_ALTERNATIVES = 64
 MAX_TRIED = 1000
@@ -145,6 +147,8 @@ class QueryParser:
 
     def parameter(self, types: tuple[str, ...], code: str) -> Parameter:
         """The parameter of that name that all the types have; raises UnknownParameter."""
+        if code in NOT_SUPPORTED:
+            raise UnknownParameter(types, code, "is not supported by this server")
         found = self.registry.shared(types).get(code) if types else None
         if found is None:
             raise UnknownParameter(types, code)

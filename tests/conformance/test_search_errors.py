@@ -33,12 +33,23 @@ BAD = [
 ]
 
 
+NOT_SUPPORTED = ["Patient?_text=x", "Patient?_content=x", "Patient?_filter=x eq y", "Location?near=1|2"]
+
+
 @pytest.mark.spec("R4 search.html#errors")
 @pytest.mark.parametrize("query", BAD)
 async def test_what_is_not_understood_is_400(chart: httpx.AsyncClient, query: str) -> None:
     response = await chart.get(f"/{query}")
     assert response.status_code == 400
     assert response.json()["resourceType"] == "OperationOutcome"
+
+
+@pytest.mark.spec("R4 search.html#errors")
+@pytest.mark.parametrize("query", NOT_SUPPORTED)
+async def test_what_is_not_supported_says_so(chart: httpx.AsyncClient, query: str) -> None:
+    answer = await chart.get(f"/{query}")
+    assert answer.status_code == 400
+    assert "is not supported by this server" in answer.json()["issue"][0]["diagnostics"]
 
 
 @pytest.mark.spec("R4 search.html#errors")
