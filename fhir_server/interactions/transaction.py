@@ -17,7 +17,7 @@ from fhir_server.interactions.admission import admit
 from fhir_server.interactions.bundle import Document, etag, refusal
 from fhir_server.interactions.commit import commit, commit_then
 from fhir_server.interactions.delete import delete_operation
-from fhir_server.interactions.etag import version_of_etag
+from fhir_server.interactions.etag import is_among, version_of_etag
 from fhir_server.interactions.inquiry import Answer, inquire
 from fhir_server.interactions.operation import Operation, Outcome
 from fhir_server.interactions.operations import invoke_in_batch, is_operation
@@ -93,11 +93,11 @@ async def _together(ctx: Context, entries: list[Entry], representation: bool) ->
         done = {n: written(ctx, outcome, representation) for n, outcome in zip(order, outcomes, strict=True)}
         for n, entry in enumerate(entries):
             if entry.is_read:
-                done[n] = _answered(await inquire(ctx, entry.url, store))
+                done[n] = _answered(entry, await inquire(ctx, entry.url, store))
         return [done[n] for n in range(len(entries))]
 
     if not operations:
-        return [_answered(await inquire(ctx, entry.url, ctx.store)) for entry in entries]
+        return [_answered(entry, await inquire(ctx, entry.url, ctx.store)) for entry in entries]
     return await commit_then(ctx, [operations[n] for n in order], finish)
 
 
@@ -108,7 +108,7 @@ async def _alone(ctx: Context, entry: Entry, representation: bool) -> Document:
             reply = await invoke_in_batch(ctx, entry.method, entry.url, entry.resource)
             return {"resource": reply.document, "response": {"status": "200 OK"}}
         if entry.is_read:
-            return _answered(await inquire(ctx, entry.url, ctx.store))
+            return _answered(entry, await inquire(ctx, entry.url, ctx.store))
         return written(ctx, (await commit(ctx, [_operation(ctx, entry)]))[0], representation)
     except FhirError as error:
         failure = refusal(error)
@@ -171,7 +171,13 @@ def written(ctx: Context, done: Outcome, representation: bool) -> Document:
     return entry
 
 
-def _answered(answer: Answer) -> Document:
+def _answered(entry: Entry, answer: Answer) -> Document:
+    """The response entry of a read; nothing is sent again to who has it.  R4 http.html#cread"""
+    known = entry.request.get("ifNoneMatch")
+    if isinstance(known, str) and "etag" in answer.response and is_among(str(answer.response["etag"]), known):
+        return {"response": answer.response | {"status": _status(304)}}
+    if entry.method == "HEAD":
+        return {"response": answer.response}
     return {"resource": answer.resource, "response": answer.response}
 
 

@@ -227,3 +227,18 @@ async def test_other_bundles_are_refused(client: httpx.AsyncClient, kind: str | 
     response = await client.post("", json={"resourceType": "Bundle", "type": kind})
     assert response.status_code == 400
     assert (await client.post("", json={"resourceType": "Patient"})).status_code == 400
+
+
+@pytest.mark.spec("R4 http.html#cread")
+async def test_a_read_in_a_bundle_sends_nothing_again(client: httpx.AsyncClient) -> None:
+    made = (await client.post("/Basic", json={"resourceType": "Basic", "code": {"text": "x"}})).json()
+    url = f"Basic/{made['id']}"
+    requests = [
+        {"method": "GET", "url": url, "ifNoneMatch": 'W/"1"'},
+        {"method": "GET", "url": url, "ifNoneMatch": 'W/"2"'},
+        {"method": "HEAD", "url": url},
+    ]
+    bundle = {"resourceType": "Bundle", "type": "batch", "entry": [{"request": request} for request in requests]}
+    entries = (await client.post("", json=bundle)).json()["entry"]
+    assert [each["response"]["status"] for each in entries] == ["304 Not Modified", "200 OK", "200 OK"]
+    assert ["resource" in each for each in entries] == [False, True, False]
