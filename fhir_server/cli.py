@@ -1,4 +1,4 @@
-"""`konsil fhir`: serve, migrate, provision, load packages, reindex."""
+"""`konsil fhir`: serve, migrate, provision, load, count, verify, back up, restore."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -107,6 +107,82 @@ def bulk_load(places: tuple[Path, ...], organization: str | None, errors: Path, 
         click.echo(f"{loaded.resumed} pieces had been loaded before")
     if loaded.refused:
         raise click.ClickException(f"{loaded.refused} could not be loaded: {errors}")
+
+
+@fhir.command()
+def count() -> None:
+    """Say how many resources there are of each type."""
+    import asyncio
+
+    from fhir_server.app import open_node
+    from fhir_server.settings import Settings
+    from fhir_server.store.verify import counts
+
+    async def run() -> None:
+        async with open_node(Settings()) as node:
+            found = await counts(node.database)
+            for resource_type, number in found.items():
+                click.echo(f"{number:>12,} {resource_type}")
+            click.echo(f"{sum(found.values()):>12,} altogether")
+
+    asyncio.run(run())
+
+
+@fhir.command()
+@click.option("--repair", is_flag=True, help="Make the index rows anew that do not agree.")
+def verify(repair: bool) -> None:
+    """Check that every index row agrees with its resource; fails when one does not."""
+    import asyncio
+
+    from fhir_server.app import open_node
+    from fhir_server.settings import Settings
+    from fhir_server.store.verify import Verified, Verifier
+
+    async def run() -> Verified:
+        async with open_node(Settings()) as node:
+            with _bars() as show:
+                verifier = Verifier(node.database, node.extractor, node.numbers)
+                return await verifier.run(lambda done, total: show("resources", done, total), repair=repair)
+
+    verified = asyncio.run(run())
+    for reference in verified.disagree:
+        click.echo(f"index rows differ: {reference}", err=True)
+    click.echo(f"{verified.agree} agree, {len(verified.disagree)} differ, {verified.orphans} rows of nothing")
+    if repair:
+        click.echo("repaired")
+    elif verified.disagree or verified.orphans:
+        raise click.ClickException("run it with --repair")
+
+
+@fhir.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def backup(file: Path) -> None:
+    """Copy the embedded database into FILE, while the server runs, and check the copy."""
+    from fhir_server.admin.backup import CannotBackUp
+    from fhir_server.admin.backup import backup as run
+    from fhir_server.settings import Settings
+
+    try:
+        with _bars() as show:
+            run(Settings().database_url, file, lambda done, total: show("pages", done, total))
+    except CannotBackUp as error:
+        raise click.ClickException(str(error)) from None
+
+
+@fhir.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def restore(file: Path) -> None:
+    """Put a backup in the place of the embedded database; the server must be stopped."""
+    from fhir_server.admin.backup import CannotBackUp
+    from fhir_server.admin.backup import restore as run
+    from fhir_server.settings import Settings
+
+    try:
+        with _bars() as show:
+            former = run(Settings().database_url, file, lambda done, total: show("pages", done, total))
+    except CannotBackUp as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"restored{f'; the former database is {former}' if former else ''}")
 
 
 @fhir.command()
