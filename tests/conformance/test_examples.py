@@ -134,7 +134,7 @@ async def test_a_sample_of_the_examples_is_stored_and_comes_back(own_client: htt
 
 @pytest.mark.full
 @pytest.mark.anyio
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 @pytest.mark.spec("R4 json.html")
 async def test_every_example_is_stored_and_comes_back(own_client: httpx.AsyncClient) -> None:
     await check_stored(own_client, 1, 1 << 60)
