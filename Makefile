@@ -7,7 +7,7 @@ PACKAGES := konsil fhir_server smart_app dicom_gateway profiles deploy
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help python-is-new-enough setup setup-tests demo demo-reset test test-full lint fmt docs pictures bench lock
+.PHONY: help python-is-new-enough setup setup-tests setup-full demo demo-reset test test-full lint fmt docs pictures bench lock
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,7 +33,10 @@ demo-reset: ## forget the demo's data; the next `make demo` starts over
 test: setup-tests lint ## everything CI checks: lint, types, layers, tests
 	@$(PYTEST) -m "not full"
 
-test-full: setup-tests lint ## the same tests with the large and exhaustive ones
+setup-full: python-is-new-enough
+	@$(PYTHON) -m deploy.setup --tests --full
+
+test-full: setup-full lint ## the same tests with the large and exhaustive ones
 	@$(PYTEST)
 
 lint: setup ## formatting, lint, types, layers

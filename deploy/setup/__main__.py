@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from deploy.setup import debian, definitions, environment, examples, frontend, units
+from deploy.setup import debian, definitions, environment, examples, frontend, hapi, units
 from deploy.setup.run import SetupError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -49,12 +49,19 @@ def steps(tests: bool) -> Iterator[Step]:
         yield Step("image viewer", partial(frontend.viewer_key, ROOT), partial(frontend.install_viewer, ROOT))
 
 
+def steps_of_full_tests() -> Iterator[Step]:
+    """What only the full tests need."""
+    yield Step("hapi validator", hapi.key, hapi.install)
+
+
 def main() -> None:
     """Do what is not ready, saying what and how long; end with status 1 and one sentence when that fails."""
     parser = argparse.ArgumentParser(prog="python3 -m deploy.setup", description=__doc__)
     parser.add_argument("--tests", action="store_true", help="also what only the tests need")
+    parser.add_argument("--full", action="store_true", help="also what only the full tests need")
     arguments = parser.parse_args()
-    waiting = [step for step in steps(arguments.tests) if not step.ready()]
+    wanted = [*steps(arguments.tests), *(steps_of_full_tests() if arguments.full else ())]
+    waiting = [step for step in wanted if not step.ready()]
     for number, step in enumerate(waiting, 1):
         print(f"set-up {number}/{len(waiting)}: {step.name} ...", flush=True)
         started = time.monotonic()
