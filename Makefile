@@ -7,7 +7,7 @@ PACKAGES := konsil fhir_server smart_app dicom_gateway profiles deploy
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help python-is-new-enough setup setup-tests setup-full demo demo-reset test test-full lint fmt docs pictures bench lock
+.PHONY: help python-is-new-enough setup setup-tests setup-full demo demo-reset test test-full lint fmt docs pictures bench bench-fhir lock
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ pictures: setup-tests ## take the guide's pictures anew, by the tests that look 
 
 bench: setup ## measurements; see tests/bench
 	@if [ -d tests/bench ]; then $(BIN)/python -m tests.bench; else echo "no measurements yet"; fi
+
+bench-fhir: setup ## the FHIR server with synthetic patients on SQLite and PostgreSQL (BENCH_PATIENTS=400: the full run)
+	@$(BIN)/python -m tests.bench fhir_synthea
 
 lock: ## make requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --all-extras --group dev pyproject.toml -o requirements.lock
