@@ -103,9 +103,9 @@ class Visit:
         own |= {"flash": self.flash, "tour": self.tour, "elsewhere": self.is_elsewhere(values.get("case"))}
         return found.render({**own, "settings": self.services.settings, **values})
 
-    def is_elsewhere(self, case: Case | None) -> bool:
-        """Whether the case is about another patient than the chart that is open around the app."""
-        return case is not None and self.launch.is_about_another(str(case.task["for"]["reference"]))
+    def is_elsewhere(self, case: object) -> bool:
+        """Whether a case is about another patient than the chart that is open around the app."""
+        return isinstance(case, Case) and self.launch.is_about_another(str(case.task["for"]["reference"]))
 
     def said(self, sentence: str, undo: str = "", tone: str = "good") -> str:
         """A toast to put behind a fragment that answers HTMX; `undo` is a path within the launch."""

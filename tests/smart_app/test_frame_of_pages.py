@@ -49,7 +49,7 @@ def test_every_role_that_works_here_has_a_tour_of_three_to_six_steps() -> None:
         assert 3 <= len(TOURS[role]) <= 6
     person = Launch(id="x", session_id="x", subject="x", practitioner="Practitioner/x", expires_at=0)
     assert role_of(person) == ""
-    assert role_of(person.model_copy(update={"roles": ("radiologist", "consultant")})) == "consultant"
+    assert role_of(person.model_copy(update={"roles": ("consultant", "radiologist")})) == "radiologist"
 
 
 def test_a_page_says_who_is_signed_in_and_until_when(hospital: Platform) -> None:
