@@ -23,7 +23,7 @@ from fhir_server.http import oauth
 from fhir_server.http.endpoint import Authenticate
 from fhir_server.http.metadata import healthz
 from fhir_server.http.responses import failure
-from fhir_server.http.routes import routes
+from fhir_server.http.routes import Addresses, routes
 from fhir_server.search.extract import Extractor
 from fhir_server.search.parse import QueryParser
 from fhir_server.search.registry import Registry
@@ -75,9 +75,12 @@ def create_app(settings: Settings, authenticate: Authenticate | None = None) -> 
             Route("/healthz", healthz),
             Route("/metrics", metrics_app),
             *oauth.routes(settings),
-            *routes(authenticate or tokens.resolve),
+            *routes(),
         ],
-        middleware=[Middleware(RequestMetrics, program=PROGRAM)],
+        middleware=[
+            Middleware(RequestMetrics, program=PROGRAM),
+            Middleware(Addresses, authenticate=authenticate or tokens.resolve),
+        ],
         exception_handlers={HTTPException: _not_routed, FhirError: _refused, Exception: _failed},
         lifespan=lifespan,
     )

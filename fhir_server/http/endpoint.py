@@ -131,9 +131,10 @@ def without_body(response: Response) -> Response:
 
 async def authenticated(request: Request, authenticate: Authenticate) -> Caller:
     """Who asks, by the bearer token (RFC 6750), or for pages by the browser's session. Raises Unauthorized."""
-    if "authorization" not in request.headers and (person := await reader(request)) is not None:
+    given = request.headers.get("authorization")
+    if given is None and (person := await reader(request)) is not None:
         return person
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    scheme, _, token = (given or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthorized("A bearer token is needed.")
     return await authenticate(request.app.state.node.database, token.strip())

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from email.utils import formatdate, parsedate_to_datetime
+from functools import lru_cache
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -37,6 +38,23 @@ PREFLIGHT = CORS | {
 PRIVATE = {"Cache-Control": "private, no-cache", "Vary": "Accept, Accept-Encoding, Authorization"}
 
 
+FIXED = [(name.lower().encode(), value.encode()) for name, value in {**PRIVATE, **CORS}.items()]
+
+
+class Stored(Response):
+    """A stored version as it is: the answer to most requests, so its headers are put together from bytes."""
+
+    def __init__(self, found: Version) -> None:
+        self.status_code, self.background = 200, None
+        self.body = found.content or b""
+        self.raw_headers = [
+            *FIXED,
+            (b"content-type", MEDIA_TYPE.encode()),
+            (b"content-length", b"%d" % len(self.body)),
+            *((name.lower().encode(), value.encode()) for name, value in tags(found).items()),
+        ]
+
+
 def document(
     request: Request, content: object, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
@@ -47,6 +65,8 @@ def document(
 def version(request: Request, found: Version, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """One stored version, its bytes as they are unless another form or a part is asked for."""
     body, asked = found.content or b"", presentation_of(request)
+    if asked.is_plain and status == 200 and not headers:
+        return Stored(found)
     if not asked.is_plain:
         body = subset(body, asked, request.app.state.node.definitions)
     return answer(request, body, status, {**PRIVATE, **CORS, **tags(found), **(headers or {})})
@@ -73,7 +93,12 @@ def rendered(request: Request, body: bytes) -> tuple[bytes, str]:
 
 def tags(found: Version) -> dict[str, str]:
     """What names a version and its time.  https://hl7.org/fhir/R4/http.html#versioning"""
-    return {"ETag": etag(found), "Last-Modified": formatdate(found.last_updated // 1_000_000, usegmt=True)}
+    return {"ETag": etag(found), "Last-Modified": _http_date(found.last_updated // 1_000_000)}
+
+
+@lru_cache(maxsize=10_000)
+def _http_date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
 
 
 def not_modified(request: Request, found: Version) -> Response | None:

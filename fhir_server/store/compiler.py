@@ -2,13 +2,27 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Executable
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
-Step = tuple[Executable, Sequence[Mapping[str, Any]] | None]
 CACHED_SHAPES = 5000
+
+
+class Lookup:
+    """A SELECT of a few rows by their key, composed once; only what it leaves open by `bindparam` differs from run to
+    run. `at_once`: an index gives the answer, so SQLite needs no thread for it.
+    """
+
+    def __init__(self, statement: Executable, *, at_once: bool = True) -> None:
+        self.statement = statement
+        self.at_once = at_once
+
+
+Statement = Executable | Lookup
+Step = tuple[Executable, Sequence[Mapping[str, Any]] | None]
 
 
 class Compiler:
@@ -17,9 +31,12 @@ class Compiler:
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
         self.cache: dict[Any, Any] = {}
+        self._lookups: WeakKeyDictionary[Lookup, tuple[str, list[tuple[str, Any]]]] = WeakKeyDictionary()
 
-    def render(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> tuple[str, Sequence[Any]]:
+    def render(self, statement: Statement, parameters: Mapping[str, Any] | None = None) -> tuple[str, Sequence[Any]]:
         """The SQL text and its values in order."""
+        if isinstance(statement, Lookup):
+            return self._look_up(statement, parameters or {})
         compiled, extracted = self._compile(statement, list(parameters or ()))
         values = compiled.construct_params(
             dict(parameters or {}), extracted_parameters=extracted, escape_names=False, _no_postcompile=True
@@ -28,6 +45,22 @@ class Compiler:
             state = compiled.construct_expanded_state(values, escape_names=False)
             return state.statement, state.positional_parameters
         return compiled.string, [values[name] for name in compiled.positiontup or ()]
+
+    def _look_up(self, lookup: Lookup, parameters: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
+        kept = self._lookups.get(lookup)
+        if kept is None:
+            kept = self._lookups[lookup] = self._prepared(lookup, parameters)
+        sql, values = kept
+        return sql, [parameters.get(name, value) for name, value in values]
+
+    def _prepared(self, lookup: Lookup, parameters: Mapping[str, Any]) -> tuple[str, list[tuple[str, Any]]]:
+        """The SQL text, and in order each value's name with what the statement itself says."""
+        compiled, extracted = self._compile(lookup.statement, list(parameters))
+        values = compiled.construct_params(
+            dict(parameters), extracted_parameters=extracted, escape_names=False, _no_postcompile=True
+        )
+        state = compiled.construct_expanded_state(values, escape_names=False)
+        return state.statement, [(name, state.parameters[name]) for name in state.positiontup or ()]
 
     def render_many(
         self, statement: Executable, parameters: Sequence[Mapping[str, Any]]

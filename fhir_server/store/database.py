@@ -11,6 +11,8 @@ from typing import Any, Literal, Protocol
 
 from sqlalchemy import Executable
 
+from fhir_server.store.compiler import Statement
+
 Parameters = Mapping[str, Any]
 Step = tuple[Executable, Sequence[Parameters] | None]
 Dialect = Literal["sqlite", "postgresql"]
@@ -35,7 +37,7 @@ class Transaction(Protocol):
 
     dialect: Dialect
 
-    async def fetch(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[Row]:
+    async def fetch(self, statement: Statement, parameters: Parameters | None = None) -> Sequence[Row]:
         """Run a statement and give its rows (SELECT, or DML with RETURNING)."""
 
     async def execute(self, statement: Executable, parameters: Parameters | None = None) -> int:
@@ -53,7 +55,7 @@ class Database(Protocol):
 
     dialect: Dialect
 
-    async def fetch(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[Row]:
+    async def fetch(self, statement: Statement, parameters: Parameters | None = None) -> Sequence[Row]:
         """Run a SELECT outside any transaction, on a reading connection."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:

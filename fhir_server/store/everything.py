@@ -15,8 +15,8 @@ from fhir_server.search.hashing import hash64
 from fhir_server.search.registry import Registry
 from fhir_server.store.conditions import same_target
 from fhir_server.store.joins import ordered
-from fhir_server.store.models import index_reference, resource
-from fhir_server.store.repository import STATE, Repository, Version, version_of
+from fhir_server.store.models import STATE, index_reference, resource
+from fhir_server.store.repository import Repository, Version, version_of
 
 COMPARTMENT, REFERENCED = 0, 1
 MAIN_DATE = "date"

@@ -7,8 +7,8 @@ from sqlalchemy import ColumnElement, delete, select
 
 from fhir_server.store.binaries import forget, kept_of
 from fhir_server.store.database import Transaction
-from fhir_server.store.models import history, resource
-from fhir_server.store.repository import STATE, Version, version_of
+from fhir_server.store.models import STATE, history, resource
+from fhir_server.store.repository import Version, version_of
 
 Identity = tuple[str, str]
 AT_ONCE = 500

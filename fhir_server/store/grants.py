@@ -1,14 +1,27 @@
 """What one caller may see and write, as SQL: the only way from `access` into a statement."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
-from sqlalchemy import ColumnElement, FromClause, and_, false, or_, true
+from sqlalchemy import ColumnElement, FromClause, and_, bindparam, false, or_, select, true
 
-from fhir_server.access import Interaction, Restriction, restriction, written
+from fhir_server.access import Interaction, Restriction, algebra, restriction, written
 from fhir_server.caller import Caller
 from fhir_server.errors import Forbidden
+from fhir_server.store.compiler import Lookup
 from fhir_server.store.conditions import Numbering
-from fhir_server.store.visibility import condition
+from fhir_server.store.models import STATE, resource
+from fhir_server.store.visibility import KEPT, condition, is_of_the_row
+
+
+@lru_cache(maxsize=KEPT)
+def _read(granted: Restriction, number: Numbering) -> Lookup:
+    statement = select(*(resource.c[name] for name in STATE)).where(
+        resource.c.resource_type == bindparam("resource_type"),
+        resource.c.resource_id == bindparam("resource_id"),
+        condition(granted, resource, number),
+    )
+    return Lookup(statement, at_once=is_of_the_row(granted))
 
 
 class Grants:
@@ -29,6 +42,10 @@ class Grants:
     def condition(self, interaction: Interaction, resource_type: str, table: FromClause) -> ColumnElement[bool]:
         """Rows of one type that the interaction may touch. Raises Forbidden."""
         return condition(self.restriction(interaction, resource_type), table, self._number)
+
+    def read(self, resource_type: str) -> Lookup:
+        """The current version by `resource_type` and `resource_id`, where it may be read. Raises Forbidden."""
+        return _read(self.restriction("read", resource_type), self._number)
 
     def visible(self, resource_type: str, table: FromClause) -> ColumnElement[bool]:
         """Rows that a search may meet on its way (chains, includes); none where the type is forbidden."""
@@ -70,6 +87,10 @@ class Grants:
 
 class Everything(Grants):
     """The server's own view, for its rules: never that of a request."""
+
+    def read(self, resource_type: str) -> Lookup:
+        """Every row."""
+        return _read(algebra.Everything(), self._number)
 
     def condition(self, interaction: Interaction, resource_type: str, table: FromClause) -> ColumnElement[bool]:
         """Every row."""

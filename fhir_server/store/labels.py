@@ -4,8 +4,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import func, select
 
-from fhir_server.store.models import index_token, index_uri, resource
-from fhir_server.store.repository import STATE as COLUMNS
+from fhir_server.store.models import STATE, index_token, index_uri, resource
 from fhir_server.store.repository import Repository, Version, version_of
 
 AT_ONCE = 500
@@ -35,6 +34,6 @@ async def _versions(repository: Repository, rows: list[int]) -> list[Version]:
     found: list[Version] = []
     for start in range(0, len(rows), AT_ONCE):
         part = rows[start : start + AT_ONCE]
-        statement = select(*(resource.c[name] for name in COLUMNS)).where(resource.c.row_id.in_(part))
+        statement = select(*(resource.c[name] for name in STATE)).where(resource.c.row_id.in_(part))
         found += [version_of(row) for row in await repository.source.fetch(statement)]
     return found

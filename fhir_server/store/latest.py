@@ -7,8 +7,8 @@ from sqlalchemy import select
 
 from fhir_server import wire
 from fhir_server.search.query import Query
-from fhir_server.store.models import index_token, resource
-from fhir_server.store.repository import STATE, Repository, Version, version_of
+from fhir_server.store.models import STATE, index_token, resource
+from fhir_server.store.repository import Repository, Version, version_of
 
 AT_ONCE = 500
 Coding = tuple[str, str]

@@ -66,6 +66,19 @@ resource = Table(
     Index("resource_everything_updated", "last_updated", "row_id"),
 )
 
+# What is read of a version of a resource.
+STATE = (
+    "row_id",
+    "resource_type",
+    "resource_id",
+    "version_id",
+    "last_updated",
+    "patient",
+    "organization",
+    "quarantined",
+    "content",
+)
+
 # Every superseded version and every deletion (content is NULL there). `interaction`: create, update or delete.
 history = Table(
     "history",

@@ -13,8 +13,9 @@ from sqlalchemy import Executable, Insert
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
 from fhir_server.errors import Unavailable
-from fhir_server.store.bulk_sql import Statement, together, unnested
-from fhir_server.store.compiler import Compiler
+from fhir_server.store.bulk_sql import Statement as Rendered
+from fhir_server.store.bulk_sql import together, unnested
+from fhir_server.store.compiler import Compiler, Statement
 from fhir_server.store.database import Contention, Dialect, Parameters, Row, Step
 
 CONTENTION = (
@@ -38,7 +39,7 @@ class PostgresqlTransaction:
         self._connection = connection
         self._compiler = compiler
 
-    async def fetch(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[Row]:
+    async def fetch(self, statement: Statement, parameters: Parameters | None = None) -> Sequence[Row]:
         """Run a statement and give its rows."""
         sql, values = self._compiler.render(statement, parameters)
         rows: Sequence[Row] = await self._connection.fetch(sql, *values)
@@ -53,7 +54,7 @@ class PostgresqlTransaction:
 
     async def run(self, steps: Sequence[Step]) -> None:
         """Run statements as if one after the other; no two of them may change the same row."""
-        small: list[Statement] = []
+        small: list[Rendered] = []
         large: list[tuple[Insert, Sequence[Parameters]]] = []
         repeated: list[Step] = []
         for statement, rows in steps:
@@ -110,7 +111,7 @@ class PostgresqlDatabase:
         )
         return cls(await pool)
 
-    async def fetch(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[Row]:
+    async def fetch(self, statement: Statement, parameters: Parameters | None = None) -> Sequence[Row]:
         """Run a SELECT on any connection."""
         sql, values = self._compiler.render(statement, parameters)
         try:

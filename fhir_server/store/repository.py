@@ -29,21 +29,10 @@ from fhir_server.store.conditions import Conditions, Numbering
 from fhir_server.store.database import Database, Row, Transaction
 from fhir_server.store.explained import Explained
 from fhir_server.store.grants import Grants
-from fhir_server.store.models import history, index_reference, resource
+from fhir_server.store.models import STATE, history, index_reference, resource
 from fhir_server.store.sorting import beyond, keys_of, ordering
 
 COUNTED_EXACTLY = 10_000
-STATE = (
-    "row_id",
-    "resource_type",
-    "resource_id",
-    "version_id",
-    "last_updated",
-    "patient",
-    "organization",
-    "quarantined",
-    "content",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +97,8 @@ class Repository:
 
     async def read(self, resource_type: str, resource_id: str) -> Version:
         """The current version. Raises NotFound, Gone, Forbidden."""
-        allowed = self.grants.condition("read", resource_type, resource)
-        found = await self.source.fetch(
-            select(*_state(resource)).where(*_identity(resource, resource_type, resource_id), allowed)
-        )
+        identity = {"resource_type": resource_type, "resource_id": resource_id}
+        found = await self.source.fetch(self.grants.read(resource_type), identity)
         if found:
             return version_of(found[0])
         if await self._deleted(resource_type, resource_id):

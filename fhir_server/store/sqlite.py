@@ -1,9 +1,9 @@
 """SQLite: WAL, synchronous=FULL, one writing connection with BEGIN IMMEDIATE, a pool of reading ones on threads.
 
-The statements of a write transaction run where they are called: each takes some ten microseconds, a visit to a
-thread takes longer and, while the loop is busy, waits for the interpreter's lock up to 5 ms, with the database
-locked meanwhile. What can take long goes to a thread: the flush of a COMMIT, and waiting for another process that
-writes.
+The statements of a write transaction and look-ups by a key run where they are called: each takes some ten
+microseconds, a visit to a thread takes longer and, while the loop is busy, waits for the interpreter's lock up to
+5 ms, with the database locked meanwhile. What can take long goes to a thread: searches, the flush of a COMMIT, and
+waiting for another process that writes.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from sqlalchemy import Executable
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 
 from fhir_server.errors import Unavailable
-from fhir_server.store.compiler import Compiler
+from fhir_server.store.compiler import Compiler, Lookup, Statement
 from fhir_server.store.database import Contention, Dialect, Parameters, Row, Step
 
 BUSY_SECONDS = 10.0
@@ -45,7 +45,7 @@ class SqliteTransaction:
         self._database = database
         self.begun = False
 
-    async def fetch(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[Row]:
+    async def fetch(self, statement: Statement, parameters: Parameters | None = None) -> Sequence[Row]:
         """Run a statement and give its rows."""
         sql, values = self._database.compiler.render(statement, parameters)
         return await self._write(lambda connection: connection.execute(sql, values).fetchall())
@@ -91,13 +91,18 @@ class SqliteDatabase:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         database = cls(path, readers)
         database._writer = await database._run(database._writing, lambda: _connect(path, writes=True))
+        database._here = _connect(path, writes=False)
         return database
 
     _writer: sqlite3.Connection
+    # Reads on the loop's own thread.
+    _here: sqlite3.Connection
 
-    async def fetch(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[Row]:
+    async def fetch(self, statement: Statement, parameters: Parameters | None = None) -> Sequence[Row]:
         """Run a SELECT on a reading connection."""
         sql, values = self.compiler.render(statement, parameters)
+        if isinstance(statement, Lookup) and statement.at_once:
+            return self._here.execute(sql, values).fetchall()
         return await self._run(self._reading, lambda: self._reader().execute(sql, values).fetchall())
 
     @asynccontextmanager
@@ -175,7 +180,7 @@ class SqliteDatabase:
         await self._run(self._writing, self._writer.close)
         self._writing.shutdown()
         self._reading.shutdown()
-        for connection in self._opened:
+        for connection in (self._here, *self._opened):
             connection.close()
 
     def _reader(self) -> sqlite3.Connection:

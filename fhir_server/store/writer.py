@@ -17,8 +17,8 @@ from fhir_server.search.hashing import hash64
 from fhir_server.store.conditions import Numbering
 from fhir_server.store.database import Step, Transaction
 from fhir_server.store.grants import Grants
-from fhir_server.store.models import INDEX_TABLES, history, resource
-from fhir_server.store.repository import STATE, Version, version_of
+from fhir_server.store.models import INDEX_TABLES, STATE, history, resource
+from fhir_server.store.repository import Version, version_of
 from fhir_server.store.rows import Batch, Interaction, Placement, Write, add_deletion, add_write, is_quarantined
 
 Identity = tuple[str, str]
