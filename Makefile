@@ -63,5 +63,6 @@ bench: setup ## measurements; see tests/bench
 bench-fhir: setup ## the FHIR server with synthetic patients on SQLite and PostgreSQL (BENCH_PATIENTS=400: the full run)
 	@$(BIN)/python -m tests.bench fhir_synthea
 
-lock: ## make requirements.lock anew from pyproject.toml (needs uv)
+lock: ## make requirements.lock anew from pyproject.toml, and that of the tests' FHIR clients (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --all-extras --group dev pyproject.toml -o requirements.lock
+	printf 'fhirpy==2.3.1\nfhirclient==4.4.0\n' | uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 - -o tests/conformance/clients/requirements.txt

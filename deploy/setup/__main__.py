@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from deploy.setup import debian, definitions, environment, examples, frontend, hapi, units
+from deploy.setup import clients, debian, definitions, environment, examples, frontend, hapi, units
 from deploy.setup.run import SetupError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -42,6 +42,7 @@ def steps(tests: bool) -> Iterator[Step]:
     yield Step("units of measure", units.key, partial(units.install, ROOT))
     if tests:
         yield Step("r4 examples", examples.key, examples.install)
+        yield Step("fhir clients", clients.key, partial(clients.install, ROOT))
     for folder in frontend.folders(ROOT):
         name = f"browser packages {folder.relative_to(ROOT)}"
         yield Step(name, partial(frontend.key, folder), partial(frontend.install, folder))
@@ -51,7 +52,7 @@ def steps(tests: bool) -> Iterator[Step]:
 
 def steps_of_full_tests() -> Iterator[Step]:
     """What only the full tests need."""
-    yield Step("hapi validator", hapi.key, hapi.install)
+    yield Step("hapi", hapi.key, hapi.install)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""HAPI's validator for the full tests: the jars of tests/conformance/hapi/pom.xml, by Maven, checked by one hash."""
+"""HAPI's validator and client for the full tests: the jars of tests/conformance/hapi/pom.xml, checked by one hash."""
 
 import hashlib
 import shutil
@@ -7,12 +7,12 @@ from pathlib import Path
 from deploy.setup.run import SetupError, cache_folder, run
 
 POM = Path(__file__).resolve().parent.parent.parent / "tests" / "conformance" / "hapi" / "pom.xml"
-SHA256 = "2c8b4d3f59f03067eaf2f267372b48b02535ae0ce2cbc024fe1347bd83db3eb6"
+SHA256 = "f6ad9a7a66c2990d12a6e2b4a12d2df4fb0a5bba800e86f17c1253172e69d783"
 
 
 def folder() -> Path:
     """Where the jars lie."""
-    return cache_folder() / "hapi-8.4.0"
+    return cache_folder() / f"hapi-8.4.0-{SHA256[:8]}"
 
 
 def key() -> str:

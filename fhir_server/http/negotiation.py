@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
-from fhir_server.errors import Invalid, NotAcceptable, UnsupportedMedia
+from fhir_server.errors import NotAcceptable, UnsupportedMedia
 
 Form = Literal["json", "xml", "html", "native"]
 JSON_TYPE = "application/fhir+json"
@@ -146,24 +146,16 @@ def check_content_type(request: Request, *accepted: str) -> str:
 
 
 def preference(request: Request) -> Preference:
-    """Read `Prefer`. Raises Invalid for a return or handling that there is not."""
+    """Read `Prefer`. What there is not is passed over, and the first of several counts.  RFC 7240 2"""
     headers = request.headers.getlist("prefer")
     return _preference(tuple(headers)) if headers else NO_PREFERENCE
 
 
 @lru_cache(maxsize=100)
 def _preference(headers: tuple[str, ...]) -> Preference:
-    returns, lenient = None, False
+    asked: dict[str, str] = {}
     for text in ",".join(headers).replace(";", ",").split(","):
         name, _, value = text.strip().partition("=")
-        if name == "return":
-            returns = _one_of("return", value, RETURNS)
-        elif name == "handling":
-            lenient = _one_of("handling", value, {"strict", "lenient"}) == "lenient"
-    return Preference(returns, lenient)
-
-
-def _one_of(name: str, value: str, allowed: set[str]) -> str:
-    if value not in allowed:
-        raise Invalid(f"Prefer: {name} is one of {', '.join(sorted(allowed))}.")
-    return value
+        asked.setdefault(name.strip().lower(), value.strip().strip('"'))
+    returns = asked.get("return")
+    return Preference(returns if returns in RETURNS else None, asked.get("handling") == "lenient")
