@@ -8,6 +8,7 @@ from anyio.to_thread import run_sync
 from joserfc.jwk import import_key
 from sqlalchemy import text
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -25,7 +26,7 @@ from smart_app.services import Services
 from smart_app.session import forget_header, secret_of
 from smart_app.settings import Settings
 from smart_app.tenants import Tenant
-from smart_app.tokens import TokenKeeper
+from smart_app.tokens import TokenKeeper, give_back
 from smart_app.visit import Visit
 
 STATIC = Path(__file__).parent / "static"
@@ -96,12 +97,11 @@ async def front(request: Request) -> Response:
 
 
 async def sign_out(request: Request) -> Response:
-    """POST /sign-out: end the session with all its launches and tokens."""
+    """POST /sign-out: end the session with all its launches, and give their tokens back."""
     services: Services = request.app.state.services
     session = await run_sync(services.sessions.find, secret_of(request))
-    if session:
-        await run_sync(services.sessions.end, session.id)
-    response = RedirectResponse("/signed-out", 303)
+    ended = await run_sync(services.sessions.end, session.id) if session else []
+    response = RedirectResponse("/signed-out", 303, background=BackgroundTask(give_back, services, ended))
     response.headers.append("set-cookie", forget_header())
     return response
 

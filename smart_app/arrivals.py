@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from smart_app.case.material import title_of
+from smart_app.case.material import by_reference, title_of
+from smart_app.errors import NotFound
 from smart_app.fhir import Found, Resource
 from smart_app.tenants import Tenant
 from smart_app.visit import Visit
@@ -13,6 +14,7 @@ from smart_app.words import code_in, counted, parse_moment
 
 RECONCILIATION = "https://konsil.example/fhir/CodeSystem/task-code|reconciliation"
 TASK_CODES = "https://konsil.example/fhir/CodeSystem/task-code"
+INCLUDED = ("Task:focus", "Task:patient", "Task:part-of", "Task:owner")
 OPEN = frozenset({"requested", "accepted", "in-progress"})
 RANKS = {"stat": 0, "asap": 1, "urgent": 2}
 URGENCIES = {"stat": "At once", "asap": "As soon as possible", "urgent": "Urgent"}
@@ -23,13 +25,15 @@ SHOWN = 200
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One arrival: the Task, what arrived, for whom it is meant, the case that asked, and the gateway's comparison."""
+    """One arrival: the Task, what arrived, for whom it is meant, the case that asked, what the gateway compared, and
+    who decided."""
 
     task: Resource
     material: Resource | None = None
     patient: Resource | None = None
     case: Resource | None = None
     found: Mapping[str, Any] = field(default_factory=dict)
+    decider: Resource | None = None
 
     @property
     def id(self) -> str:
@@ -133,16 +137,24 @@ async def waiting(visit: Visit, now: datetime) -> list[Arrival]:
 
 async def tasks(visit: Visit, parameters: dict[str, str], most: int = SHOWN) -> list[Arrival]:
     """Reconciliation Tasks with what they are about."""
-    wanted = {"code": RECONCILIATION, "_include": ["Task:focus", "Task:patient", "Task:part-of"], **parameters}
+    wanted = {"code": RECONCILIATION, "_include": INCLUDED, **parameters}
     found = await visit.fhir.search("Task", wanted, most=most)
     return [arrival(task, found) for task in found.matches]
 
 
+async def one(visit: Visit, task_id: str) -> Arrival:
+    """One arrival, decided ones too.  Raises NotFound."""
+    found = await tasks(visit, {"_id": task_id})
+    if not found:
+        raise NotFound("The record does not exist, or is not yours to see.")
+    return found[0]
+
+
 def arrival(task: Resource, found: Found) -> Arrival:
     """A Task with its focus, its patient and its case out of what came along."""
-    known = {f"{each['resourceType']}/{each['id']}": each for each in found.included}
-    focus, patient = task.get("focus", {}).get("reference", ""), task.get("for", {}).get("reference", "")
-    return Arrival(task, known.get(focus), known.get(patient), known.get(case_of(task)))
+    known = by_reference(found.included)
+    focus, patient, owner = (known.get(task.get(name, {}).get("reference", "")) for name in ("focus", "for", "owner"))
+    return Arrival(task, focus, patient, known.get(case_of(task)), decider=owner)
 
 
 def case_of(task: Resource) -> str:

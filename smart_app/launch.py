@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from anyio.to_thread import run_sync
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -33,7 +34,7 @@ from smart_app.services import Services
 from smart_app.session import cookie_header, secret_of
 from smart_app.store.sessions import Session
 from smart_app.tenants import Tenant, base_url
-from smart_app.tokens import life_end, own_key, tenant_key
+from smart_app.tokens import give_back, life_end, own_key, tenant_key
 
 OWN_SCOPE = "openid fhirUser profile offline_access user/*.cruds"
 LONGEST_HINT = 100
@@ -250,9 +251,9 @@ def _launch(
 async def _enter(services: Services, session: Session, opened: tuple[Launch, Tokens], return_to: str) -> Response:
     """Give the session its person, or, when it was another's, end it and begin a new one; then show the first page."""
     launch, tokens = opened
-    cookie = ""
+    cookie, ended = "", list[Tokens]()
     if not await run_sync(services.sessions.adopt, session.id, launch.subject):
-        await run_sync(services.sessions.end, session.id)
+        ended = await run_sync(services.sessions.end, session.id)
         session, cookie = await _begin(services, launch.subject)
         launch = launch.model_copy(update={"session_id": session.id})
         said = (
@@ -260,7 +261,8 @@ async def _enter(services: Services, session: Session, opened: tuple[Launch, Tok
         )
         await run_sync(services.flashes.leave, launch.id, Flash(said=said, tone="neutral"))
     await run_sync(services.sessions.add_launch, launch, tokens)
-    response = RedirectResponse(f"/l/{launch.id}/{return_to}", 303)
+    tidy = BackgroundTask(give_back, services, ended)
+    response = RedirectResponse(f"/l/{launch.id}/{return_to}", 303, background=tidy)
     if cookie:
         response.headers.append("set-cookie", cookie)
     return response

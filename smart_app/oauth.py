@@ -8,6 +8,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -40,6 +41,7 @@ class Endpoints:
 
     authorization: str
     token: str
+    revocation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ class OAuthClient:
         if known and known[0] > time.monotonic():
             return known[1]
         content = await self._get(f"{fhir_base}/.well-known/smart-configuration")
-        found = Endpoints(str(content.get("authorization_endpoint", "")), str(content.get("token_endpoint", "")))
+        named = (str(content.get(f"{name}_endpoint", "")) for name in ("authorization", "token", "revocation"))
+        found = Endpoints(*named)
         if not {origin_of(found.authorization), origin_of(found.token)} <= origins:
             raise LaunchRefused("The hospital's server names sign-in addresses that were not agreed with it.")
         if "S256" not in content.get("code_challenge_methods_supported", []):
@@ -101,6 +104,12 @@ class OAuthClient:
         if answer.status_code != 200:
             raise LaunchRefused(_refusal(content), "Start again from the patient's chart.")
         return Answer(_grant(content), content)
+
+    async def revoke(self, key: ClientKey, address: str, token: str) -> None:
+        """Give a token back.  RFC 7009 2.1; a server that does not answer is no reason to keep anybody waiting."""
+        proof = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": client_assertion(key)}
+        with suppress(httpx.HTTPError):
+            await self._http.post(address, data={"token": token, **proof})
 
     async def id_token_claims(self, token: str, jwks_url: str, expected: Mapping[str, str]) -> dict[str, Any]:
         """Claims of an id_token after all checks: signature by the issuer's keys, iss, aud, exp, iat, sub, nonce.

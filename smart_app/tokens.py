@@ -6,11 +6,12 @@ A refresh token is used once: the answer replaces it, or keeps the old one when 
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Literal
 
 from anyio.to_thread import run_sync
 
-from smart_app.errors import LaunchRefused, SignedOut, Unavailable
+from smart_app.errors import AppError, LaunchRefused, SignedOut, Unavailable
 from smart_app.launches import Grant, Launch, Tokens
 from smart_app.oauth import Answer
 from smart_app.services import Services
@@ -50,19 +51,19 @@ class TokenKeeper:
         tokens = await run_sync(self.services.sessions.tokens, launch.id)
         grant: Grant | None = getattr(tokens, party) if tokens else None
         if grant is None:
-            raise SignedOut("This sign-in has ended.", _how_to_return(launch))
+            raise _ended(launch)
         return grant
 
     async def _renew(self, launch: Launch, party: Party, grant: Grant) -> str:
         if grant.refresh_token is None:
-            raise SignedOut("This sign-in has ended.", _how_to_return(launch))
+            raise await self._end(launch, party)
         until, silence = self._silent.get((launch.id, party), (0.0, None))
         if silence is not None and until > time.monotonic():  # who waits in line must not wait as long again
             raise silence
         try:
             answer = await self._asked(launch, party, grant.refresh_token)
         except LaunchRefused as error:
-            raise SignedOut("This sign-in has ended.", _how_to_return(launch)) from error
+            raise await self._end(launch, party) from error
         except Unavailable as error:
             self._silent[launch.id, party] = time.monotonic() + SILENT_SECONDS, error
             raise
@@ -71,6 +72,15 @@ class TokenKeeper:
         if tokens is not None:
             await run_sync(self.services.sessions.replace_tokens, launch.id, _with(tokens, party, renewed))
         return renewed.access_token
+
+    async def _end(self, launch: Launch, party: Party) -> SignedOut:
+        """A launch that our own server gives no token any more has ended: the same person's next one takes its place.
+
+        Without the hospital's token the drafts can still be read, so that launch goes on.
+        """
+        if party == "own":
+            await run_sync(self.services.sessions.end_launch, launch.id)
+        return _ended(launch)
 
     async def _asked(self, launch: Launch, party: Party, refresh_token: str) -> Answer:
         """Use the refresh token.  Raises LaunchRefused when it is no good, Unavailable when nobody could say."""
@@ -87,6 +97,22 @@ class TokenKeeper:
         if tenant is None:
             raise SignedOut("This hospital is no longer connected.")
         return await tenant_key(self.services, tenant), tenant.fhir_base, tenant.origins()
+
+
+async def give_back(services: Services, ended: Sequence[Tokens]) -> None:
+    """Revoke at our own server the tokens of launches that have ended, and with them what the image viewer shows.
+
+    RFC 7009.  A hospital's tokens end with the hospital's own session.
+    """
+    try:
+        key, base, origins = await own_key(services), services.settings.fhir_base_url, services.own_origins()
+        oauth = services.oauth(origins)
+        endpoints = await oauth.discover(base, origins)
+    except AppError:  # they end by themselves then
+        return
+    for each in ended:
+        token = each.own.refresh_token or each.own.access_token
+        await oauth.revoke(key.for_token_url(endpoints.token), endpoints.revocation, token)
 
 
 async def own_key(services: Services) -> NamedKey:
@@ -107,8 +133,9 @@ def _with(tokens: Tokens, party: Party, grant: Grant) -> Tokens:
     return tokens.model_copy(update={party: grant})
 
 
-def _how_to_return(launch: Launch) -> str:
-    return "Open the app again from the patient's chart." if launch.tenant else "Sign in again; your drafts are kept."
+def _ended(launch: Launch) -> SignedOut:
+    way = "Open the app again from the patient's chart." if launch.tenant else "Sign in again; your drafts are kept."
+    return SignedOut("This sign-in has ended.", way)
 
 
 def life_end(tokens: Tokens, hours: float) -> float:

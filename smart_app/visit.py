@@ -49,8 +49,14 @@ class Visit:
     @cached_property
     def fhir(self) -> FhirClient:
         """Our own server, with this person's token."""
+        keeper: TokenKeeper = self.request.app.state.tokens
         http = self.services.clients.for_origins(self.services.own_origins())
-        return FhirClient(http, self.services.settings.fhir_base_url, self.own_token)
+        return FhirClient(
+            http,
+            self.services.settings.fhir_base_url,
+            self.own_token,
+            lambda refused: keeper.another_token(self.launch, "own", refused),
+        )
 
     @cached_property
     def ehr(self) -> FhirClient:

@@ -1,10 +1,11 @@
 """What a case rests on: the records its request named and those gathered later, numbered as they are cited."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from smart_app.fhir import FhirClient, Resource
+from smart_app.fhir import FhirClient, Found, Resource
 from smart_app.words import concept
 
 KINDS = {
@@ -31,6 +32,7 @@ ICONS = {
 }
 STUDY_UID = "urn:dicom:uid"
 AT_A_TIME = 50
+ALONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,27 +80,52 @@ class Record:
         return self.resource_type in {"DiagnosticReport", "DocumentReference"}
 
 
-async def of(fhir: FhirClient, task: Resource, service_request: Resource) -> list[Record]:
-    """The records of a case that the reader may see, in the order in which they were named.
+async def of(
+    fhir: FhirClient, task: Resource, service_request: Resource, kinds: Container[str] = KINDS
+) -> list[Record]:
+    """The records of a case that the reader may see, in the order in which they were named; of some kinds alone.
 
     `supportingInfo` and `reasonReference` of the request first, then `Task.input`; each once.  What the server does not
     show leaves no gap in the list, but keeps its number, so that citations mean the same for all readers.
     """
-    named = [each for each in references(task, service_request) if each.partition("/")[0] in KINDS]
-    found = await read_all(fhir, named)
-    places = enumerate(references(task, service_request), start=1)
-    return [Record(number, name, found[name]) for number, name in places if name in found]
+    named = references(task, service_request)
+    return numbered(named, await read_all(fhir, of_kinds(named, kinds)))
 
 
-async def results(fhir: FhirClient, records: Sequence[Record]) -> dict[str, Resource]:
-    """The Observations that the reports among the records consist of, by reference."""
-    named = [one.get("reference", "") for each in records for one in each.resource.get("result", [])]
-    known = {each.reference for each in records}
-    return await read_all(fhir, [name for name in named if name.startswith("Observation/") and name not in known])
+async def with_results(
+    fhir: FhirClient, task: Resource, service_request: Resource
+) -> tuple[list[Record], dict[str, Resource]]:
+    """The records, and by reference the Observations that the reports among them consist of, in the same answers."""
+    named = references(task, service_request)
+    found = await search_all(fhir, of_kinds(named, KINDS), {"DiagnosticReport": "DiagnosticReport:result"})
+    results = {name: each for name, each in by_reference(found.included).items() if name not in named}
+    return numbered(named, by_reference(found.matches)), results
+
+
+def of_kinds(named: Sequence[str], kinds: Container[str]) -> list[str]:
+    """Those of the references that lead to these types."""
+    return [each for each in named if each.partition("/")[0] in kinds]
+
+
+def numbered(named: Sequence[str], found: Mapping[str, Resource]) -> list[Record]:
+    """Resources as records, in the order of what was named and with its numbers."""
+    return [Record(number, name, found[name]) for number, name in enumerate(named, start=1) if name in found]
+
+
+def by_reference(resources: Sequence[Resource]) -> dict[str, Resource]:
+    """Resources by their relative reference."""
+    return {f"{each['resourceType']}/{each['id']}": each for each in resources}
 
 
 async def read_all(fhir: FhirClient, named: Sequence[str]) -> dict[str, Resource]:
-    """Resources by reference, as far as the reader may see them: one search for each type, in bunches."""
+    """Resources by reference, as far as the reader may see them."""
+    return by_reference((await search_all(fhir, named)).matches)
+
+
+async def search_all(
+    fhir: FhirClient, named: Sequence[str], include: Mapping[str, str] = MappingProxyType({})
+) -> Found:
+    """Named resources by one search for each type, in bunches; `include` is what comes along with a type."""
     by_type: dict[str, list[str]] = {}
     for reference in dict.fromkeys(named):
         resource_type, _, identity = reference.partition("/")
@@ -106,8 +133,13 @@ async def read_all(fhir: FhirClient, named: Sequence[str]) -> dict[str, Resource
     bunches = [
         (kind, ids[at : at + AT_A_TIME]) for kind, ids in by_type.items() for at in range(0, len(ids), AT_A_TIME)
     ]
-    answers = await asyncio.gather(*(fhir.search(kind, {"_id": ",".join(ids)}) for kind, ids in bunches))
-    return {f"{each['resourceType']}/{each['id']}": each for answer in answers for each in answer.matches}
+    along = {kind: {"_include": parameter} for kind, parameter in include.items()}
+    asked = (fhir.search(kind, {"_id": ",".join(ids), **along.get(kind, {})}) for kind, ids in bunches)
+    answers = await asyncio.gather(*asked)
+    return Found(
+        [each for answer in answers for each in answer.matches],
+        [each for answer in answers for each in answer.included],
+    )
 
 
 def references(task: Resource, service_request: Resource) -> list[str]:

@@ -1,17 +1,15 @@
 """Records that a case hands over: what the request and the case name, as far as the viewer may see them."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from smart_app.case.codes import own_system
+from smart_app.case.material import by_reference, search_all
 from smart_app.case.view import Case
 from smart_app.fhir import FhirClient, Resource
 from smart_app.request.chart import GROUP_TITLES, Chart, Item, items
 from smart_app.words import Clock, code_in
-
-AT_A_TIME = 50
 
 
 @dataclass(frozen=True)
@@ -28,14 +26,9 @@ class Records:
 
 
 async def load_records(fhir: FhirClient, case: Case, clock: Clock) -> Records:
-    """Read everything the case names: one search for each type, in bunches."""
-    by_type: dict[str, list[str]] = {}
-    for reference in named_by(case):
-        resource_type, _, identity = reference.partition("/")
-        by_type.setdefault(resource_type, []).append(identity)
-    found = await asyncio.gather(*(_of_type(fhir, kind, ids) for kind, ids in by_type.items()))
-    resources = {f"{each['resourceType']}/{each['id']}": each for several in found for each in several}
-    resources |= await _results(fhir, resources)
+    """Read everything the case names, and the values that its reports consist of."""
+    found = await search_all(fhir, named_by(case), {"DiagnosticReport": "DiagnosticReport:result"})
+    resources = by_reference([*found.matches, *found.included])
     kinds = {each["resourceType"] for each in resources.values()}
     chart = Chart({kind: [each for each in resources.values() if each["resourceType"] == kind] for kind in kinds})
     lines = items(chart, clock.now().date())
@@ -61,20 +54,6 @@ def study_uid(study: Mapping[str, Any]) -> str:
     """The Study Instance UID of an ImagingStudy."""
     values = [each["value"] for each in study.get("identifier", []) if each.get("system") == "urn:dicom:uid"]
     return str(next(iter(values), "")).removeprefix("urn:oid:")
-
-
-async def _of_type(fhir: FhirClient, resource_type: str, identities: list[str]) -> list[Resource]:
-    bunches = [identities[at : at + AT_A_TIME] for at in range(0, len(identities), AT_A_TIME)]
-    found = await asyncio.gather(*(fhir.search(resource_type, {"_id": ",".join(bunch)}) for bunch in bunches))
-    return [each for answer in found for each in answer.matches]
-
-
-async def _results(fhir: FhirClient, resources: Mapping[str, Resource]) -> dict[str, Resource]:
-    """Observations that the reports consist of."""
-    reports = [each for each in resources.values() if each["resourceType"] == "DiagnosticReport"]
-    names = {one.get("reference", "") for each in reports for one in each.get("result", [])} - set(resources)
-    wanted = [name.partition("/")[2] for name in sorted(names) if name.startswith("Observation/")]
-    return {f"Observation/{each['id']}": each for each in await _of_type(fhir, "Observation", wanted)} if wanted else {}
 
 
 def _is_study(parameter: Mapping[str, Any]) -> bool:

@@ -1,13 +1,14 @@
 """A case with everything a page shows of it, read with the viewer's own token."""
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from smart_app.case.codes import CASE_IDENTIFIER, own_system
+from smart_app.case.material import by_reference
 from smart_app.case.retrieval import Retrieval, retrieval_of
 from smart_app.case.states import state_code
+from smart_app.errors import NotFound
 from smart_app.fhir import FhirClient, Found, Resource
 from smart_app.words import code_in, concept, person_name
 
@@ -127,6 +128,7 @@ class Case:
         return f"{self.state} {self.owner}".strip()
 
 
+NAMED = ("Task:requester", "Task:owner")
 V2_0336 = "http://terminology.hl7.org/CodeSystem/v2-0336"
 
 
@@ -136,13 +138,21 @@ def child_code(task: Mapping[str, Any]) -> str:
 
 
 async def load_case(fhir: FhirClient, case_id: str) -> Case:
-    """Read a case.  Raises NotFound when the viewer may not see it, as when there is none."""
-    task = await fhir.read(f"Task/{case_id}")
-    request, patient, children = await asyncio.gather(
-        fhir.find(_reference(task, "focus")), fhir.find(_reference(task, "for")), children_of(fhir, case_id)
+    """Read a case with what it names and its children in one answer; only authors of notes may take a second one.
+
+    Raises NotFound when the viewer may not see it, as when there is none.
+    """
+    wanted = {"_id": case_id, "_include": [*NAMED, "Task:focus", "Task:patient"], "_revinclude": "Task:part-of"}
+    found = await fhir.search("Task", wanted)
+    if not found.matches:
+        raise NotFound("The record does not exist, or is not yours to see.")
+    task, known = found.matches[0], by_reference(found.included)
+    people = {name: known[name] for name in named_in(task) if name in known}
+    people |= await people_of(fhir, named_in(task) - people.keys())
+    children = in_order([each for each in found.included if each["resourceType"] == "Task"])
+    return Case(
+        task, known.get(_reference(task, "focus"), {}), known.get(_reference(task, "for"), {}), children, people
     )
-    people = await people_of(fhir, named_in(task))
-    return Case(task, request or {}, patient or {}, children, people)
 
 
 def named_in(task: Resource) -> set[str]:
@@ -161,19 +171,24 @@ async def people_of(fhir: FhirClient, names: set[str]) -> dict[str, Resource]:
 async def children_of(fhir: FhirClient, case_id: str) -> list[Resource]:
     """The child Tasks of a case that the viewer may see, oldest first."""
     found = await fhir.search("Task", {"part-of": f"Task/{case_id}"}, most=200)
-    return sorted(found.matches, key=lambda each: (each.get("authoredOn", ""), each["id"]))
+    return in_order(found.matches)
+
+
+def in_order(tasks: Iterable[Resource]) -> list[Resource]:
+    """Tasks, oldest first."""
+    return sorted(tasks, key=lambda each: (each.get("authoredOn", ""), each["id"]))
 
 
 async def load_cases(fhir: FhirClient, criteria: Mapping[str, str], most: int = 100) -> list[Case]:
     """Cases by search, with requests, patients and people in the same few answers; newest change first."""
     parameters = {
         "code": "http://hl7.org/fhir/CodeSystem/task-code|fulfill",
-        "_include": ["Task:focus", "Task:patient", "Task:requester", "Task:owner"],
+        "_include": ["Task:focus", "Task:patient", *NAMED],
         "_sort": "-_lastUpdated",
         **criteria,
     }
     found = await fhir.search("Task", parameters, most)
-    known = {f"{each['resourceType']}/{each['id']}": each for each in found.included}
+    known = by_reference(found.included)
     return [
         Case(
             task,

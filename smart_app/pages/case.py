@@ -8,7 +8,7 @@ from typing import Any
 from anyio.to_thread import run_sync
 from starlette.responses import Response, StreamingResponse
 
-from smart_app.banner import banner_of, known_allergies
+from smart_app.banner import Banner, banner_of, known_allergies
 from smart_app.case.messages import Thread, load_thread
 from smart_app.case.missing import missing
 from smart_app.case.moves import possible, primary_action, ways_out
@@ -69,17 +69,29 @@ async def thread_of(visit: Visit, case: Case) -> Thread:
 async def tab(visit: Visit, name: str, **values: Any) -> Response:
     """One tab of a case, with the header that all tabs have."""
     case: Case = values.pop("case", None) or await load_case(visit.fhir, visit.request.path_params["case"])
-    allergies = await known_allergies(visit.fhir, f"Patient/{case.patient['id']}") if case.patient else None
-    banner = banner_of(case.patient, allergies) if case.patient else None
-    head = await head_values(visit, case, name)
-    return visit.render(f"case_{name}.html", **{"banner": banner, "tab": name, **head, **values})
+    return visit.render(f"case_{name}.html", **{**await frame_of(visit, case, name), **values})
+
+
+async def frame_of(visit: Visit, case: Case, name: str) -> dict[str, Any]:
+    """Banner and header of a tab."""
+    banner, head = await asyncio.gather(banner_for(visit, case), head_values(visit, case, name))
+    return {"banner": banner, "tab": name, **head}
+
+
+async def banner_for(visit: Visit, case: Case) -> Banner | None:
+    """The patient's banner, if this person may see the patient."""
+    if not case.patient:
+        return None
+    return banner_of(case.patient, await known_allergies(visit.fhir, f"Patient/{case.patient['id']}"))
 
 
 async def overview(visit: Visit) -> Response:
     """Question, story, what is missing, people."""
     case = await load_case(visit.fhir, visit.request.path_params["case"])
-    records = await load_records(visit.fhir, case, clock_of(visit))
-    return await tab(visit, "overview", case=case, records=records, gaps=missing(case, records))
+    records, frame = await asyncio.gather(
+        load_records(visit.fhir, case, clock_of(visit)), frame_of(visit, case, "overview")
+    )
+    return visit.render("case_overview.html", **frame, records=records, gaps=missing(case, records))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +114,12 @@ LINES: Plan[Line] = Plan(
 async def records(visit: Visit) -> Response:
     """Everything that goes along but imaging, by kind; searched and filtered by the address."""
     case = await load_case(visit.fhir, visit.request.path_params["case"])
-    found = await load_records(visit.fhir, case, clock_of(visit))
+    found, frame = await asyncio.gather(
+        load_records(visit.fhir, case, clock_of(visit)), frame_of(visit, case, "records")
+    )
     named = set(named_by(case))
     rows = [Line(line, title, line.reference in named) for title, lines in found.groups for line in lines]
-    return await tab(visit, "records", case=case, list=listing(LINES, rows, dict(visit.request.query_params)))
+    return visit.render("case_records.html", **frame, list=listing(LINES, rows, dict(visit.request.query_params)))
 
 
 async def activity(visit: Visit) -> Response:

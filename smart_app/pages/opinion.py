@@ -6,7 +6,7 @@ from typing import Any
 from anyio.to_thread import run_sync
 from starlette.responses import Response
 
-from smart_app.errors import Changed, Invalid, NotFound
+from smart_app.errors import Changed, Invalid, NotFound, Unavailable
 from smart_app.reading import writing
 from smart_app.reading.room import Room, draft_of, enter
 from smart_app.reading.signing import FONTS, send_once
@@ -52,6 +52,9 @@ async def save(visit: Visit) -> Response:
         room = await enter(visit)
     except NotFound:
         return await save_lost(visit, content)
+    except Unavailable:
+        await keep_blindly(visit, content, str(form.get("opened", "")))
+        raise
     drafts, draft = visit.services.drafts, await draft_of(visit, room.case)
     over = str(form.get("over", ""))
     kept = await writing.keep(drafts, draft, content, str(form.get("opened", "")), over)
@@ -60,6 +63,13 @@ async def save(visit: Visit) -> Response:
     now = await draft_of(visit, room.case)
     shown = state_of(visit, room, now)
     return visit.render("opinion_state.html", 200 if kept else 409, kept=kept, case=room.case, **shown)
+
+
+async def keep_blindly(visit: Visit, content: dict[str, Any], opened: str) -> None:
+    """Keep the words although the record server does not answer; the page sends them again and hears the rest then."""
+    drafts, case = visit.services.drafts, visit.request.path_params["case"]
+    if draft := await run_sync(drafts.existing, visit.launch.practitioner, "report", f"Task/{case}"):
+        await writing.keep(drafts, draft, content, opened)
 
 
 async def save_lost(visit: Visit, content: dict[str, Any]) -> Response:

@@ -1,5 +1,6 @@
 """`cases/{case}/read`: the reading room.  Question, story and records left; images or document right; report below."""
 
+import asyncio
 from secrets import token_urlsafe
 from typing import Any
 
@@ -15,7 +16,7 @@ from smart_app.gateway import gateway_of
 from smart_app.pages.opinion import state_of
 from smart_app.reading import writing
 from smart_app.reading.axis import axis
-from smart_app.reading.room import WRITTEN_IN, Room, draft_of, enter
+from smart_app.reading.room import WRITTEN_IN, Room, draft_of, enter, furnished
 from smart_app.reading.structure import structure_of
 from smart_app.reading.timeline import Entry
 from smart_app.report.form import is_empty, rows_of
@@ -27,12 +28,13 @@ from smart_app.words import Clock
 async def read(visit: Visit) -> Response:
     """The room, with the newest imaging open; or the words of a report whose case went to somebody else."""
     try:
-        room = await enter(visit)
+        case = await load_case(visit.fhir, visit.request.path_params["case"])
     except NotFound:
         return await lost(visit)
-    case, line = room.case, room.timeline
-    clock = Clock(visit.services.settings.time_zone)
-    allergies = await known_allergies(visit.fhir, f"Patient/{case.patient['id']}")
+    room, allergies = await asyncio.gather(
+        furnished(visit, case), known_allergies(visit.fhir, str(case.task["for"]["reference"]))
+    )
+    line, clock = room.timeline, Clock(visit.services.settings.time_zone)
     return visit.render(
         "reading.html",
         case=case,
@@ -40,7 +42,7 @@ async def read(visit: Visit) -> Response:
         promise=promise_of(case, clock),
         line=line,
         axis=axis(line.entries),
-        hung=hung(line.studies),
+        hung=hung(line.studies, visit.request.query_params.get("study", "")),
         first_document=next((each for each in line.entries if each.kind in ("report", "document")), None),
         writable=case.owner == visit.launch.practitioner and case.state in WRITTEN_IN,
         **await editor(visit, room),
@@ -76,19 +78,19 @@ async def lost(visit: Visit) -> Response:
     return visit.render("reading_lost.html", 404, case=case)
 
 
-def hung(studies: list[Entry]) -> list[Entry]:
-    """What opens at once: the newest study, and beside it the newest other one of the same kind."""
+def hung(studies: list[Entry], wanted: str = "") -> list[Entry]:
+    """What opens at once: the study that the address names, else the newest, and beside it another of its kind."""
     if not studies:
         return []
-    first = studies[0]
-    prior = [each for each in studies[1:] if each.title.split()[:1] == first.title.split()[:1]]
+    first = next((each for each in studies if each.study == wanted), studies[0])
+    prior = [each for each in studies if each != first and each.title.split()[:1] == first.title.split()[:1]]
     return [first, *prior[:1]]
 
 
 async def viewer(visit: Visit) -> Response:
     """The frame's first page: a form that carries the single-use code to the gateway by POST, never in an address."""
     case = await load_case(visit.fhir, visit.request.path_params["case"])
-    records = await material.of(visit.fhir, case.task, case.request)
+    records = await material.of(visit.fhir, case.task, case.request, {"ImagingStudy"})
     wanted = list(dict.fromkeys(visit.request.query_params.getlist("study")))
     known = {each.study_instance_uid for each in records}
     if not wanted or not known.issuperset(wanted):
@@ -103,11 +105,11 @@ async def viewer(visit: Visit) -> Response:
 
 
 async def news(visit: Visit) -> Response:
-    """A word when imaging was accepted into the case since the page was opened."""
+    """The imaging that was accepted into the case since the page was opened, each to be opened by a click."""
     room = await enter(visit)
-    known = visit.request.query_params.get("known", "")
-    more = len(room.timeline.studies) - int(known) if known.isdecimal() else 0
-    return visit.render("reading_news.html", more=more, case=room.case, newest=room.timeline.studies[:1])
+    known = [each for each in visit.request.query_params.get("known", "").split(",") if each]
+    fresh = [each for each in room.timeline.studies if each.study not in known]
+    return visit.render("reading_news.html", fresh=fresh, known=known, case=room.case)
 
 
 async def start(visit: Visit) -> Response:

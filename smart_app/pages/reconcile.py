@@ -1,5 +1,7 @@
 """`reconcile/{task}`: an outside study beside the local patient; accept, reject or put off."""
 
+import asyncio
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 from typing import Any
 
@@ -15,6 +17,7 @@ from smart_app.arrivals import (
     input_of,
     is_retrieval,
     issuers,
+    one,
     waiting,
 )
 from smart_app.errors import AppError, Changed, Invalid, NotFound, Unavailable
@@ -38,17 +41,14 @@ REASONS = {
 async def show(visit: Visit) -> Response:
     """Side by side, with what would change in the images, tag by tag."""
     visit.require(*STAFF)
-    task = await reconciliation(visit)
-    patient = await visit.fhir.read(task["for"]["reference"])
-    case = await visit.fhir.find(next((each["reference"] for each in task.get("partOf", [])), None))
-    comparison, problem = await compare(visit, task["id"])
-    tenants = await run_sync(visit.services.provisioned.tenants)
-    now = clock_of(visit).now()
-    arrivals = await waiting(visit, now)
-    decider = await visit.fhir.find(task.get("owner", {}).get("reference"))
+    task_id, now = str(visit.request.path_params["task"]), clock_of(visit).now()
+    arrival, (comparison, problem), arrivals, tenants = await asyncio.gather(
+        one(visit, task_id), compare(visit, task_id), waiting(visit, now), run_sync(visit.services.provisioned.tenants)
+    )
+    task, patient = arrival.task, arrival.patient or {}
     return visit.render(
         "reconcile.html",
-        arrival=Arrival(task, None, patient, case, comparison or {}),
+        arrival=replace(arrival, found=comparison or {}),
         task=task,
         patient=patient,
         comparison=comparison,
@@ -56,9 +56,9 @@ async def show(visit: Visit) -> Response:
         titles=issuers(tenants, patient, comparison or {}),
         reasons=REASONS,
         open=task["status"] in OPEN,
-        decider=person_name(decider) if decider else "Somebody",
-        others=len([each for each in arrivals if each.id != task["id"]]),
-        following=following(arrivals, task["id"], now),
+        decider=person_name(arrival.decider) if arrival.decider else "Somebody",
+        others=len([each for each in arrivals if each.id != task_id]),
+        following=following(arrivals, task_id, now),
         now=now,
     )
 

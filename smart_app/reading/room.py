@@ -44,8 +44,13 @@ class Room:
 async def enter(visit: Visit) -> Room:
     """The room of the case in the address.  Raises NotFound when the case is not the reader's to see."""
     case = await load_case(visit.fhir, visit.request.path_params["case"])
-    records = await material.of(visit.fhir, case.task, case.request)
-    return Room(case, records, await material.results(visit.fhir, records))
+    return await furnished(visit, case)
+
+
+async def furnished(visit: Visit, case: Case) -> Room:
+    """The room of a case that is at hand."""
+    records, results = await material.with_results(visit.fhir, case.task, case.request)
+    return Room(case, records, results)
 
 
 async def draft_of(visit: Visit, case: Case) -> Draft:

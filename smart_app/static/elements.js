@@ -72,7 +72,7 @@ export const stored = (name, value) => {
 export const usable = (each) => each.checkVisibility?.({ visibilityProperty: true }) && !each.disabled;
 export const keyed = () => [...document.querySelectorAll("[data-key]")].filter(usable);
 export const named = (each) => each.dataset.keyTitle || each.ariaLabel || each.textContent.trim().replace(/\s+/g, " ");
-const writing = (target) => target.closest?.("input:not([type=checkbox],[type=radio]), textarea, select, [contenteditable]");
+export const writing = (target) => target.closest?.("input:not([type=checkbox],[type=radio]), textarea, select, [contenteditable]");
 export function use(target) { if (target.matches("input, textarea, select")) target.focus(); else target.click(); }
 
 document.addEventListener("keydown", (event) => {
@@ -88,43 +88,58 @@ document.addEventListener("keydown", (event) => {
 });
 
 // <konsil-net>: says when the line is down or the sign-in has ended, keeps what was not saved and saves it when it can.
-const SILENT = "No connection. What you wrote is kept on this page and sent when it is back.";
 class Net extends HTMLElement {
   connectedCallback() {
     this.unsaved = new Set();
     this.line = this.querySelector(".k-net");
     this.dialog = this.querySelector("dialog");
-    document.addEventListener("htmx:error", ({ detail: { ctx } }) => { if (ctx?.request && !ctx.response) this.lost(ctx); });
+    document.addEventListener("htmx:error", ({ detail: { ctx } }) => { if (ctx?.request && !ctx.response) this.lost(ctx, "No connection"); });
     document.addEventListener("htmx:before:response", (event) => {
-      const { ctx } = event.detail;
-      if (ctx.response.status === 401) { event.preventDefault(); this.keep(ctx); open(this.dialog); this.ask(); }
-      else this.reached();
+      const { ctx } = event.detail, { status } = ctx.response, saves = ctx.sourceElement.matches("[data-autosave]");
+      if (status === 401) { this.keep(ctx); open(this.dialog); this.later(); }
+      else if (status >= 500 && saves) this.lost(ctx, "A server does not answer");
+      else { this.unsaved.delete(ctx.sourceElement); this.back(); return; }
+      event.preventDefault();
     });
-    window.addEventListener("offline", () => this.say(SILENT));
+    window.addEventListener("offline", () => this.silent("No connection"));
     window.addEventListener("online", () => this.ask());
     window.addEventListener("focus", () => { if (this.waiting) this.ask(); });
     window.addEventListener("pageshow", (event) => { if (event.persisted) this.ask(true); });  // back, perhaps after a sign-out
+    window.addEventListener("beforeunload", (event) => { if (this.unsaved.size) event.preventDefault(); });
+    this.last();
     this.busy();
   }
-  keep(ctx) { if (ctx.request.method !== "GET") this.unsaved.add(ctx.sourceElement); this.waiting = true; }
-  lost(ctx) { this.keep(ctx); this.say(SILENT); this.later(); }
+  keep({ sourceElement }) {
+    this.waiting = true;
+    if (!sourceElement.matches("[data-autosave]")) return;
+    this.unsaved.add(sourceElement);
+    for (const each of document.querySelectorAll(".k-saved")) each.textContent = "Not saved yet";
+  }
+  lost(ctx, why) { this.keep(ctx); this.silent(why); this.later(); }
+  silent(why) { this.say(`${why}. What you wrote is kept on this page and sent when it is back.`); }
   say(words) { this.line.textContent = words; this.line.hidden = !words; }
   later() { clearTimeout(this.timer); this.timer = setTimeout(() => this.ask(), 3000); }
   async ask(shown) {
     const answer = await fetch(this.getAttribute("ping"), { headers: { "HX-Request": "true" } }).catch(() => null);
-    if (answer?.status === 204) this.reached();
+    if (answer?.status === 204) this.back();
     else if (answer?.status === 401 && shown) location.reload();
     else if (answer?.status === 401) { this.say(""); if (this.waiting) this.later(); }
     else this.later();
   }
-  reached() {
-    this.say("");
+  back() {
+    if (!this.unsaved.size) this.say("");
     if (!this.waiting) return;
     this.waiting = false;
     clearTimeout(this.timer);
     this.dialog.close();
-    for (const each of this.unsaved) if (each.isConnected) each.dispatchEvent(new Event("change", { bubbles: true }));
-    this.unsaved.clear();
+    for (const each of this.unsaved) if (each.isConnected) each.dispatchEvent(new Event("change", { bubbles: true })); else this.unsaved.delete(each);
+  }
+  last() {  // words typed in the moment before the page is left
+    document.addEventListener("input", ({ target }) => { if (target.form) target.form.typed = true; });
+    document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => { ctx.sourceElement.typed = false; });
+    window.addEventListener("pagehide", () => {
+      for (const form of document.querySelectorAll("form[data-autosave]")) if (form.typed && !form.dataset.sent) navigator.sendBeacon(form.getAttribute("hx-post"), new FormData(form));
+    });
   }
   busy() {  // a thin bar for what takes longer than a second
     let running = 0, timer;

@@ -1,16 +1,7 @@
 // Behaviour of the reading room.
+import { byId, stored, writing } from "/static/elements.js";
+
 const $ = (selector, root = document) => root.querySelector(selector);
-const typing = (target) => target.closest?.("input:not([type=checkbox], [type=radio]), textarea, select, dialog[open]");
-
-// <konsil-go>: sends its form as soon as it stands in the page.
-class Go extends HTMLElement {
-  connectedCallback() { $("form", this).submit(); }
-}
-
-// <konsil-failed> in the viewer's frame: says so to the page around it.
-class Failed extends HTMLElement {
-  connectedCallback() { if (parent !== window) parent.postMessage({ konsil: "failed" }, location.origin); }
-}
 
 // <konsil-viewer studies="1.2 3.4">: opens studies in its frame; says that it is opening, and when it does not answer.
 class Viewer extends HTMLElement {
@@ -204,13 +195,13 @@ class Reading extends HTMLElement {
     $(".k-none", this).hidden = hits > 0;
   }
   jump(id) {
-    const target = document.getElementById(id);
+    const target = byId(id);
     if (!target) return;
     target.closest("dialog")?.close();
     $("dialog[open]", this)?.close();
     if (target.closest("#report")) this.unfold();
     if (target.matches("details")) target.open = true;
-    ($("[data-row], input:checked, input", target) ?? target).focus({ preventScroll: true });
+    ($(".k-entry a, input:checked, input", target) ?? target).focus({ preventScroll: true });
     target.scrollIntoView({ block: "center" });
   }
   key(event) {
@@ -222,13 +213,8 @@ class Reading extends HTMLElement {
     }
     const row = event.target.closest?.(".k-row");
     if (row && event.target.matches("textarea")) return this.rowKey(event, row);
-    if (typing(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (writing(event.target) || $("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "c") { this.cite(document.activeElement.closest("[data-cite]") ?? $(".k-entry[aria-current]")); event.preventDefault(); }
-    if (event.key === "j" || event.key === "k") {
-      const rows = [...this.querySelectorAll("[data-row]")].filter((each) => each.checkVisibility());
-      const at = rows.indexOf(document.activeElement.closest(".k-entry")?.querySelector("[data-row]"));
-      rows[Math.min(rows.length - 1, Math.max(0, at + (event.key === "j" ? 1 : -1)))]?.focus();
-    }
   }
   // Enter goes on with a new row, Backspace in an empty one takes it away.
   rowKey(event, row) {
@@ -243,11 +229,9 @@ class Reading extends HTMLElement {
       this.part = Math.round(Math.min(85, Math.max(15, part)));
       desk.style.setProperty("--k-drawer", `${this.part}%`);
       grip.setAttribute("aria-valuenow", this.part);
-      try { localStorage.setItem("konsil-drawer", this.part); } catch { /* not kept then */ }
+      stored("konsil-drawer", this.part);
     };
-    let kept = 42;
-    try { kept = Number(localStorage.getItem("konsil-drawer")) || kept; } catch { /* as it comes */ }
-    set(kept);
+    set(Number(stored("konsil-drawer")) || 42);
     grip.addEventListener("pointerdown", (event) => { grip.setPointerCapture(event.pointerId); this.classList.add("k-dragging"); });
     grip.addEventListener("pointermove", (event) => {
       const box = desk.getBoundingClientRect();
@@ -267,7 +251,5 @@ class Reading extends HTMLElement {
   unfold() { this.fold(false); }
 }
 
-customElements.define("konsil-go", Go);
-customElements.define("konsil-failed", Failed);
 customElements.define("konsil-viewer", Viewer);
 customElements.define("konsil-reading", Reading);

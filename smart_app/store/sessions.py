@@ -11,7 +11,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
 
 from konsil.database import reader
 from smart_app.launches import AuthorizationRequest, Launch, Tokens
@@ -62,14 +62,17 @@ class SessionStore:
         with self.engine.begin() as connection:
             return connection.execute(statement.values(subject=subject)).rowcount == 1
 
-    def end(self, session_id: str) -> None:
-        """End a session and its launches; the tokens are overwritten, not only marked."""
-        now = time.time()
+    def end(self, session_id: str) -> list[Tokens]:
+        """End a session and its launches; the tokens, overwritten here, are returned to be given back."""
         with self.engine.begin() as connection:
-            connection.execute(update(session).where(session.c.id == session_id).values(ended_at=now))
-            ended = update(launch).where(launch.c.session_id == session_id)
-            connection.execute(ended.values(ended_at=now, tokens=b""))
+            connection.execute(update(session).where(session.c.id == session_id).values(ended_at=time.time()))
             connection.execute(delete(authorization_request).where(authorization_request.c.session_id == session_id))
+            return _end_launches(connection, launch.c.session_id == session_id)
+
+    def end_launch(self, launch_id: str) -> None:
+        """End one launch: its tokens are of no use any more."""
+        with self.engine.begin() as connection:
+            _end_launches(connection, launch.c.id == launch_id)
 
     def remember(self, state: str, request: AuthorizationRequest, minutes: float) -> None:
         """Keep a sign-in under way until its answer comes."""
@@ -154,3 +157,11 @@ class SessionStore:
         statement = update(launch).where(launch.c.id == launch_id, launch.c.ended_at.is_(None))
         with self.engine.begin() as connection:
             connection.execute(statement.values(tokens=seal_model(tokens)))
+
+
+def _end_launches(connection: Connection, which: ColumnElement[bool]) -> list[Tokens]:
+    """End live launches, overwriting their tokens; gives those."""
+    alive = (which, launch.c.ended_at.is_(None))
+    sealed = connection.execute(select(launch.c.tokens).where(*alive)).scalars().all()
+    connection.execute(update(launch).where(*alive).values(ended_at=time.time(), tokens=b""))
+    return [open_model(Tokens, each) for each in sealed]

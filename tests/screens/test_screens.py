@@ -13,6 +13,7 @@ from playwright.sync_api import Page
 from deploy.sandbox.cases import run as cases
 from tests.end_to_end.people import Desk, at_desk
 from tests.end_to_end.platform import Platform, platform
+from tests.screens import states
 from tests.screens.look import Looker
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(1500)]
@@ -62,6 +63,12 @@ def ready_case(page: Page) -> str:
     return re.sub(r"^.*/l/[^/]+/", "", link).removesuffix("/offer")
 
 
+def first_arrival(page: Page) -> str:
+    """The path of the first arrival of the inbox."""
+    link = str(page.locator("a[href*='/reconcile/']").first.get_attribute("href"))
+    return re.sub(r"^.*/l/[^/]+/", "", link)
+
+
 def test_the_front_page(hospital: Platform, looker: Looker, tmp_path: Path) -> None:
     with at_desk(hospital, tmp_path) as desk:
         desk.page.goto(f"{hospital.plan.ehr_url}/")
@@ -109,9 +116,7 @@ def test_health_information(hospital: Platform, looker: Looker, tmp_path: Path) 
     with at_desk(hospital, tmp_path) as desk:
         page = become(desk, "harper")
         looker.look(page, "inbox")
-        arrival = page.locator("a[href*='/reconcile/']").first
-        path = re.sub(r"^.*/l/[^/]+/", "", str(arrival.get_attribute("href")))
-        visit(desk, looker, {"reconcile": path, "sources": "sources"})
+        visit(desk, looker, {"reconcile": first_arrival(page), "sources": "sources"})
 
 
 def test_the_coordinator(hospital: Platform, looker: Looker, tmp_path: Path) -> None:
@@ -164,3 +169,27 @@ def test_what_is_not_there(hospital: Platform, looker: Looker, tmp_path: Path) -
         desk.context.clear_cookies()
         page.goto(f"{hospital.plan.app_url}/")
         looker.look(page, "signed-out")
+
+
+def test_dialogs_and_toasts(hospital: Platform, looker: Looker, tmp_path: Path) -> None:
+    with at_desk(hospital, tmp_path) as desk:
+        page = become(desk, "castillo")
+        held = states.hold(page, "/offer$")
+        page.get_by_role("link", name="Offer").first.click()
+        page.wait_for_timeout(1500)
+        looker.look(page, "board-waits", narrow=False)
+        states.let_go(page, held)
+        page.get_by_role("heading", name="Who could answer?").wait_for()
+        looker.look(page, "offer")
+    with at_desk(hospital, tmp_path) as desk:
+        page = become(desk, "harper")
+        page.goto(below(page, first_arrival(page)))
+        page.get_by_role("button", name="Reject", exact=True).click()
+        page.get_by_label("It is another person of the same name.").wait_for()
+        looker.look(page, "reject")
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Put off").click()
+        page.get_by_text("Put off until").first.wait_for()
+        looker.check(page, "toast with undo, light")
+        page.get_by_role("button", name="Undo").click()
+        page.wait_for_url("**/inbox?at=*")

@@ -1,12 +1,15 @@
 """What stands around every page: finding, help, the guided visit, who is signed in, which patient."""
 
 import re
+import sqlite3
 import time
 
+import httpx
 import pytest
 
 from smart_app.banner import banner_of
 from smart_app.launches import Launch
+from smart_app.store.sealed import open_json, seal_json
 from smart_app.tour import TOURS, role_of
 from smart_app.words import script_language
 from tests.smart_app.platform import Browser, Platform, launch_id
@@ -131,3 +134,39 @@ def test_a_page_left_open_is_not_taken_over_by_another_person_or_patient(hospita
     assert physician.request("GET", f"/l/{former}/here").status_code == 401
     physician.launch("epic", patient_of("epic", KOWALCZYK))
     assert physician.request("GET", f"/l/{former}/here", headers={"HX-Request": "true"}).status_code == 204
+
+
+def own_token(hospital: Platform, launch: str) -> str:
+    tokens = hospital.app.state.services.sessions.tokens(launch)
+    assert tokens is not None
+    return str(tokens.own.access_token)
+
+
+def as_bearer(hospital: Platform, token: str) -> int:
+    address = f"{hospital.app_settings.fhir_base_url}/Task?_count=1"
+    return httpx.get(address, headers={"Authorization": f"Bearer {token}"}, trust_env=False).status_code
+
+
+def test_a_sign_out_gives_the_token_back_and_with_it_what_the_viewer_shows(hospital: Platform) -> None:
+    browser, base = entered(hospital, "castillo")
+    token = own_token(hospital, base.rpartition("/")[2])
+    assert as_bearer(hospital, token) == 200
+    browser.request("POST", "/sign-out")
+    end = time.monotonic() + 30
+    while as_bearer(hospital, token) == 200:
+        assert time.monotonic() < end, "the token still opens what it opened"
+        time.sleep(0.2)
+
+
+def test_a_launch_whose_tokens_cannot_be_renewed_has_ended_and_the_next_takes_its_place(hospital: Platform) -> None:
+    browser, base = entered(hospital, "castillo")
+    former = base.rpartition("/")[2]
+    with sqlite3.connect(hospital.app_settings.data_dir / "app.db") as database:
+        (sealed,) = database.execute("SELECT tokens FROM launch WHERE id = ?", (former,)).fetchone()
+        tokens = open_json(sealed)
+        tokens["own"] |= {"expires_at": 0, "refresh_token": "no longer known"}
+        database.execute("UPDATE launch SET tokens = ? WHERE id = ?", (seal_json(tokens), former))
+    assert browser.request("GET", f"{base}/triage").status_code == 401
+    assert browser.request("GET", f"{base}/here").status_code == 401, "the page would believe that it can save again"
+    browser.sign_in("castillo")
+    assert browser.request("GET", f"{base}/here", headers={"HX-Request": "true"}).status_code == 204
