@@ -80,7 +80,7 @@ async def save_lost(visit: Visit, content: dict[str, Any]) -> Response:
     if draft is None:
         raise NotFound("There is no such case, or it is not yours to see.")
     await run_sync(drafts.save, draft, content)
-    return visit.render("opinion_lost.html", case=case)
+    return visit.render("opinion_lost.html", case_id=case)
 
 
 async def compare(visit: Visit) -> Response:

@@ -75,7 +75,7 @@ async def lost(visit: Visit) -> Response:
     draft = await run_sync(visit.services.drafts.existing, visit.launch.practitioner, "report", f"Task/{case}")
     if draft is None or is_empty(draft.content):
         raise NotFound("There is no such case, or it is not yours to see.", "Look at your worklist.")
-    return visit.render("reading_lost.html", 404, case=case)
+    return visit.render("reading_lost.html", 404, case_id=case)
 
 
 def hung(studies: list[Entry], wanted: str = "") -> list[Entry]:
