@@ -6,7 +6,7 @@ from typing import Any
 from anyio.to_thread import run_sync
 from starlette.responses import Response
 
-from smart_app.errors import Changed, Invalid, NotFound, Unavailable
+from smart_app.errors import Changed, FhirFailure, Invalid, NotFound, Unavailable
 from smart_app.reading import writing
 from smart_app.reading.room import Room, draft_of, enter
 from smart_app.reading.signing import FONTS, send_once
@@ -52,7 +52,7 @@ async def save(visit: Visit) -> Response:
         room = await enter(visit)
     except NotFound:
         return await save_lost(visit, content)
-    except Unavailable:
+    except (Unavailable, FhirFailure):
         await keep_blindly(visit, content, str(form.get("opened", "")))
         raise
     drafts, draft = visit.services.drafts, await draft_of(visit, room.case)
@@ -66,7 +66,7 @@ async def save(visit: Visit) -> Response:
 
 
 async def keep_blindly(visit: Visit, content: dict[str, Any], opened: str) -> None:
-    """Keep the words although the record server does not answer; the page sends them again and hears the rest then."""
+    """Keep the words although the record server fails; the page sends them again and hears the rest then."""
     drafts, case = visit.services.drafts, visit.request.path_params["case"]
     if draft := await run_sync(drafts.existing, visit.launch.practitioner, "report", f"Task/{case}"):
         await writing.keep(drafts, draft, content, opened)

@@ -98,7 +98,7 @@ class Net extends HTMLElement {
       const { ctx } = event.detail, { status } = ctx.response, saves = ctx.sourceElement.matches("[data-autosave]");
       if (status === 401) { this.keep(ctx); open(this.dialog); this.later(); }
       else if (status >= 500 && saves) this.lost(ctx, "A server does not answer");
-      else { this.unsaved.delete(ctx.sourceElement); this.back(); return; }
+      else { this.saved(ctx); this.back(); return; }
       event.preventDefault();
     });
     window.addEventListener("offline", () => this.silent("No connection"));
@@ -134,11 +134,19 @@ class Net extends HTMLElement {
     this.dialog.close();
     for (const each of this.unsaved) if (each.isConnected) each.dispatchEvent(new Event("change", { bubbles: true })); else this.unsaved.delete(each);
   }
+  saved({ sourceElement, typed }) {
+    const form = sourceElement.form ?? sourceElement;
+    this.unsaved.delete(sourceElement);
+    if (form.typed === typed) form.typed = 0;
+  }
   last() {  // words typed in the moment before the page is left
-    document.addEventListener("input", ({ target }) => { if (target.form) target.form.typed = true; });
-    document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => { ctx.sourceElement.typed = false; });
+    document.addEventListener("input", ({ target }) => { if (target.form) target.form.typed = (target.form.typed ?? 0) + 1; });
+    document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => { if (ctx.sourceElement.matches("[data-autosave]")) ctx.typed = (ctx.sourceElement.form ?? ctx.sourceElement).typed; });
     window.addEventListener("pagehide", () => {
-      for (const form of document.querySelectorAll("form[data-autosave]")) if (form.typed && !form.dataset.sent) navigator.sendBeacon(form.getAttribute("hx-post"), new FormData(form));
+      for (const each of document.querySelectorAll("[data-autosave]")) {
+        const form = each.form ?? each;
+        if (form.typed && !form.dataset.sent) navigator.sendBeacon(each.getAttribute("hx-post"), new FormData(form));
+      }
     });
   }
   busy() {  // a thin bar for what takes longer than a second
