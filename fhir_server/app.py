@@ -31,7 +31,9 @@ from fhir_server.search.ucum import load_units
 from fhir_server.settings import Settings
 from fhir_server.store import auth_registry
 from fhir_server.store.database import connect
+from fhir_server.store.objects import objects_at
 from fhir_server.store.parameters import follow, load_cursor_key, load_numbers
+from fhir_server.store.parts import sweeping
 from fhir_server.store.reindex import Reindexer
 from fhir_server.store.stored_canonicals import StoredCanonicals
 from fhir_server.terminology.membership import Terminology
@@ -63,12 +65,16 @@ def create_app(settings: Settings, authenticate: Authenticate | None = None) -> 
             app.state.node = node
             if settings.migrate_at_start:
                 await Reindexer(node.database, node.extractor, node.numbers).run(_indexed, alone=True)
-            following = asyncio.create_task(follow(node.database, node.registry, node.numbers))
+            running = [
+                asyncio.create_task(follow(node.database, node.registry, node.numbers)),
+                asyncio.create_task(sweeping(node.database, node.objects)),
+            ]
             try:
                 yield
             finally:
-                following.cancel()
-                await asyncio.wait([following])
+                for task in running:
+                    task.cancel()
+                await asyncio.wait(running)
 
     return Starlette(
         routes=[
@@ -116,6 +122,7 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
             terminology=terminology,
             shapes=Shapes(registry.definitions),
             validator=Validator(registry.definitions, terminology),
+            objects=objects_at(settings.binary_store),
         )
     finally:
         await database.close()

@@ -13,6 +13,7 @@ from fhir_server.search.registry import Registry
 from fhir_server.settings import Settings
 from fhir_server.store.database import Database, Transaction
 from fhir_server.store.grants import Grants
+from fhir_server.store.objects import Objects
 from fhir_server.store.parameters import Numbers
 from fhir_server.store.repository import Repository
 from fhir_server.store.stored_canonicals import StoredCanonicals
@@ -43,6 +44,7 @@ class Node:
     terminology: Terminology
     shapes: Shapes
     validator: Validator
+    objects: Objects | None = None
 
     @property
     def canonicals(self) -> Canonicals:

@@ -122,6 +122,13 @@ class UnsupportedMedia(FhirError):
     issue_code = "not-supported"
 
 
+class RangeNotSatisfiable(FhirError):
+    """The range lies outside: 416.  RFC 9110 15.5.17"""
+
+    status = 416
+    issue_code = "value"
+
+
 class Unprocessable(FhirError):
     """Well-formed, yet against a profile or a business rule: 422.  https://hl7.org/fhir/R4/http.html#rejecting-updates"""
 

@@ -56,6 +56,11 @@ class Settings(BaseSettings):
     publish_profiles: bool = Field(True, description="Write the artefacts of profiles/ as resources at start")
     max_body_bytes: int = Field(50_000_000, description="Largest body that is read; a larger one is 413")
     max_binary_bytes: int = Field(1_000_000_000, description="Largest Binary that is taken as bytes, not as a resource")
+    binary_store: str | None = Field(
+        None,
+        description="Object store of Binaries over 1 MB that come by themselves: `s3://bucket/prefix`, `az://...`, "
+        "`gs://...`, credentials from the environment; empty: the database",
+    )
     max_json_depth: int = Field(100, description="Deepest nesting of a JSON body")
     page_size: int = Field(50, description="Matches on a page without `_count`")
     max_page_size: int = Field(1000, description="Most matches on a page")

@@ -13,14 +13,16 @@ from fhir_server.http.body import stream_body
 from fhir_server.http.endpoint import Call
 from fhir_server.http.handlers import target_of, written_by
 from fhir_server.http.negotiation import FHIR_TYPES, presentation_of
+from fhir_server.http.ranges import asked_range
 from fhir_server.http.responses import CORS, PRIVATE, answer, not_modified, tags, version
-from fhir_server.interactions.binary import binary_of, forget_upload
+from fhir_server.interactions.binary import Upload, binary_of, is_large
 from fhir_server.interactions.create import create
 from fhir_server.interactions.operation import Outcome
 from fhir_server.interactions.read import read
 from fhir_server.interactions.update import update
 from fhir_server.interactions.vread import vread
-from fhir_server.store.binaries import LARGEST_IN_ROW, Keeper, Kept, kept_of, parts, with_data
+from fhir_server.store.binaries import LARGEST_IN_ROW, Kept, kept_of, with_data
+from fhir_server.store.parts import parts
 from fhir_server.store.repository import Version
 
 MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(;[\x20-\x7e]*)?\Z", re.ASCII)
@@ -41,19 +43,36 @@ async def on_vread(call: Call) -> Response:
 
 async def on_create(call: Call) -> Response:
     """POST [base]/Binary, as FHIR or as anything else"""
-    if _is_fhir(call.request):
-        condition = call.request.headers.get("if-none-exist")
-        return written_by(call, await create(call.ctx, "Binary", await call.body(), condition))
-    call.ctx.grants.restriction("create", "Binary")
-    return await _stored(call, None)
+    if not _is_fhir(call.request):
+        call.ctx.grants.restriction("create", "Binary")
+        return await _stored(call, None)
+    condition = call.request.headers.get("if-none-exist")
+    async with Upload(call.ctx) as upload:
+        resource, kept = await _lightened(call, upload)
+        done = await create(call.ctx, "Binary", resource, condition, kept=kept)
+        upload.claimed = done.status == 201
+    return written_by(call, done)
 
 
 async def on_update(call: Call) -> Response:
     """PUT [base]/Binary/[id], as FHIR or as anything else"""
-    if _is_fhir(call.request):
-        return written_by(call, await update(call.ctx, target_of(call), await call.body()))
-    call.ctx.grants.restriction("update", "Binary")
-    return await _stored(call, call.path("id"))
+    if not _is_fhir(call.request):
+        call.ctx.grants.restriction("update", "Binary")
+        return await _stored(call, call.path("id"))
+    async with Upload(call.ctx) as upload:
+        resource, kept = await _lightened(call, upload)
+        done = await update(call.ctx, target_of(call), resource, kept=kept)
+        upload.claimed = True
+    return written_by(call, done)
+
+
+async def _lightened(call: Call, upload: Upload) -> tuple[Any, Kept | None]:
+    """The resource in the body; large data go to the object store, if there is one, before the transaction begins."""
+    resource = await call.body()
+    if call.ctx.node.objects is None or not is_large(resource):
+        return resource, None
+    call.ctx.grants.restriction("create" if call.request.method == "POST" else "update", "Binary")
+    return await upload.take(resource)
 
 
 def _is_fhir(request: Request) -> bool:
@@ -62,20 +81,16 @@ def _is_fhir(request: Request) -> bool:
 
 async def _stored(call: Call, own: str | None) -> Response:
     """Take the bytes piece by piece; a little stays in the row, what is more is kept as it comes."""
-    keeper = Keeper(database=call.ctx.node.database)
     first = bytearray()
-    done: Outcome | None = None
-    try:
+    async with Upload(call.ctx) as upload:
         async for piece in stream_body(call.request, call.ctx.node.settings.max_binary_bytes):
             first += piece
-            if keeper.size or len(first) > LARGEST_IN_ROW:
-                await keeper.add(bytes(first))
+            if upload.size or len(first) > LARGEST_IN_ROW:
+                await upload.add(bytes(first))
                 first.clear()
-        content = await keeper.finish() if keeper.size else bytes(first)
+        content = await upload.finish() if upload.size else bytes(first)
         done = await _written(call, own, content)
-    finally:
-        if done is None and keeper.size:
-            await forget_upload(call.ctx, keeper.key)
+        upload.claimed = True
     return written_by(call, done)
 
 
@@ -107,11 +122,18 @@ def _native(call: Call, found: Version, kept: Kept | None) -> Response:
         headers["X-Security-Context"] = context
     written = str(resource.get("contentType", ""))
     media_type = written if MEDIA_TYPE.match(written) else "application/octet-stream"
-    headers["Content-Type"] = media_type
+    headers |= {"Content-Type": media_type, "Accept-Ranges": "bytes"}
+    content = base64.b64decode(resource.get("data", "")) if kept is None else b""
+    size = len(content) if kept is None else kept.size
+    asked = asked_range(call.request, size)
+    start, end = asked or (0, size)
+    if asked is not None:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    status = 200 if asked is None else 206
     if kept is None:
-        return Response(base64.b64decode(resource.get("data", "")), headers=headers)
-    headers["Content-Length"] = str(kept.size)
-    return StreamingResponse(parts(call.ctx.node.database, kept), headers=headers)
+        return Response(content[start:end], status, headers)
+    headers["Content-Length"] = str(end - start)
+    return StreamingResponse(parts(call.ctx.node.database, call.ctx.node.objects, kept, start, end), status, headers)
 
 
 def _whole(call: Call, found: Version, kept: Kept) -> Response:
@@ -123,7 +145,7 @@ def _whole(call: Call, found: Version, kept: Kept) -> Response:
 
     async def pieces() -> AsyncIterator[bytes]:
         yield before
-        async for part in parts(call.ctx.node.database, kept):
+        async for part in parts(call.ctx.node.database, call.ctx.node.objects, kept):
             yield base64.b64encode(part)
         yield after
 

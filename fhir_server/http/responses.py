@@ -26,12 +26,13 @@ HTML_MEDIA_TYPE = "text/html; charset=utf-8"
 OWN_DEPTH = 250
 CORS = {
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "Content-Location, ETag, Last-Modified, Location, WWW-Authenticate",
+    "Access-Control-Expose-Headers": "Accept-Ranges, Content-Location, Content-Range, ETag, Last-Modified, Location, "
+    "WWW-Authenticate",
 }
 PREFLIGHT = CORS | {
     "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
     "Access-Control-Allow-Headers": "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, "
-    "If-None-Match, Prefer",
+    "If-None-Match, Prefer, Range",
     "Access-Control-Max-Age": "600",
 }
 # Answers depend on who asks and must not lie about.

@@ -32,19 +32,19 @@ from fhir_server.interactions.operation import Operation, Outcome
 from fhir_server.interactions.rules import enforce_rules
 from fhir_server.store.binaries import kept_of
 from fhir_server.store.database import Contention, Transaction
-from fhir_server.store.repository import Repository
+from fhir_server.store.parts import claim
 from fhir_server.store.rows import Write
 from fhir_server.store.writer import Existing, Identity, Writer
 
 ATTEMPTS = 8
 Result = TypeVar("Result")
-Finish = Callable[[Repository, list[Outcome]], Awaitable[Result]]
+Finish = Callable[[Transaction, list[Outcome]], Awaitable[Result]]
 
 
 async def commit(ctx: Context, operations: Sequence[Operation]) -> list[Outcome]:
     """Do all writes or none, and say what came of each. Raises every FhirError."""
 
-    async def finish(store: Repository, outcomes: list[Outcome]) -> list[Outcome]:
+    async def finish(transaction: Transaction, outcomes: list[Outcome]) -> list[Outcome]:
         return outcomes
 
     return await commit_then(ctx, operations, finish, bundled=False)
@@ -63,7 +63,7 @@ async def commit_then(
                 unit = _Unit(ctx, transaction, operations)
                 unit.bundled = bundled
                 outcomes = await unit.run()
-                result = await finish(unit.store, outcomes)
+                result = await finish(transaction, outcomes)
             if any(operation.resource_type in CANONICAL_TYPES for operation in operations):
                 ctx.node.stored_canonicals.touch()
             return result
@@ -228,6 +228,8 @@ class _Unit:
         if write.resource is not None:
             allowed = operation.kept or kept_of(write.old.content if write.old else None)
             write.resource = await moved_out(write.resource, self.transaction, allowed)
+            if operation.kept is not None:
+                await claim(self.transaction, operation.kept)
 
     def _patched(self, resource: dict[str, Any], patch: Any) -> Any:
         """The resource after a JSON Patch, or a FHIRPath Patch, which is a Parameters resource."""

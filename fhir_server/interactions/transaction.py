@@ -24,7 +24,7 @@ from fhir_server.interactions.operations import invoke_in_batch, is_operation
 from fhir_server.interactions.patch import patch_operation
 from fhir_server.interactions.update import Target, update_operation
 from fhir_server.search.dates import instant
-from fhir_server.store.repository import Repository
+from fhir_server.store.database import Transaction
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 ORDER = {"delete": 0, "create": 1, "update": 2, "patch": 2}
@@ -89,11 +89,11 @@ async def _together(ctx: Context, entries: list[Entry], representation: bool) ->
     operations = {n: _operation(ctx, entry) for n, entry in enumerate(entries) if not entry.is_read}
     order = sorted(operations, key=lambda n: (ORDER[operations[n].verb], n))
 
-    async def finish(store: Repository, outcomes: list[Outcome]) -> list[Document]:
+    async def finish(transaction: Transaction, outcomes: list[Outcome]) -> list[Document]:
         done = {n: written(ctx, outcome, representation) for n, outcome in zip(order, outcomes, strict=True)}
         for n, entry in enumerate(entries):
             if entry.is_read:
-                done[n] = _answered(entry, await inquire(ctx, entry.url, store))
+                done[n] = _answered(entry, await inquire(ctx, entry.url, ctx.store_in(transaction)))
         return [done[n] for n in range(len(entries))]
 
     if not operations:

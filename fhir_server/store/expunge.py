@@ -5,9 +5,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, delete, select
 
-from fhir_server.store.binaries import forget, kept_of
+from fhir_server.store.binaries import kept_of
 from fhir_server.store.database import Transaction
 from fhir_server.store.models import STATE, history, resource
+from fhir_server.store.parts import forget
 from fhir_server.store.repository import Version, version_of
 
 Identity = tuple[str, str]

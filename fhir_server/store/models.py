@@ -228,3 +228,11 @@ binary_part = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("content", LargeBinary, nullable=False),
 )
+# Bytes that no Binary names: being uploaded since, or (0) forgotten. What stays here is swept.
+loose_bytes = Table(
+    "loose_bytes",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("place", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+)

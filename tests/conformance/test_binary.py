@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy import func, select
 
 from fhir_server.caller import Caller
-from fhir_server.store.binaries import STORED_DATA, forget, kept_of
+from fhir_server.store.binaries import STORED_DATA, kept_of
 from fhir_server.store.models import binary_part
+from fhir_server.store.parts import forget
 from tests.fhir_server.node import Server
 
 pytestmark = pytest.mark.anyio

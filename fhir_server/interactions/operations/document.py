@@ -11,6 +11,7 @@ from fhir_server.interactions.references import references
 from fhir_server.search.dates import instant
 from fhir_server.search.readers import LOCAL_REFERENCE
 from fhir_server.store.repository import Version
+from fhir_server.store.writer import Identity
 
 Document = dict[str, Any]
 MAX_STEPS = 3
@@ -54,7 +55,7 @@ async def _gathered(call: Invocation, composition: Version) -> list[Version]:
     fresh = [composition]
     for step in range(MAX_STEPS):
         wanted = _wanted(call, fresh, strict=step == 0) - known
-        fresh = await call.ctx.store.many(sorted((*one.split("/"),) for one in wanted))  # type: ignore[misc]
+        fresh = await call.ctx.store.many(sorted(_identity(one) for one in wanted))
         if step == 0 and len(fresh) != len(wanted):
             raise Unprocessable("The composition refers to something that is not here, or not for this caller.")
         known |= wanted
@@ -64,6 +65,11 @@ async def _gathered(call: Invocation, composition: Version) -> list[Version]:
         if not fresh:
             break
     return found
+
+
+def _identity(reference: str) -> Identity:
+    resource_type, _, resource_id = reference.partition("/")
+    return resource_type, resource_id
 
 
 def _wanted(call: Invocation, versions: list[Version], *, strict: bool) -> set[str]:

@@ -6,12 +6,13 @@ case keep from being deleted. What was removed is written down as an AuditEvent 
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from uuid import uuid4
 
 from fhir_server import wire
 from fhir_server.context import Context
-from fhir_server.errors import Forbidden, Invalid, NotFound, Unprocessable
+from fhir_server.errors import Forbidden, Invalid, NotFound, Unavailable, Unprocessable
 from fhir_server.interactions.commit import commit_then
 from fhir_server.interactions.operation import Operation, Outcome
 from fhir_server.interactions.operations import Document, Invocation, OperationDefinition
@@ -20,7 +21,8 @@ from fhir_server.search.dates import instant
 from fhir_server.store.database import Transaction
 from fhir_server.store.expunge import Identity, candidates, remove_history, versions
 from fhir_server.store.grants import Everything
-from fhir_server.store.repository import Repository, Version
+from fhir_server.store.parts import sweep
+from fhir_server.store.repository import Version
 from fhir_server.store.rows import LABEL, Write
 from fhir_server.store.writer import Writer
 
@@ -58,11 +60,18 @@ async def run(call: Invocation) -> Document:
     if call.resource_type is None or call.resource_id is None:
         if "expungeEverything" in flags:
             raise Invalid("Everything is expunged of one resource at a time.")
-        return _answer(await _of_many(call, flags))
+        return await _swept(call.ctx, await _of_many(call, flags))
     identity = call.resource_type, call.resource_id
     if "expungeEverything" in flags:
-        return _answer(await _everything(call.ctx, identity))
-    return _answer(await _of_one(call.ctx, identity, flags))
+        return await _swept(call.ctx, await _everything(call.ctx, identity))
+    return await _swept(call.ctx, await _of_one(call.ctx, identity, flags))
+
+
+async def _swept(ctx: Context, removed: Removed) -> Document:
+    """The answer, the objects of what is gone removed at once; those of a store that is away go with a later sweep."""
+    with suppress(Unavailable):
+        await sweep(ctx.node.database, ctx.node.objects, 1)
+    return _answer(removed)
 
 
 def _check_caller(call: Invocation) -> None:
@@ -74,18 +83,13 @@ def _check_caller(call: Invocation) -> None:
 async def _everything(ctx: Context, identity: Identity) -> Removed:
     """Delete by the rules of every delete, then remove what is left of it, in one transaction."""
 
-    async def finish(store: Repository, outcomes: list[Outcome]) -> Removed:
+    async def finish(transaction: Transaction, outcomes: list[Outcome]) -> Removed:
         removed = Removed()
-        await _remove(ctx, _transaction(store), identity, removed)
-        await _write_down(ctx, _transaction(store), removed)
+        await _remove(ctx, transaction, identity, removed)
+        await _write_down(ctx, transaction, removed)
         return removed
 
     return await commit_then(ctx, [Operation("delete", *identity)], finish)
-
-
-def _transaction(store: Repository) -> Transaction:
-    transaction: Transaction = store.source  # type: ignore[assignment]
-    return transaction
 
 
 async def _of_one(ctx: Context, identity: Identity, flags: set[str]) -> Removed:

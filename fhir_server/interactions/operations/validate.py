@@ -14,7 +14,7 @@ from fhir_server.interactions.bundle import outcome_of
 from fhir_server.interactions.commit import commit_then
 from fhir_server.interactions.operation import Operation, Outcome
 from fhir_server.interactions.operations import Document, Invocation, OperationDefinition
-from fhir_server.store.repository import Repository
+from fhir_server.store.database import Transaction
 
 MODES = ("create", "update", "delete", "profile")
 FINE = Issue("information", "informational", "There are no problems.")
@@ -81,7 +81,7 @@ def _operation(call: Invocation, mode: str, resource: dict[str, Any] | None) -> 
 async def _tried(ctx: Context, operation: Operation) -> list[Issue]:
     """What the server would say to a write, which is taken back."""
 
-    async def roll_back(store: Repository, outcomes: list[Outcome]) -> NoReturn:
+    async def roll_back(transaction: Transaction, outcomes: list[Outcome]) -> NoReturn:
         if operation.verb == "delete" and outcomes[0].version is None:
             raise NotFound(f"{operation.resource_type}/{operation.resource_id} is not known.")
         raise _RolledBack
