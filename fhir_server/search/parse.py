@@ -6,11 +6,15 @@ unknown parameters are left out and named in `Query.ignored`.
 
 import itertools
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fhir_server.errors import Invalid, NotFound
 from fhir_server.search.coded import BY_HIERARCHY, BY_SET, tokens
+from fhir_server.search.filters import parse_filter
+from fhir_server.search.functional_lists import functional_list
 from fhir_server.search.query import (
     Chain,
     Clause,
@@ -18,6 +22,7 @@ from fhir_server.search.query import (
     Has,
     Include,
     InCompartment,
+    Logic,
     Missing,
     Pairs,
     Query,
@@ -39,8 +44,8 @@ MODIFIERS = {
     "composite": set(),
 }
 PASSED_OVER = {"_format", "_pretty"}
-# They need an index of whole texts, a language of their own, or places on a globe.
-NOT_SUPPORTED = {"_text", "_content", "_filter", "_query", "near"}
+# They need an index of whole texts, queries that somebody has named, or places on a globe.
+NOT_SUPPORTED = {"_text", "_content", "_query", "near"}
 MAX_LINKS = 16
 MAX_ALTERNATIVES = 64
 MAX_TRIED = 1000
@@ -130,6 +135,8 @@ class QueryParser:
             return self._has(types, name, text, links)
         if name == "_list":
             return self._list(types, text)
+        if name == "_filter":
+            return parse_filter(text, partial(self.condition, types), partial(self._type_of, types))
         first, dot, rest = name.partition(".")
         code, _, modifier = first.partition(":")
         parameter = self.parameter(types, code)
@@ -189,11 +196,24 @@ class QueryParser:
         parameter = self._reference(source, code)
         return Has(types, parameter, self.condition((source,), rest, text, links.deeper()))
 
+    def _type_of(self, types: tuple[str, ...], path: str) -> str:
+        """The type of the parameter at the end of a chain. Raises UnknownParameter."""
+        first, dot, rest = path.partition(".")
+        code, _, type_ = first.partition(":")
+        parameter = self.parameter(types, code)
+        for target in ((type_,) if type_ else parameter.targets) if dot else ():
+            with suppress(UnknownParameter):
+                return self._type_of((target,), rest)
+        if dot:
+            raise UnknownParameter(types, path)
+        return parameter.type
+
     def _list(self, types: tuple[str, ...], text: str) -> Condition:
         """`_list=42`: what List/42 has as its items.  R4 search.html#list"""
         ids = text.split(",")
-        if any(id_.startswith("$") for id_ in ids):
-            raise Invalid("This server keeps no functional lists such as $current-allergies.")
+        if text.startswith("$"):
+            conditions = functional_list(types, text)
+            return Logic("and", tuple(self.condition(types, name, value) for name, value in conditions))
         codes = tuple(TokenValue(None, id_.removeprefix("List/")) for id_ in ids)
         return Has(types, self.parameter(("List",), "item"), Clause(self.parameter(("List",), "_id"), None, codes))
 

@@ -111,7 +111,15 @@ class InCompartment:
     parameters: tuple[Parameter, ...]
 
 
-Condition = Clause | Chain | Has | Missing | InCompartment
+@dataclass(frozen=True, slots=True)
+class Logic:
+    """Conditions joined, or one negated.  R4 search_filter.html"""
+
+    operator: Literal["and", "or", "not"]
+    parts: tuple["Condition", ...]
+
+
+Condition = Clause | Chain | Has | Missing | InCompartment | Logic
 
 
 @dataclass(frozen=True, slots=True)

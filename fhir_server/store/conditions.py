@@ -28,6 +28,7 @@ from fhir_server.search.query import (
     Condition,
     Has,
     InCompartment,
+    Logic,
     Missing,
     Query,
     RangeValue,
@@ -117,6 +118,9 @@ class Conditions:
                 return any_of(self._pointed_at(condition, type_, table) for type_ in condition.target_types)
             case InCompartment():
                 return self._in_compartment(condition, table)
+            case Logic(operator, parts):
+                joined = [self.condition(part, table, patient) for part in parts]
+                return not_(joined[0]) if operator == "not" else {"and": and_, "or": or_}[operator](*joined)
 
     def numbers(self, parameter: Parameter, suffix: str = "") -> list[int]:
         """What the parameter is numbered, once for each type that is searched."""
@@ -237,7 +241,7 @@ def _rank(condition: Condition) -> int:
         return 1
     if isinstance(condition, Chain | Has):
         return 3
-    if isinstance(condition, Missing) or condition.modifier == "not":
+    if isinstance(condition, Missing | Logic) or condition.modifier == "not":
         return 9
     if condition.parameter.code == "_id":
         return 0

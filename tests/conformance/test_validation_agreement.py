@@ -17,12 +17,12 @@ from tests.conformance.mutations import mutations
 from tests.fhir_server.validation.conftest import shared
 
 PROGRAM = Path(__file__).parent / "hapi" / "Agreement.java"
-LARGEST = 60_000
+LARGEST = 3_000_000  # the eight larger ones are Bundles of what is asked about one by one
 LARGEST_TO_BREAK = 20_000
 MUTATIONS = 200
 DEFINING = (
     "CodeSystem", "ValueSet", "SearchParameter", "StructureDefinition", "ConceptMap", "OperationDefinition",
-    "NamingSystem", "CompartmentDefinition", "StructureMap", "package", "ig", ".index",
+    "NamingSystem", "CompartmentDefinition", "StructureMap", "Bundle-conceptmaps", "Bundle-types", "ig",
 )  # fmt: skip
 # HAPI's rules that R4 does not state, or that need what is not there; by its message id.
 ONLY_HAPI = {
@@ -43,6 +43,30 @@ ONLY_HAPI = {
     "IG_HL7_WG_REQUIRED",
     "Extension_EXT_SubExtension_Invalid",
 }
+# HAPI's rules for those who publish definitions, and what it cannot evaluate in them; asked of definitions alone.
+ONLY_HAPI_OF_DEFINITIONS = {
+    "Type_Specific_Checks_DT_XHTML_Resolve",
+    "CONCEPTMAP_GROUP_SOURCE_CODE_INVALID",
+    "CONCEPTMAP_GROUP_SOURCE_CODE_INVALID_VS",
+    "CONCEPTMAP_GROUP_TARGET_CODE_INVALID",
+    "VALIDATION_HL7_PUBLISHER_MISMATCH",
+    "VALUESET_REFERENCE_INVALID_TYPE_NO_VERSION_1",
+    "VALUESET_INCLUDE_SYSTEM_ABSOLUTE_FRAG",
+    "ED_INVARIANT_KEY_ALREADY_USED",
+    "ED_INVARIANT_EXPRESSION_ERROR",
+    "ED_CONTEXT_INVARIANT_EXPRESSION_ERROR",
+    "ED_SEARCH_EXPRESSION_ERROR",
+    "SD_CONSTRAINED_KIND_NO_MATCH",
+    "SD_CONTEXT_SHOULD_ELEMENT_NOT_FOUND",
+    "SD_DERIVATION_KIND_MISMATCH",
+    "SD_ED_BIND_NOT_VS",
+    "SD_TABLE_PROHIBITED",
+    "SM_SOURCE_CONTEXT_UNKNOWN",
+    "SM_TARGET_CONTEXT_UNKNOWN",
+    "SM_TARGET_PATH_INVALID",
+    "HAPI-0650",  # it fails on three value sets whose code systems it has not
+    "null",  # slices of two profiles that it cannot make a snapshot of
+}
 # What only we hold against a resource, by the beginning of our words.
 ONLY_OURS = ("A reference to ", "'application/dicom; variant=")
 
@@ -53,7 +77,7 @@ def examples() -> list[tuple[str, bytes]]:
         for member in archive:
             name = Path(member.name).name
             stream = archive.extractfile(member) if name.endswith(".json") and member.size < LARGEST else None
-            if stream is not None and not name.startswith(DEFINING):
+            if stream is not None and name not in {"package.json", ".index.json"}:
                 found.append((name, stream.read()))
     return sorted(found)
 
@@ -63,7 +87,7 @@ def asked(folder: Path) -> list[Path]:
     known = examples()
     for name, body in known:
         (folder / name).write_bytes(body)
-    small = [(name, body) for name, body in known if len(body) < LARGEST_TO_BREAK]
+    small = [(name, body) for name, body in known if len(body) < LARGEST_TO_BREAK and not name.startswith(DEFINING)]
     right = [(name, body) for name, body in small if not shared().validate(wire.loads(body))]
     for name, resource in mutations(right, MUTATIONS):
         (folder / name).write_bytes(wire.dumps(resource))
@@ -72,7 +96,7 @@ def asked(folder: Path) -> list[Path]:
 
 def hapis_errors(files: list[Path]) -> dict[str, set[str]]:
     """The message ids of HAPI's errors by file, from one run of Java."""
-    command = ["java", "-Xmx1500m", "-cp", f"{hapi.folder()}/*", str(PROGRAM)]
+    command = ["java", "-Xmx2g", "-cp", f"{hapi.folder()}/*", str(PROGRAM)]
     lines = "".join(f"{file}\n" for file in files)
     done = subprocess.run(command, input=lines, capture_output=True, text=True, check=True)
     errors: dict[str, set[str]] = defaultdict(set)
@@ -83,7 +107,7 @@ def hapis_errors(files: list[Path]) -> dict[str, set[str]]:
 
 
 @pytest.mark.full
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(7200)
 @pytest.mark.spec("R4 validation.html")
 def test_hapi_gives_the_same_verdict(tmp_path: Path) -> None:
     files = asked(tmp_path)
@@ -94,6 +118,7 @@ def test_hapi_gives_the_same_verdict(tmp_path: Path) -> None:
         ours = [issue.diagnostics for issue in shared().validate(wire.loads(file.read_bytes()))]
         if any(text.startswith(ONLY_OURS) for text in ours):
             continue
-        if bool(theirs[file.name] - ONLY_HAPI) != bool(ours):
+        passed_over = ONLY_HAPI | (ONLY_HAPI_OF_DEFINITIONS if file.name.startswith(DEFINING) else set())
+        if bool(theirs[file.name] - passed_over) != bool(ours):
             unexplained.append((file.name, theirs[file.name], ours))
     assert unexplained == []

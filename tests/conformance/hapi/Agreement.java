@@ -33,7 +33,8 @@ public class Agreement {
           }
         }
       } catch (RuntimeException e) {
-        out.println(line + "\t-\tparse\t" + String.valueOf(e.getMessage()).replaceAll("\\s+", " "));
+        String text = String.valueOf(e.getMessage()).replaceAll("\\s+", " ");
+        out.println(line + "\t-\t" + text.split(":")[0] + "\t" + text);
       }
       out.println(line + "\tdone");
     }
