@@ -214,3 +214,24 @@ def test_the_command_says_what_it_has_indexed(tmp_path: Path, monkeypatch: pytes
     assert "not taken up: urn:test:nickname-gender" in first.output
     assert "indexed: 0 parameters of 0 types" in CliRunner().invoke(fhir, ["reindex"]).output
     assert CliRunner().invoke(fhir, ["reindex", "--type", "Nonsense"]).exit_code == 1
+
+
+@pytest.mark.spec("R4 searchparameter.html")
+async def test_a_package_that_brings_standard_parameters_again_doubles_nothing(tmp_path: Path) -> None:
+    standard = {**NICKNAME, "id": "one", "code": "name", "expression": "Patient.name"}
+    again = standard | {"url": "http://hl7.org/fhir/SearchParameter/Patient-name"}
+    renamed = standard | {"id": "two", "url": "urn:test:us-core-patient-name"}
+    async with running(f"sqlite:///{tmp_path}/fhir.db") as server, server.client() as client:
+        node: Node = server.app.state.node
+        await put(client, [patient("theo", "Teddy"), again, renamed])
+        before = await node.database.fetch(select(index_string.c.row_id))
+        loaded = await reindexer(node).run(quiet, ["Patient"], alone=True)
+        assert loaded.refused == {
+            "urn:test:us-core-patient-name": "R4 has a parameter of that code for each of its types"
+        }
+        assert len(await node.database.fetch(select(index_string.c.row_id))) == len(before)
+        assert await found(client, "Patient?name=ted") == ["theo"]
+        statement = (await client.get("/metadata")).json()
+        (of_patient,) = [one for one in statement["rest"][0]["resource"] if one["type"] == "Patient"]
+        names = [one["name"] for one in of_patient["searchParam"]]
+        assert len(names) == len(set(names))
