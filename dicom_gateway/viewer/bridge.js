@@ -1,5 +1,5 @@
 // Words between the viewer and the page around it, which only a configured origin can be (frame-ancestors): that an
-// image stands there, which one it is, and a wish to see a certain one.
+// image (a document, a slide) stands there, which one it is, and a wish to see a certain one.
 (() => {
   if (window.parent === window) return;
   const tell = (word) => window.parent.postMessage(word, '*');
@@ -12,15 +12,20 @@
     }
   };
   const parts = /studies\/([\d.]+)\/series\/([\d.]+)\/instances\/([\d.]+)(?:\/frames\/(\d+))?/;
+  const WITHOUT_IMAGES = 'object[type="application/pdf"], .DicomMicroscopyViewer canvas';
   let last = '';
+  let told = false;
   let wanted = '';
   let waited = 0;
   const look = () => {
     const viewport = shown();
     const image = viewport?.getCurrentImageId?.();
     const found = parts.exec(image ?? '');
+    if (!told && (found || document.querySelector(WITHOUT_IMAGES))) {
+      told = true;
+      tell({ konsil: 'ready' });
+    }
     if (!found) return;
-    if (!last) tell({ konsil: 'ready' });
     if (image !== last) {
       const place = viewport.getCurrentImageIdIndex?.() ?? 0;
       const total = viewport.getImageIds?.().length ?? 0;

@@ -30,6 +30,7 @@ ICONS = {
     "Procedure": "medical-cross",
     "Encounter": "building-hospital",
 }
+PAPER = frozenset({"DOC", "SR", "KO", "PR"})
 STUDY_UID = "urn:dicom:uid"
 AT_A_TIME = 50
 ALONE: Mapping[str, str] = MappingProxyType({})
@@ -73,6 +74,12 @@ class Record:
         """The DICOM UID of an imaging study, else empty."""
         found = (each["value"] for each in self.resource.get("identifier", []) if each.get("system") == STUDY_UID)
         return str(next(found, "")).removeprefix("urn:oid:")
+
+    @property
+    def is_paper(self) -> bool:
+        """Whether a study holds documents and reports alone, such as an encapsulated PDF, and no picture."""
+        kinds = {each.get("modality", {}).get("code") for each in self.resource.get("series", [])}
+        return bool(kinds) and kinds <= PAPER
 
     @property
     def is_document(self) -> bool:

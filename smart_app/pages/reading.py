@@ -79,11 +79,12 @@ async def lost(visit: Visit) -> Response:
 
 
 def hung(studies: list[Entry], wanted: str = "") -> list[Entry]:
-    """What opens at once: the study that the address names, else the newest, and beside it another of its kind."""
+    """What opens at once: the study that the address names, else the newest pictures, and another of its kind."""
     if not studies:
         return []
-    first = next((each for each in studies if each.study == wanted), studies[0])
-    prior = [each for each in studies if each != first and each.title.split()[:1] == first.title.split()[:1]]
+    pictures = [each for each in studies if not each.is_paper]
+    first = next((each for each in studies if each.study == wanted), (pictures or studies)[0])
+    prior = [each for each in pictures if each != first and each.title.split()[:1] == first.title.split()[:1]]
     return [first, *prior[:1]]
 
 

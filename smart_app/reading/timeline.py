@@ -36,6 +36,7 @@ class Entry:
     opens: str = ""
     study: str = ""
     values: Sequence[Value] = ()
+    is_paper: bool = False
 
     @property
     def day(self) -> str:
@@ -107,7 +108,7 @@ def _entry(record: Record) -> Entry:
     opens = f"records/{record.reference}" if record.is_document or kind == "history" else ""
     return Entry(
         "", kind, record.icon, record.title, _detail(record), record.date, record.reference, opens,
-        record.study_instance_uid,
+        record.study_instance_uid, is_paper=record.is_paper,
     )  # fmt: skip
 
 

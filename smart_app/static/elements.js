@@ -71,7 +71,6 @@ export const stored = (name, value) => {
 };
 export const usable = (each) => each.checkVisibility?.({ visibilityProperty: true }) && !each.disabled;
 export const keyed = () => [...document.querySelectorAll("[data-key]")].filter(usable);
-export const named = (each) => each.dataset.keyTitle || each.ariaLabel || each.textContent.trim().replace(/\s+/g, " ");
 export const writing = (target) => target.closest?.("input:not([type=checkbox],[type=radio]), textarea, select, [contenteditable]");
 export function use(target) { if (target.matches("input, textarea, select")) target.focus(); else target.click(); }
 
@@ -134,14 +133,14 @@ class Net extends HTMLElement {
     this.dialog.close();
     for (const each of this.unsaved) if (each.isConnected) each.dispatchEvent(new Event("change", { bubbles: true })); else this.unsaved.delete(each);
   }
-  saved({ sourceElement, typed }) {
+  saved({ sourceElement }) {
     const form = sourceElement.form ?? sourceElement;
     this.unsaved.delete(sourceElement);
-    if (form.typed === typed) form.typed = 0;
+    if (form.typed === "sent") form.typed = "";
   }
   last() {  // words typed in the moment before the page is left
-    document.addEventListener("input", ({ target }) => { if (target.form) target.form.typed = (target.form.typed ?? 0) + 1; });
-    document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => { if (ctx.sourceElement.matches("[data-autosave]")) ctx.typed = (ctx.sourceElement.form ?? ctx.sourceElement).typed; });
+    document.addEventListener("input", ({ target }) => { if (target.form) target.form.typed = "yes"; });
+    document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => { if (ctx.sourceElement.matches("[data-autosave]")) (ctx.sourceElement.form ?? ctx.sourceElement).typed &&= "sent"; });
     window.addEventListener("pagehide", () => {
       for (const each of document.querySelectorAll("[data-autosave]")) {
         const form = each.form ?? each;

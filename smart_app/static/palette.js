@@ -1,5 +1,7 @@
 // What the dialogs for finding and for the keys show; loaded when one of them is opened for the first time.
-import { byId, keyed, named, stored, usable, use } from "/static/elements.js";
+import { byId, keyed, stored, usable, use } from "/static/elements.js";
+
+const named = (each) => each.dataset.keyTitle || each.ariaLabel || each.textContent.trim().replace(/\s+/g, " ");
 
 export function opened(dialog) {
   if (dialog.id === "keys") { showKeys(); return; }

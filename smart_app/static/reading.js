@@ -2,6 +2,7 @@
 import { byId, stored, writing } from "/static/elements.js";
 
 const $ = (selector, root = document) => root.querySelector(selector);
+const entryOf = (study) => $(`.k-entry:has([data-study="${CSS.escape(study)}"])`);
 
 // <konsil-viewer studies="1.2 3.4">: opens studies in its frame; says that it is opening, and when it does not answer.
 class Viewer extends HTMLElement {
@@ -9,11 +10,9 @@ class Viewer extends HTMLElement {
     this.frame = $("iframe", this);
     this.shown = this.getAttribute("studies").split(" ");
     $("[data-again]", this).addEventListener("click", () => this.open(this.shown));
-    this.onWord = (event) => this.word(event);
-    addEventListener("message", this.onWord);
+    addEventListener("message", (event) => this.word(event));
     this.open(this.shown);
   }
-  disconnectedCallback() { removeEventListener("message", this.onWord); clearTimeout(this.timer); }
   open(studies, show = "") {
     this.shown = studies;
     this.wanted = show;
@@ -35,7 +34,12 @@ class Viewer extends HTMLElement {
       if (this.wanted) this.tell({ konsil: "show", sop: this.wanted });
       this.wanted = "";
     }
-    if (konsil === "image") { this.image = said; $("[data-cite-image]")?.removeAttribute("hidden"); }
+    if (konsil === "image") { this.image = said; $("[data-cite-image]")?.removeAttribute("hidden"); this.looked(said); }
+  }
+  // What opened by itself counts as looked at once somebody has moved through it.
+  looked({ study, sop, total }) {
+    const seen = (this.seen ??= {})[study] ??= new Set();
+    if (seen.add(sop).size >= Math.min(3, total)) this.closest("konsil-reading").reviewed(entryOf(study)?.dataset.cite);
   }
   tell(word) { this.frame.contentWindow.postMessage(word, "*"); }
 }
@@ -52,12 +56,10 @@ class Reading extends HTMLElement {
     this.addEventListener("drop", (event) => this.drop(event));
     this.addEventListener("dragend", () => { this.dragged = null; });
     this.addEventListener("focusin", (event) => { if (event.target.matches("[name=findings]")) this.finding = event.target.closest(".k-row"); });
-    this.onKey = (event) => this.key(event);
-    document.addEventListener("keydown", this.onKey);
+    document.addEventListener("keydown", (event) => this.key(event));
     new MutationObserver(() => this.opened()).observe($("#pane-document"), { childList: true });
     this.drawer();
   }
-  disconnectedCallback() { document.removeEventListener("keydown", this.onKey); }
   click(event) {
     const at = (selector) => event.target.closest(selector);
     const link = at("a[data-open], a[data-study], .k-chip a");
@@ -114,7 +116,7 @@ class Reading extends HTMLElement {
       if (here && title) $("[data-title]", tab).textContent = title.trim();
     }
   }
-  reviewed(cite) {
+  reviewed(cite = "") {
     const wanted = cite.split(/[ #]/);
     const box = [...this.querySelectorAll("input[name=reviewed]")].find((each) => each.value.split(" ").some((one) => wanted.includes(one)));
     if (!box || box.checked) return;
@@ -129,7 +131,7 @@ class Reading extends HTMLElement {
   }
   citeImage() {
     const { study, sop, number, total } = this.viewer.image;
-    const entry = $(`[data-study="${CSS.escape(study)}"]`, this)?.closest(".k-entry");
+    const entry = entryOf(study);
     if (entry && this.form) this.chip(`${entry.dataset.cite}#${sop};${number};${total}`, `${entry.dataset.label}, image ${number} of ${total}`);
   }
   chip(ref, label, into) {
@@ -139,9 +141,8 @@ class Reading extends HTMLElement {
     this.unfold();
     if (!known.includes(ref)) {
       cites.value = [...known, ref].join(" ");
-      const chip = Object.assign(document.createElement("span"), { className: "k-chip" });
+      const chip = byId("chip").content.firstElementChild.cloneNode(true);
       chip.dataset.ref = ref;
-      chip.innerHTML = `<a href="#"></a><button type="button"><svg class="icon" aria-hidden="true"><use href="/static/vendor/icons.svg#x"></use></svg></button>`;
       $("a", chip).textContent = label;
       $("button", chip).ariaLabel = `Remove the citation of ${label}`;
       $(".k-chips", row).append(chip);
@@ -174,7 +175,6 @@ class Reading extends HTMLElement {
   drag(event) {
     this.dragged = event.target.closest?.("[data-cite]");
     if (!this.dragged) return;
-    event.stopPropagation();
     event.dataTransfer.setData("text/plain", this.dragged.dataset.label);
     event.dataTransfer.effectAllowed = "copy";
   }
@@ -197,7 +197,6 @@ class Reading extends HTMLElement {
   jump(id) {
     const target = byId(id);
     if (!target) return;
-    target.closest("dialog")?.close();
     $("dialog[open]", this)?.close();
     if (target.closest("#report")) this.unfold();
     if (target.matches("details")) target.open = true;

@@ -1,9 +1,11 @@
 const shown = (each) => each.checkVisibility?.({ visibilityProperty: true });
+// What a step speaks of: the first of its selectors that something shown fits.
+const place = (step) => step.dataset.at.split(/,\s*/).flatMap((each) => [...document.querySelectorAll(each)]).find(shown);
 
 // <konsil-tour>: one step after the other, beside what it speaks of; what is not on this page is left out.
 class Tour extends HTMLElement {
   connectedCallback() {
-    this.steps = [...this.children].filter((each) => each.dataset.at && [...document.querySelectorAll(each.dataset.at)].some(shown));
+    this.steps = [...this.children].filter((each) => each.dataset.at && place(each));
     this.addEventListener("click", (event) => {
       const deed = event.target.closest("[data-tour]")?.dataset.tour;
       if (deed === "leave" || (deed === "next" && this.at === this.steps.length - 1)) this.leave();
@@ -21,7 +23,7 @@ class Tour extends HTMLElement {
     this.querySelector("[data-tour=back]").disabled = !at;
     this.querySelector("[data-tour=next]").textContent = at === this.steps.length - 1 ? "Done" : "Next";
     document.querySelector(".k-tour-here")?.classList.remove("k-tour-here");
-    this.target = [...document.querySelectorAll(this.steps[at].dataset.at)].find(shown);
+    this.target = place(this.steps[at]);
     this.target.classList.add("k-tour-here");
     this.target.scrollIntoView({ block: "nearest" });
     this.place();

@@ -3,6 +3,7 @@
 from typing import Any
 
 from smart_app.case.material import Record
+from smart_app.pages.reading import hung
 from smart_app.reading import labs
 from smart_app.reading.axis import axis
 from smart_app.reading.timeline import timeline
@@ -110,3 +111,17 @@ def test_the_axis_shows_the_last_years_and_counts_what_is_older() -> None:
 
 def test_two_records_need_no_axis() -> None:
     assert axis(timeline(RECORDS[2:3], {}).entries) is None
+
+
+def test_pictures_open_before_the_reports_that_came_as_images() -> None:
+    paper = STUDY | {
+        "id": "p",
+        "identifier": [{"system": "urn:dicom:uid", "value": "urn:oid:1.2.4"}],
+        "started": "2026-10-29",
+        "series": [{"uid": "1.2.4.1", "modality": {"code": "DOC"}}],
+    }
+    studies = timeline([record(1, STUDY), record(2, paper)], {}).studies
+    assert [each.study for each in studies] == ["1.2.4", "1.2.3"]
+    assert [each.study for each in hung(studies)] == ["1.2.3"]
+    assert [each.study for each in hung(studies, "1.2.4")][:1] == ["1.2.4"]
+    assert [each.study for each in hung(studies[:1])] == ["1.2.4"]
