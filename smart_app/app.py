@@ -1,7 +1,7 @@
 """The ASGI application: routes, middleware, errors as pages, health and metrics."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from anyio.to_thread import run_sync
@@ -25,6 +25,8 @@ from smart_app.security import Security
 from smart_app.services import Services
 from smart_app.session import forget_header, secret_of
 from smart_app.settings import Settings
+from smart_app.stylesheet import sheet, tabler
+from smart_app.templating import compile_all
 from smart_app.tenants import Tenant
 from smart_app.tokens import TokenKeeper, give_back
 from smart_app.visit import Visit
@@ -57,6 +59,13 @@ def create_app(settings: Settings) -> Starlette:
     return app
 
 
+def make_ready(app: Starlette) -> None:
+    """Compile templates and style sheet; it takes a second, and pages would do their part when first asked for."""
+    compile_all(app.state.services.templates)
+    with suppress(FileNotFoundError):
+        sheet()
+
+
 def routes() -> list[Route | Mount]:
     """All addresses: sign-in, pages, files, and what machines ask."""
     return [
@@ -68,6 +77,7 @@ def routes() -> list[Route | Mount]:
         Route("/.well-known/jwks.json", jwks, methods=["GET"]),
         Route("/healthz", healthz, methods=["GET"]),
         Route("/metrics", metrics_app),
+        Route("/static/tabler.css", tabler),
         Mount("/static", VendorFiles(directory=STATIC, check_dir=False)),
     ]
 

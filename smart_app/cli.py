@@ -16,15 +16,19 @@ def app() -> None:
 
 @app.command()
 def serve() -> None:
-    """Serve the screens over HTTP."""
+    """Serve the screens over HTTP; what every first page would wait for is made ready beside it."""
+    from threading import Thread
+
     import uvicorn
 
-    from smart_app.app import create_app
+    from smart_app.app import create_app, make_ready
 
     configure_logging("app")
     settings = Settings()
     options = {"log_config": None, "access_log": False, "timeout_graceful_shutdown": 2}
-    uvicorn.run(create_app(settings), host=settings.host, port=settings.port, **options)  # type: ignore[arg-type]
+    served = create_app(settings)
+    Thread(target=make_ready, args=(served,), daemon=True).start()
+    uvicorn.run(served, host=settings.host, port=settings.port, **options)  # type: ignore[arg-type]
 
 
 @app.command()
