@@ -77,9 +77,16 @@ class Platform:
 
 @contextmanager
 def platform(
-    folder: Path, databases: dict[Program, str] | None = None, broker_url: str | None = None, keep_every: int = 5
+    folder: Path,
+    databases: dict[Program, str] | None = None,
+    broker_url: str | None = None,
+    keep_every: int = 5,
+    like_demo: bool = False,
 ) -> Iterator[Platform]:
-    """Prepare, start, yield, stop.  Images are thinned out by `keep_every`."""
+    """Prepare, start, yield, stop.  Images are thinned out by `keep_every`.
+
+    `like_demo`: everybody is shown round at first, and a workstation for readers runs as well.
+    """
     ports = Ports(**{name: unused_port() for name in Ports.__dataclass_fields__})
     pacs_peer = orthanc(folder / "orthanc", OUR_AE_TITLE, ports.scp)
     with pacs_peer as pacs, storescp(folder / "radiologist") as radiologist:
@@ -92,6 +99,8 @@ def platform(
             (Destination("reading-room", radiologist.ae_title, radiologist.port),),
             keep_every,
             0.5,
+            guided_visits=like_demo,
+            workstation=like_demo,
         )
         content = prepare(plan, lambda _: None)
         fill(pacs, plan.directory / "images")

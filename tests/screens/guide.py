@@ -8,6 +8,8 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GUIDE = ROOT / "docs" / "guide"
+SHARED = ROOT / "docs" / "pictures"
+TAKEN_AS = {"reading": "reading-room"}
 COLOURS = 128
 
 
@@ -21,19 +23,21 @@ def put(taken: Path) -> list[str]:
     """Copy what was taken, reduced to so many colours; names the pictures that were not."""
     target = GUIDE / "pictures"
     target.mkdir(exist_ok=True)
-    missing = []
-    for name in sorted(wanted()):
-        source = taken / f"{name}.png"
-        if not source.exists():
-            missing.append(name)
-            continue
-        with Image.open(source) as picture:
-            small = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-            small.save(target / f"{name}.png", optimize=True)
+    places = {target / f"{name}.png": taken / f"{name}.png" for name in wanted()}
+    places |= {SHARED / f"{name}.png": taken / f"{source}.png" for name, source in TAKEN_AS.items()}
+    for place, source in places.items():
+        if source.exists():
+            reduce(source, place)
     for stale in target.glob("*.png"):
         if stale.stem not in wanted():
             stale.unlink()
-    return missing
+    return sorted(source.stem for source in places.values() if not source.exists())
+
+
+def reduce(source: Path, place: Path) -> None:
+    """Save a picture with fewer colours."""
+    with Image.open(source) as picture:
+        picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(place, optimize=True)
 
 
 if __name__ == "__main__":

@@ -8,22 +8,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from deploy.sandbox.cases import run as cases
+from tests.end_to_end import people
 from tests.end_to_end.people import Desk, at_desk
 from tests.end_to_end.platform import Platform, platform
 from tests.screens import states
 from tests.screens.look import Looker
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(1500)]
-EPIC, ORACLE = "nunez", "meyer"
+EPIC, ORACLE, READER = "nunez", "meyer", "lindqvist"
 
 
 @pytest.fixture(scope="module")
 def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """The whole platform with the demo's cases, images thinned out."""
-    with platform(tmp_path_factory.mktemp("screens"), keep_every=20) as up:
+    """The whole platform as the demo is, with its cases, images thinned out."""
+    with platform(tmp_path_factory.mktemp("screens"), keep_every=20, like_demo=True) as up:
         assert cases.run(up.plan.directory) == 0
         yield up
 
@@ -38,9 +39,10 @@ def looker(hospital: Platform) -> Iterator[Looker]:
 
 
 def become(desk: Desk, username: str) -> Page:
-    """In by the door of the front page."""
+    """In by the door of the front page; not shown round."""
     desk.page.goto(desk.platform.person(username)["door"])
     desk.page.wait_for_load_state()
+    states.alone(desk.page)
     return desk.page
 
 
@@ -88,6 +90,7 @@ def test_the_record(hospital: Platform, looker: Looker, tmp_path: Path, tenant: 
         for path in dict.fromkeys(str(each.get_attribute("href")) for each in tabs.all()):
             page.goto(f"{hospital.plan.ehr_url}{path}" if path.startswith("/") else path)
             page.wait_for_timeout(4000 if path.endswith("second-opinion") else 400)
+            states.alone(page.frame_locator("iframe[title='Second opinion']"))
             looker.look(page, f"{tenant}-{path.rpartition('/')[2].partition('?')[0]}")
 
 
@@ -99,6 +102,7 @@ def test_the_physician(hospital: Platform, looker: Looker, tmp_path: Path) -> No
         frame = page.frame_locator("iframe[title='Second opinion']")
         frame.get_by_role("heading").first.wait_for()
         page.wait_for_timeout(3000)
+        states.alone(frame)
         looker.look(page, "request")
         app = next(each for each in page.frames if "/l/" in each.url)
         app.goto(re.sub(r"(/l/[^/]+/).*", r"\g<1>requests", app.url))
@@ -171,6 +175,153 @@ def test_what_is_not_there(hospital: Platform, looker: Looker, tmp_path: Path) -
         looker.look(page, "signed-out")
 
 
+@pytest.mark.full
+def test_the_guided_visit(hospital: Platform, looker: Looker, tmp_path: Path) -> None:
+    with at_desk(hospital, tmp_path) as desk:
+        page = become(desk, "castillo")
+        page.get_by_role("button", name="Help").click()
+        page.get_by_role("button", name="Show me round").click()
+        page.get_by_role("button", name="Next").click()
+        looker.look(page, "guided-visit")
+        page.get_by_role("button", name="Leave").click()
+        expect(page.locator("konsil-tour")).to_have_count(0)
+
+
+@pytest.mark.full
+def test_the_report_half_way(hospital: Platform, looker: Looker, tmp_path: Path) -> None:
+    """Beside the live viewer: writing, the signing dialog, two windows in one report."""
+    with at_desk(hospital, tmp_path) as desk:
+        page = become(desk, READER)
+        case = states.in_reading(page)
+        states.reading_room(page, case)
+        people.viewer(desk)
+        looker.look(page, "reading-room")
+        states.fully(page)
+        page.get_by_role("button", name="Sign…").click()
+        page.get_by_text("It cannot be taken back.").wait_for()
+        looker.look(page, "signing")
+        page.keyboard.press("Escape")
+        beside = desk.context.new_page()
+        beside.goto(page.url)
+        states.write(beside, "Another answer.")
+        beside.close()
+        page.get_by_label("Answer to the question").fill("Half of an answer, then more.")
+        page.get_by_text("in another window").wait_for()
+        looker.look(page, "report-conflict")
+        page.get_by_role("button", name="Compare").click()
+        page.get_by_role("heading", name="Two versions of this report").wait_for()
+        looker.look(page, "report-compare")
+        page.get_by_role("button", name="Take mine").first.click()
+        expect(page.locator("#report-conflict")).to_be_empty()
+
+
+def test_images_are_cited_opened_again_and_announced(hospital: Platform, tmp_path: Path) -> None:
+    with at_desk(hospital, tmp_path) as desk:
+        page = become(desk, READER)
+        case = states.in_reading(page)
+        states.reading_room(page, case)
+        states.name_study(hospital, case, "Chest PA")
+        people.viewer(desk)
+        page.get_by_role("button", name="Cite this image").click()
+        expect(page.locator(".k-chip a").last).to_contain_text(re.compile(r"image \d+ of \d+"))
+        arrived = page.locator("#reading-news a")
+        arrived.wait_for()
+        hospital.kill("dicom_gateway")
+        arrived.click()
+        page.get_by_text("The viewer does not answer.").wait_for()
+        hospital.wait_for("dicom_gateway")
+        page.get_by_role("button", name="Open again").click()
+        people.viewer(desk)
+        expect(page.locator("[data-state=failed]")).to_be_hidden()
+        expect(page.locator("#reading-news")).to_be_empty()
+
+
+def test_a_report_outlives_the_line_and_the_sign_in(hospital: Platform, looker: Looker, tmp_path: Path) -> None:
+    with at_desk(hospital, tmp_path) as desk:
+        page, answer = become(desk, READER), desk.page.get_by_label("Answer to the question")
+        states.reading_room(page, states.in_reading(page))
+        hospital.kill("smart_app")
+        answer.fill("Written while nobody listened.")
+        page.get_by_text(states.NO_LINE).wait_for()
+        expect(page.locator("#report-saved")).to_have_text("Not saved yet")
+        looker.check(page, "line lost, light")
+        hospital.wait_for("smart_app")
+        expect(page.locator("#report-saved")).to_contain_text("Saved")
+        page.reload()
+        expect(answer).to_have_value("Written while nobody listened.")
+        states.end_sign_ins(hospital)
+        answer.fill("Typed after the session had ended.")
+        page.get_by_role("heading", name="Your sign-in has ended").wait_for()
+        looker.look(page, "sign-in-ended", narrow=False)
+        states.sign_in_again(desk, READER)
+        expect(page.locator("#again")).to_be_hidden()
+        expect(page.locator("#report-saved")).to_contain_text("Saved")
+        page.reload()
+        expect(answer).to_have_value("Typed after the session had ended.")
+
+
+def test_after_the_sign_out_the_back_button_shows_no_patient(hospital: Platform, tmp_path: Path) -> None:
+    with at_desk(hospital, tmp_path) as desk:
+        page = become(desk, READER)
+        states.at(page, states.in_reading(page))
+        name = str(page.locator(".k-banner-name").first.text_content()).split()[0]
+        page.get_by_role("button", name=re.compile("Signed in")).click()
+        page.get_by_role("button", name="Sign out").click()
+        page.get_by_role("heading", name="You are signed out").wait_for()
+        page.go_back()
+        page.get_by_role("heading", name="You are signed out").wait_for()
+        assert name not in page.locator("body").inner_text()
+
+
+@pytest.mark.full
+def test_the_workstation(hospital: Platform, looker: Looker, tmp_path: Path) -> None:
+    with at_desk(hospital, tmp_path) as desk:
+        page = become(desk, "demir")
+        case = states.in_reading(page)
+        states.at(page, f"{case}/imaging")
+        page.get_by_role("button", name=re.compile("^Send")).last.click()
+        page.locator(".k-sending-state", has_text="Sent").first.wait_for()
+        looker.look(page, "workstation")
+        states.reading_room(page, case)
+        people.viewer(desk)
+        page.locator(".k-entry", has_text="Report of CT angiography").locator("a[data-study]").click()
+        expect(page.locator("[data-state=opening]")).to_be_visible()
+        expect(page.locator("[data-state=opening]")).to_be_hidden()
+        expect(page.locator("[data-state=failed]")).to_be_hidden()
+        page.keyboard.press("w")
+        page.locator("#sending .k-sendings").wait_for()
+        looker.look(page, "workstation-dialog")
+
+
+def test_the_request_half_way(hospital: Platform, looker: Looker, tmp_path: Path) -> None:
+    """In the hospital's frame: a field that is not right, a file refused and one under way, the line lost."""
+    with at_desk(hospital, tmp_path) as desk:
+        page = become(desk, EPIC)
+        app = states.request_form(desk, "nguyen")
+        app.get_by_label("Your question").fill("Why?")
+        page.keyboard.press("Tab")
+        app.get_by_text("ten letters at least").wait_for()
+        upload = app.locator("#consent-upload")
+        upload.set_input_files({"name": "consent.pdf", "mimeType": "application/pdf", "buffer": b"no PDF at all"})
+        app.locator("#consent-problem").wait_for()
+        looker.look(page, "request-not-right", narrow=False)
+        held = states.hold(page, "/consent$")
+        upload.set_input_files({"name": "consent.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4 half"})
+        page.wait_for_timeout(1500)
+        looker.look(page, "request-file-under-way", narrow=False)
+        states.let_go(page, held)
+        app.locator("#consent-problem").wait_for()
+        hospital.kill("smart_app")
+        app.get_by_label("Your question").fill("Is there another explanation for the seizures?")
+        app.get_by_text(states.NO_LINE).wait_for()
+        looker.look(page, "request-line-lost", narrow=False)
+        hospital.wait_for("smart_app")
+        expect(app.locator("#saved")).to_contain_text("saved")
+        app = states.request_form(desk, "nguyen")
+        expect(app.get_by_label("Your question")).to_have_value("Is there another explanation for the seizures?")
+
+
+@pytest.mark.full
 def test_dialogs_and_toasts(hospital: Platform, looker: Looker, tmp_path: Path) -> None:
     with at_desk(hospital, tmp_path) as desk:
         page = become(desk, "castillo")
@@ -188,7 +339,7 @@ def test_dialogs_and_toasts(hospital: Platform, looker: Looker, tmp_path: Path) 
         page.get_by_label("It is another person of the same name.").wait_for()
         looker.look(page, "reject")
         page.keyboard.press("Escape")
-        page.get_by_role("button", name="Put off").click()
+        page.get_by_role("button", name="Put off").dblclick()
         page.get_by_text("Put off until").first.wait_for()
         looker.check(page, "toast with undo, light")
         page.get_by_role("button", name="Undo").click()
