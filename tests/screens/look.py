@@ -79,12 +79,21 @@ class Looker:
         for width, height in (TABLET, NARROW) if narrow else ():
             page.set_viewport_size({"width": width, "height": height})
             settle(page)
+            self.follow(page, width)
             self.picture(page, f"{name}-{width}")
             self.fits(page, f"{name}, {width} px")
             if width == NARROW[0]:
                 self.check(page, f"{name}, {width} px")
         page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
         settle(page)
+
+    def follow(self, page: Page, width: int) -> None:
+        """Until the frames, which are processes of their own, are as narrow as the window."""
+        for frame in self.ours(page):
+            for _ in range(40):
+                if (attempt(frame, "() => innerWidth") or 0) <= width:
+                    break
+                page.wait_for_timeout(50)
 
     def theme(self, page: Page, theme: str) -> None:
         """Light or dark, for pages that follow the system and for those where it was chosen."""
