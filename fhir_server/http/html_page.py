@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -12,12 +13,7 @@ from markupsafe import Markup, escape
 
 from fhir_server import wire
 
-STYLE = (
-    ":root{color-scheme:light dark}body{margin:0;font:14px/1.5 system-ui,sans-serif}"
-    "main{max-inline-size:72rem;margin:1rem auto;padding:0 1rem}pre{overflow-x:auto;font-size:13px}"
-    "table{border-collapse:collapse;inline-size:100%}th,td{text-align:start;padding:.25rem .75rem .25rem 0;"
-    "border-block-end:1px solid #8886;vertical-align:top}section{border:1px solid #8886;padding:.5rem 1rem}"
-)
+STYLE = (Path(__file__).parent / "templates" / "resource.css").read_text(encoding="utf-8")
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     f"style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'",
@@ -90,8 +86,19 @@ def _entry(base: str, entry: dict[str, Any]) -> dict[str, str]:
         "url": url,
         "name": name or f"{request.get('method', '')} {request.get('url', '')}",
         "changed": str((resource.get("meta") or {}).get("lastUpdated", "")),
-        "text": " ".join(text.split())[:200],
+        "text": (" ".join(text.split()) or _gist(resource))[:200],
     }
+
+
+def _gist(resource: dict[str, Any]) -> str:
+    """What a resource without a narrative is about, in its own words, as far as it has any."""
+    code, names = resource.get("code"), resource.get("name")
+    said = [resource.get("description"), resource.get("title"), code.get("text") if isinstance(code, dict) else code]
+    if isinstance(names, list) and names and isinstance(names[0], dict):
+        said.append(names[0].get("text") or " ".join([*names[0].get("given", []), names[0].get("family", "")]))
+    else:
+        said.append(names)
+    return next((each for each in said if isinstance(each, str) and each), "")
 
 
 def _links(base: str, resource: dict[str, Any]) -> list[tuple[str, str]]:

@@ -176,6 +176,16 @@ def test_what_is_not_there(hospital: Platform, looker: Looker, tmp_path: Path) -
 
 
 @pytest.mark.full
+def test_pages_of_the_record_server(hospital: Platform, looker: Looker, tmp_path: Path) -> None:
+    with at_desk(hospital, tmp_path) as desk:
+        page = become(desk, "castillo")
+        page.goto(f"{hospital.plan.fhir_url}/Task?code=fulfill&_count=5")
+        looker.look(page, "server-list")
+        page.locator("tbody a").first.click()
+        looker.look(page, "server-resource")
+
+
+@pytest.mark.full
 def test_the_guided_visit(hospital: Platform, looker: Looker, tmp_path: Path) -> None:
     with at_desk(hospital, tmp_path) as desk:
         page = become(desk, "castillo")
@@ -208,7 +218,7 @@ def test_the_report_half_way(hospital: Platform, looker: Looker, tmp_path: Path)
         page.get_by_label("Answer to the question").fill("Half of an answer, then more.")
         page.get_by_text("in another window").wait_for()
         looker.look(page, "report-conflict")
-        page.get_by_role("button", name="Compare").click()
+        page.locator("#report-conflict").get_by_role("button", name="Compare").click()
         page.get_by_role("heading", name="Two versions of this report").wait_for()
         looker.look(page, "report-compare")
         page.get_by_role("button", name="Take mine").first.click()
