@@ -1,5 +1,6 @@
 """What the terminology operations share: which definition is meant, which code is asked about, what is not loaded."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ class Coding:
 
 
 async def value_set_of(call: Invocation) -> ValueSet:
-    """The value set of an instance, of the parameter `valueSet`, or of `url`. Raises NotFound, NotLoaded, Invalid."""
+    """The value set of an instance, of `valueSet`, `url` or `context`. Raises NotFound, NotLoaded, Invalid."""
     parameters = call.parameters
     sent = parameters.object("valueSet", "ValueSet")
     if call.resource_id is not None:
@@ -32,11 +33,30 @@ async def value_set_of(call: Invocation) -> ValueSet:
     if sent is not None:
         check_readable(call.ctx.node, sent, "ValueSet")
         return ValueSet(sent)
-    canonical = _canonical(parameters.needed("url"), parameters.text("valueSetVersion"))
+    context = parameters.text("context")
+    if context is not None and parameters.text("url") is None:
+        canonical = _bound_at(call, context)
+    else:
+        canonical = _canonical(parameters.needed("url"), parameters.text("valueSetVersion"))
     found = call.ctx.node.terminology.value_set(canonical)
     if found is None:
         raise not_loaded("value set", canonical)
     return found
+
+
+def _bound_at(call: Invocation, context: str) -> str:
+    """What an element is bound to: `[StructureDefinition]#[id or path]`.  R4 valueset-operation-expand.html
+
+    Directions are not told apart: this server takes and gives the same. Raises NotFound.
+    """
+    url, _, place = context.partition("#")
+    structure = call.ctx.node.canonicals.resolve(url, "StructureDefinition") or {}
+    parts = (structure.get(view, {}).get("element", []) for view in ("snapshot", "differential"))
+    for element in itertools.chain.from_iterable(parts):
+        bound = element.get("binding", {}).get("valueSet")
+        if bound and place in {element.get("id"), element.get("path")}:
+            return str(bound)
+    raise NotFound(f"No element at {context[:200]} that is bound to a value set is known here.")
 
 
 async def code_system_of(call: Invocation, url: str | None, version: str | None) -> CodeSystem:

@@ -87,6 +87,7 @@ def test_a_sample_of_the_examples_through_xml() -> None:
 
 
 @pytest.mark.full
+@pytest.mark.timeout(1800)
 @pytest.mark.spec("R4 xml.html")
 def test_every_example_through_xml() -> None:
     check_codec(1, 1 << 60)

@@ -72,3 +72,31 @@ async def test_which_composition(client: httpx.AsyncClient, composition: str) ->
     assert (await client.get("/Composition/nobody/$document")).status_code == 404
     assert (await client.get("/Composition/$document")).status_code == 400
     assert (await client.get(f"/Composition/{composition}/$document?id={composition}")).status_code == 400
+
+
+def graph(id_: str, *links: dict[str, Any], start: str = "Composition") -> dict[str, Any]:
+    name = {"id": id_, "url": f"urn:graph:{id_}", "version": "1", "name": "Letter", "status": "active"}
+    return {"resourceType": "GraphDefinition", "start": start, "link": list(links), **name}
+
+
+@pytest.mark.spec(SPEC)
+async def test_a_graph_says_what_a_document_holds(client: httpx.AsyncClient, composition: str) -> None:
+    performers = {"path": "Observation.performer", "target": [{"type": "Organization"}]}
+    entries = {"path": "Composition.section.entry", "target": [{"type": "Observation", "link": [performers]}]}
+    letters = {"target": [{"type": "Composition", "params": "subject={ref}"}]}
+    subject = {"path": "Composition.subject", "min": 1, "target": [{"type": "Patient", "link": [letters]}]}
+    nurse = {"path": "Composition.author", "min": 1, "target": [{"type": "PractitionerRole"}]}
+    graphs = [graph(f"{composition[:8]}-g", entries, subject), graph(f"{composition[:8]}-s", entries, start="Patient")]
+    graphs += [graph(f"{composition[:8]}-m", nurse), graph(f"{composition[:8]}-p", {**subject, "path": "("})]
+    for one in graphs:
+        assert (await client.put(f"/GraphDefinition/{one['id']}", json=one)).status_code == 201
+
+    async def answer(named: str) -> httpx.Response:
+        return await client.get(f"/Composition/{composition}/$document", params={"graph": named})
+
+    for named in (f"urn:graph:{graphs[0]['id']}|1", f"http://fhir.test/fhir/GraphDefinition/{graphs[0]['id']}"):
+        held = [entry["resource"]["resourceType"] for entry in (await answer(named)).json()["entry"]]
+        assert held == ["Composition", "Observation", "Organization", "Patient"]
+    statuses = [(await answer(f"urn:graph:{one['id']}")).status_code for one in graphs[1:]]
+    assert statuses == [422, 422, 400]
+    assert (await answer("urn:graph:nobody")).status_code == 404

@@ -202,3 +202,15 @@ async def test_a_hostile_pattern_costs_nothing_and_a_broken_one_is_refused(
     assert (await client.post("/ValueSet/$expand", json=broken)).status_code == 422
     shapeless = value_set | {"compose": {"include": "everything"}}
     assert (await client.post("/ValueSet/$expand", json=shapeless)).status_code == 400
+
+
+@pytest.mark.spec("R4 valueset-operation-expand.html")
+async def test_a_context_is_the_element_that_is_bound(client: httpx.AsyncClient) -> None:
+    codes = "http://hl7.org/fhir/administrative-gender"
+    patient = "http://hl7.org/fhir/StructureDefinition/Patient#Patient.gender"
+    found = await client.get("/ValueSet/$expand", params={"context": patient, "contextDirection": "incoming"})
+    assert found.json()["url"] == GENDER
+    checked = await client.get("/ValueSet/$validate-code", params={"context": patient, "code": "male", "system": codes})
+    assert checked.json()["parameter"][0] == {"name": "result", "valueBoolean": True}
+    for nothing in ("http://hl7.org/fhir/StructureDefinition/Patient#Patient.birthDate", "urn:nobody#x"):
+        assert (await client.get("/ValueSet/$expand", params={"context": nothing})).status_code == 404

@@ -4,8 +4,9 @@ from typing import Any
 from uuid import uuid4
 
 from fhir_server import wire
-from fhir_server.errors import Invalid, Unprocessable
+from fhir_server.errors import Invalid, NotFound, Unprocessable
 from fhir_server.interactions.create import create
+from fhir_server.interactions.graph import Graph
 from fhir_server.interactions.operations import Invocation, OperationDefinition, Reply
 from fhir_server.interactions.references import references
 from fhir_server.search.dates import instant
@@ -20,11 +21,12 @@ MAX_STEPS = 3
 async def run(call: Invocation) -> Reply:
     """A document of the composition and all that it refers to, directly and from there.  documents.html#content
 
-    With `persist` it is stored as a Bundle. Raises Unprocessable where something that the composition names itself is
-    elsewhere, gone or not for the caller; NotFound, Gone, Forbidden, Invalid.
+    With `graph` it holds what that GraphDefinition reaches instead. With `persist` it is stored as a Bundle.
+    Raises Unprocessable where something that the composition names itself is elsewhere, gone or not for the caller, and
+    where the graph asks for more than there is; NotFound, Gone, Forbidden, Invalid.
     """
     composition = await call.ctx.store.read("Composition", _id(call))
-    held = await _gathered(call, composition)
+    held = await _by_graph(call, composition) if call.parameters.text("graph") else await _gathered(call, composition)
     document = _document(call, [composition, *held])
     if not call.parameters.flag("persist"):
         return Reply(document)
@@ -45,6 +47,24 @@ def _id(call: Invocation) -> str:
     text = call.parameters.needed("id") if named is None else named
     base = f"{call.ctx.node.settings.fhir_url}/"
     return text.removeprefix(base).removeprefix("Composition/")
+
+
+async def _by_graph(call: Invocation, composition: Version) -> list[Version]:
+    """What the GraphDefinition of the parameter `graph` reaches: its canonical, or the URL of one of ours."""
+    named = call.parameters.needed("graph")
+    own = named.removeprefix(f"{call.ctx.node.settings.fhir_url}/").partition("GraphDefinition/")
+    pair = ("_id", own[2]) if own[2] and not own[0] else ("url", named.partition("|")[0])
+    version = [("version", named.partition("|")[2])] if "|" in named else []
+    query = call.ctx.node.parser.parse("GraphDefinition", [pair, *version])
+    found = (await call.ctx.store.search(query)).matches
+    if not found:
+        raise NotFound(f"There is no GraphDefinition {named[:100]} here.")
+    definition = wire.loads(found[-1].content or b"{}")
+    if definition.get("start") != "Composition":
+        raise Unprocessable("The graph does not start with a Composition.")
+    graph = Graph(call.ctx, composition, call.ctx.node.settings.max_includes)
+    await graph.walk(composition, definition.get("link", []))
+    return graph.found
 
 
 async def _gathered(call: Invocation, composition: Version) -> list[Version]:
@@ -99,4 +119,4 @@ def _document(call: Invocation, versions: list[Version]) -> Document:
     }
 
 
-OPERATIONS = (OperationDefinition("document", run, ("Composition",), ("type", "instance"), ("id", "persist")),)
+OPERATIONS = (OperationDefinition("document", run, ("Composition",), ("type", "instance"), ("id", "persist", "graph")),)

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from anyio import to_thread
 
-from fhir_server.errors import Invalid, TooCostly
+from fhir_server.errors import TooCostly
 from fhir_server.interactions.operations import Document, Invocation, OperationDefinition
 from fhir_server.interactions.operations.parameters import Parameters
 from fhir_server.interactions.remote_terminology import with_fallback
@@ -74,8 +74,6 @@ async def run(call: Invocation) -> Document:
     `filter`: every word begins a word of the code, the display or a designation, without case and accents. Without
     `count` at most `max_expansion` codes: more raises TooCostly. Raises NotLoaded, NotFound, Invalid, Unprocessable.
     """
-    if {"context", "contextDirection"} & call.parameters.names:
-        raise Invalid("This server knows value sets by url, not by context.")
     wish = Wish.of(call.parameters)
     value_set = await value_set_of(call)
     found = await to_thread.run_sync(partial(expand, call.ctx.node.terminology, value_set))
