@@ -1,8 +1,10 @@
 """Wiring: one FHIR server as an ASGI application, made from its settings, without globals."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -13,7 +15,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 import profiles
-from fhir_server.auth import records, tokens
+from fhir_server.audit.chain import Sealer
+from fhir_server.audit.journal import Journal
+from fhir_server.audit.keeping import Keeper
+from fhir_server.audit.listing import Lister
+from fhir_server.auth import records, signing, tokens
 from fhir_server.conformance.canonicals import Canonicals
 from fhir_server.conformance.shelf import open_shelf
 from fhir_server.context import Node
@@ -68,6 +74,8 @@ def create_app(settings: Settings, authenticate: Authenticate | None = None) -> 
             running = [
                 asyncio.create_task(follow(node.database, node.registry, node.numbers)),
                 asyncio.create_task(sweeping(node.database, node.objects)),
+                asyncio.create_task(node.journal.run()),
+                asyncio.create_task(_keep_audit(node)),
             ]
             try:
                 yield
@@ -75,6 +83,7 @@ def create_app(settings: Settings, authenticate: Authenticate | None = None) -> 
                 for task in running:
                     task.cancel()
                 await asyncio.wait(running)
+                await node.journal.flush()
 
     return Starlette(
         routes=[
@@ -123,9 +132,21 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
             shapes=Shapes(registry.definitions),
             validator=Validator(registry.definitions, terminology),
             objects=objects_at(settings.binary_store),
+            journal=Journal(database, enabled=settings.audit),
         )
     finally:
         await database.close()
+
+
+async def _keep_audit(node: Node) -> None:
+    """Seal and list what is in the audit journal, for as long as the server runs."""
+
+    async def sign(claims: Mapping[str, Any]) -> str:
+        return await signing.sign(node.database, claims, time.time())
+
+    if node.journal.enabled:
+        lister = Lister(node.database, node.extractor, node.numbers)
+        await Keeper(Sealer(node.database, sign), lister, node.journal).run()
 
 
 def _canonicals(settings: Settings) -> Canonicals:

@@ -4,6 +4,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fhir_server.audit.event import Origin
+from fhir_server.audit.journal import Journal
+from fhir_server.audit.trail import Trail
 from fhir_server.caller import Caller
 from fhir_server.conformance.canonicals import Canonicals
 from fhir_server.definitions import Definitions
@@ -44,6 +47,7 @@ class Node:
     terminology: Terminology
     shapes: Shapes
     validator: Validator
+    journal: Journal
     objects: Objects | None = None
 
     @property
@@ -59,17 +63,21 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One request. `now` is microseconds since the epoch; `grants` what this caller may do."""
+    """One request. `now` is microseconds since the epoch; `grants` what this caller may do; `trail` what it leaves
+    behind in the audit journal.
+    """
 
     node: Node
     caller: Caller
     now: int
     grants: Grants
+    trail: Trail
 
     @classmethod
-    def of(cls, node: Node, caller: Caller, now: int) -> "Context":
-        """The context of a caller."""
-        return cls(node, caller, now, Grants(caller, node.numbers))
+    def of(cls, node: Node, caller: Caller, now: int, origin: Origin | None = None) -> "Context":
+        """The context of a caller; without an origin the server itself acts in the caller's name."""
+        trail = Trail(origin or Origin(caller, "127.0.0.1", node.settings.base_url))
+        return cls(node, caller, now, Grants(caller, node.numbers), trail)
 
     @property
     def store(self) -> Repository:
@@ -78,8 +86,10 @@ class Context:
 
     def store_in(self, source: Database | Transaction, grants: Grants | None = None) -> Repository:
         """Reading inside a transaction, or with other grants (the server's own rules look at everything)."""
-        return Repository(source, grants or self.grants, self.node.registry, self.node.numbers)
+        shown = self.trail.show if grants is None else None
+        return Repository(source, grants or self.grants, self.node.registry, self.node.numbers, shown)
 
-    def writer(self, transaction: Transaction) -> Writer:
-        """Writing inside a transaction, bound to the caller."""
-        return Writer(transaction, self.grants, self.node.extractor, self.node.numbers)
+    def writer(self, transaction: Transaction, grants: Grants | None = None) -> Writer:
+        """Writing inside a transaction, bound to the caller; with other grants what the server's rules add."""
+        wrote = self.trail.wrote if self.node.journal.enabled else None
+        return Writer(transaction, grants or self.grants, self.node.extractor, self.node.numbers, wrote)

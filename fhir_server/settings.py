@@ -87,6 +87,7 @@ class Settings(BaseSettings):
     access_token_seconds: int = Field(3_600, description="Life of an access token of the code flow")
     exchanged_token_seconds: int = Field(14_400, description="Life of an access token made from a tenant's id_token")
     refresh_token_seconds: int = Field(7_776_000, description="Life of a refresh token (offline_access)")
+    audit: bool = Field(True, description="Keep AuditEvents of every interaction; off for measurements alone")
     product_name: str = Field("konsil", description="Name on the sign-in pages")
     demo_sign_in: bool = Field(
         False,

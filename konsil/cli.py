@@ -10,12 +10,14 @@ _GROUP = "konsil.commands"
 # What a source tree has when it is not installed; the same names stand as entry points in pyproject.toml.
 _SHIPPED = {
     "app": "smart_app.cli:app",
+    "audit": "fhir_server.cli:audit",
     "dicom": "dicom_gateway.cli:dicom",
     "fhir": "fhir_server.cli:fhir",
     "up": "konsil.up:up",
 }
 _HELP = {
     "app": "The SMART app: screens and write-back.",
+    "audit": "The audit journal of the FHIR server.",
     "dicom": "The DICOM gateway: prior imaging, archive, viewer.",
     "fhir": "The FHIR server and its authorization server.",
     "up": "Run a set of programs under one supervisor.",

@@ -8,7 +8,7 @@ import base64
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import httpx
 import orjson
@@ -79,6 +79,14 @@ class FhirClient:
             if following is None or len(found.matches) >= most:
                 return Found(found.matches[:most], found.included, following is not None)
             bundle = await self._json("GET", following)
+
+    async def page(self, resource_type: str, parameters: Parameters) -> tuple[list[Resource], str | None]:
+        """One page of a search: its matches, and what `_cursor` gives the next one (None: this is the last)."""
+        found = Found()
+        bundle = await self._json("GET", resource_type, params=_pairs(parameters))
+        _sort_into(found, bundle)
+        following = parse_qs(urlsplit(self._next(bundle) or "").query).get("_cursor")
+        return found.matches, following[0] if following else None
 
     async def history(self, reference: str) -> list[Resource]:
         """All versions of a resource, newest first.  http.html#history"""

@@ -6,7 +6,16 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Role = Literal["requester", "consultant", "radiologist", "him", "coordinator", "programme-manager", "administrator"]
+Role = Literal[
+    "requester",
+    "consultant",
+    "radiologist",
+    "him",
+    "coordinator",
+    "programme-manager",
+    "privacy-officer",
+    "administrator",
+]
 
 ROLE_TITLES = {
     "requester": "Requesting physician",
@@ -15,6 +24,7 @@ ROLE_TITLES = {
     "him": "Health information",
     "coordinator": "Coordinator",
     "programme-manager": "Programme manager",
+    "privacy-officer": "Privacy officer",
     "administrator": "Administrator",
 }
 

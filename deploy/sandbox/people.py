@@ -114,6 +114,7 @@ STAFF = (
     Person("harper", "Harper", "June", "", ("him",), "1999000049"),
     Person("castillo", "Castillo", "Rosa", "", ("coordinator",), "1999000056"),
     Person("albrecht", "Albrecht", "Martin", "", ("programme-manager",), "1999000171"),
+    Person("sorensen", "Sørensen", "Maja", "", ("privacy-officer",), "1999000254"),
 )
 
 

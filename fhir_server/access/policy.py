@@ -132,6 +132,9 @@ REQUESTING = (
 )
 OPINION = frozenset({"DiagnosticReport", "Observation"})
 
+PRIVACY = frozenset({"AuditEvent", "Consent", "Patient", "Provenance"})
+"""What a privacy officer looks into: who did what to whom, and whether the patient had agreed."""
+
 POLICY: Mapping[str, tuple[Grant, ...]] = {
     "requester": REQUESTING,
     "interface-engine": REQUESTING,
@@ -158,8 +161,9 @@ POLICY: Mapping[str, tuple[Grant, ...]] = {
         Grant({"Task"}, UPDATE, cases),
         Grant({"Communication", "Provenance"}, CREATE, everything),
     ),
+    "privacy-officer": (Grant(PRIVACY, READING, everything),),
     "programme-manager": (Grant({"Task", "ServiceRequest", "Patient"}, READING, everything),),
-    "patient": (Grant(ANY, READING, own_compartment),),
+    "patient": (Grant(ANY | {"AuditEvent"}, READING, own_compartment),),
     "system": (Grant(ANY, ALL, own_organization_if_any),),
     "administrator": (Grant(ANY | SHIELDED, ALL, everything),),
 }

@@ -14,14 +14,16 @@ from typing import Any
 from fhir_server import wire
 from fhir_server.admin.sources import NAMED, Piece, wave_of
 from fhir_server.admin.unpack import resources_of
+from fhir_server.audit.event import IMPORT, Happening
 from fhir_server.context import Context
 from fhir_server.errors import FhirError
 from fhir_server.interactions.binary import moved_out
+from fhir_server.store.audit import append
 from fhir_server.store.binaries import kept_of
 from fhir_server.store.database import Contention, Transaction
 from fhir_server.store.load_marks import set_mark
 from fhir_server.store.rows import Write
-from fhir_server.store.writer import Existing, Identity
+from fhir_server.store.writer import Existing, Identity, Writer
 
 ATTEMPTS = 10
 Resource = dict[str, Any]
@@ -87,7 +89,7 @@ def _type_of(document: Any) -> str:
 
 async def _write(ctx: Context, transaction: Transaction, resources: dict[Identity, Resource], done: Done) -> None:
     done.created = done.updated = done.unchanged = 0
-    writer = ctx.writer(transaction)
+    writer = Writer(transaction, ctx.grants, ctx.node.extractor, ctx.node.numbers)
     extracted = {identity: writer.extractor.extract(resource) for identity, resource in resources.items()}
     if not await set_mark(transaction, done.piece.mark):
         done.again = True
@@ -104,7 +106,9 @@ async def _write(ctx: Context, transaction: Transaction, resources: dict[Identit
                 write.resource = await moved_out(resource, transaction, kept)
             writes.append(write)
     ready = [extracted[write.resource_type, write.resource_id] for write in writes]
-    await writer.write(writes, time.time_ns() // 1000, ready)
+    ctx.trail.show(await writer.write(writes, time.time_ns() // 1000, ready))
+    if writes and ctx.node.journal.enabled:
+        await append(transaction, ctx.trail.rows(Happening(IMPORT["code"], ctx.now, kind=IMPORT)))
 
 
 def _change(identity: Identity, resource: Resource, old: Existing | None, done: Done) -> Write | None:

@@ -5,7 +5,16 @@ from collections.abc import Iterable
 from fhir_server.scopes import CONTEXT_SCOPES, grant, parse
 
 PERSONS = frozenset(
-    {"requester", "consultant", "radiologist", "him", "coordinator", "programme-manager", "administrator"}
+    {
+        "requester",
+        "consultant",
+        "radiologist",
+        "him",
+        "coordinator",
+        "programme-manager",
+        "privacy-officer",
+        "administrator",
+    }
 )
 """Roles of people who work with records: patient and user scopes.  What each sees is for access control to say."""
 

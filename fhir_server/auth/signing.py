@@ -6,7 +6,8 @@ from typing import Any
 
 from anyio import to_thread
 from joserfc import jwt
-from joserfc.jwk import RSAKey
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet, RSAKey
 
 from fhir_server.store import auth_sessions
 from fhir_server.store.database import Database
@@ -26,6 +27,15 @@ async def sign(db: Database, claims: Mapping[str, Any], now: float) -> str:
     """Sign a JWT with the newest key."""
     newest = (await _keys(db, now))[0]
     return await to_thread.run_sync(_sign, newest["kid"], newest["sealed"], dict(claims))
+
+
+async def check(db: Database, token: str) -> dict[str, Any] | None:
+    """The claims of a JWT that one of the server's keys has signed, None for any other."""
+    keys = KeySet.import_key_set({"keys": [key["public"] for key in await auth_sessions.signing_keys(db)]})
+    try:
+        return dict(jwt.decode(token, keys, algorithms=[ALGORITHM]).claims)
+    except (JoseError, ValueError):
+        return None
 
 
 async def rotate(db: Database, now: float) -> str:

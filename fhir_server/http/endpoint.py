@@ -11,9 +11,11 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from fhir_server import wire
+from fhir_server.audit.trail import Trail
 from fhir_server.caller import Caller
 from fhir_server.context import Context, Node
 from fhir_server.errors import FhirError, Invalid, NotAllowed, NotFound, Unauthorized
+from fhir_server.http import auditing
 from fhir_server.http.body import read_body
 from fhir_server.http.browser import reader
 from fhir_server.http.compression import packed
@@ -108,13 +110,23 @@ class Endpoint:
             return Response(status_code=204, headers={**PREFLIGHT, "Allow": self.allow})
         is_binary = request.path_params.get("type") == "Binary"
         negotiate(request, native=is_binary and request.method in {"GET", "HEAD"} and self.binary != self.handlers)
-        caller = await authenticated(request, self.authenticate)
         handler = (self.binary if is_binary else self.handlers).get(request.method)
+        try:
+            caller = await authenticated(request, self.authenticate)
+        except Unauthorized as error:
+            await auditing.refused(request, Trail(auditing.origin_of(request, None)), error)
+            raise
         if handler is None:
             raise NotAllowed(f"{request.method} is not offered here.", headers={"Allow": self.allow})
         node: Node = request.app.state.node
-        ctx = Context.of(node, caller, time.time_ns() // 1000)
-        return await handler(Call(request, ctx, preference(request)))
+        ctx = Context.of(node, caller, time.time_ns() // 1000, auditing.origin_of(request, caller))
+        try:
+            response = await handler(Call(request, ctx, preference(request)))
+        except FhirError as error:
+            await auditing.refused(request, ctx.trail, error)
+            raise
+        await auditing.answered(request, ctx.trail)
+        return response
 
 
 def _with_head(handlers: Mapping[str, Handler]) -> dict[str, Handler]:

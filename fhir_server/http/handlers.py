@@ -118,7 +118,8 @@ async def _form(call: Call) -> list[tuple[str, str]]:
     check_content_type(call.request, FORM_TYPE)
     raw = await read_body(call.request, MAX_FORM_BYTES)
     try:
-        return [*call.query, *parse_qsl(raw.decode(), keep_blank_values=True)]
+        call.ctx.trail.query = raw.decode()
+        return [*call.query, *parse_qsl(call.ctx.trail.query, keep_blank_values=True)]
     except UnicodeDecodeError:
         raise Invalid("The form is not UTF-8.") from None
 

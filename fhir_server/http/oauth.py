@@ -1,6 +1,6 @@
 """OAuth over HTTP: token, keys, introspection, revocation, discovery.  Pages for people are in `sign_in.py`."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from authlib.oauth2 import OAuth2Error
@@ -10,9 +10,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from fhir_server.auth import clients, discovery, opaque, signing, token_endpoint, tokens
-from fhir_server.auth.jose import KeySource
+from fhir_server.auth.jose import KeySource, Rejected, peek
 from fhir_server.auth.server import AuthorizationServer, Cleaning
-from fhir_server.http import oauth_form, sign_in
+from fhir_server.caller import Caller
+from fhir_server.http import auditing, oauth_form, sign_in
 from fhir_server.settings import Settings
 from fhir_server.store import auth_grants
 
@@ -38,7 +39,13 @@ def routes(settings: Settings, keys: KeySource | None = None) -> list[BaseRoute]
     async def token(request: Request) -> Response:
         here, parameters = server(request), await oauth_form.read(request)
         await cleaning.run(here.db, here.clock())
-        body = await token_endpoint.answer(here, parameters, request.headers.get("authorization"))
+        try:
+            body = await token_endpoint.answer(here, parameters, request.headers.get("authorization"))
+        except OAuth2Error as error:
+            await auditing.signed_in(request, _asking(parameters), auditing.LOGIN, error.error or "refused")
+            raise
+        if parameters.get("grant_type") != ["refresh_token"]:
+            await auditing.signed_in(request, _asking(parameters, body), auditing.LOGIN)
         return JSONResponse(body, headers=NO_STORE | CORS)
 
     async def introspect(request: Request) -> Response:
@@ -60,6 +67,22 @@ def routes(settings: Settings, keys: KeySource | None = None) -> list[BaseRoute]
         Route("/oauth/introspect", _answering(introspect), methods=["POST"]),
         *sign_in.routes(server),
     ]
+
+
+def _asking(parameters: Mapping[str, Sequence[str]], body: Mapping[str, Any] | None = None) -> Caller:
+    """Who asks for a token: the client as it names itself, and the person it was given for."""
+    named = next(iter(parameters.get("client_id", ())), "") or _subject(parameters)
+    answer = body or {}
+    roles = frozenset(str(role) for role in answer.get("roles", ()))
+    return Caller(answer.get("fhirUser") or named, named, answer.get("fhirUser"), roles, answer.get("organization"))
+
+
+def _subject(parameters: Mapping[str, Sequence[str]]) -> str:
+    """The client that an assertion says it is from; nobody has checked it where the request was refused."""
+    try:
+        return str(peek(next(iter(parameters.get("client_assertion", ())), ""))[1].get("sub", ""))[:200]
+    except Rejected:
+        return ""
 
 
 def _documents(settings: Settings) -> list[BaseRoute]:

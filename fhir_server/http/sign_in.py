@@ -13,7 +13,8 @@ from fhir_server.auth.authorize import AskConsent, ChoosePatient, Redirect, Step
 from fhir_server.auth.policy import describe
 from fhir_server.auth.server import AuthorizationServer
 from fhir_server.auth.sessions import Session
-from fhir_server.http import oauth_form, pages
+from fhir_server.caller import Caller
+from fhir_server.http import auditing, oauth_form, pages
 from fhir_server.store.auth_values import Account
 
 ServerOf = Callable[[Request], AuthorizationServer]
@@ -82,6 +83,7 @@ async def _enter_demo(
     server: AuthorizationServer, request: Request, asked: authorize.Request, person: Account
 ) -> Response:
     """Sign the named person in, in a demo only, and go on with the request."""
+    await auditing.signed_in(request, auditing.person(person), auditing.LOGIN)
     waiting = await authorize.keep(server, demo.allowed(asked, person))
     answer = _redirect(server.url(f"oauth/continue?request={waiting}"))
     answer.headers.append("Set-Cookie", await demo.enter(server, person, request.cookies))
@@ -159,9 +161,12 @@ async def _sign_in(server: AuthorizationServer, request: Request) -> Response:
     try:
         account = await accounts.authenticate(server.db, username, fields.get("password", ""), server.clock())
     except accounts.Locked:
+        await auditing.signed_in(request, _unproved(username), auditing.LOGIN, "locked: too many attempts")
         return again(LOCKED, 429)
     if account is None:
+        await auditing.signed_in(request, _unproved(username), auditing.LOGIN, "wrong name or password")
         return again(FAILED, 401)
+    await auditing.signed_in(request, auditing.person(account), auditing.LOGIN)
     await sessions.end(server.db, server.settings, request.cookies)
     token = await sessions.create(server.db, server.settings, account, server.clock())
     answer = _redirect(server.url(f"oauth/continue?request={handle}" if handle else "login"))
@@ -173,7 +178,10 @@ async def _sign_out(server: AuthorizationServer, request: Request) -> Response:
     """End the session."""
     if not pages.is_own_form(server, request, await oauth_form.single(request)):
         raise Untrusted(EXPIRED)
+    session = await _session(server, request)
     await sessions.end(server.db, server.settings, request.cookies)
+    if session is not None:
+        await auditing.signed_in(request, auditing.person(session.account), auditing.LOGOUT)
     answer = _redirect(server.url("login"))
     answer.headers.append("Set-Cookie", sessions.clear_cookie(server.settings))
     return answer
@@ -181,6 +189,11 @@ async def _sign_out(server: AuthorizationServer, request: Request) -> Response:
 
 async def _session(server: AuthorizationServer, request: Request) -> Session | None:
     return await sessions.lookup(server.db, server.settings, request.cookies, server.clock())
+
+
+def _unproved(username: str) -> Caller:
+    """Who somebody claims to be."""
+    return Caller(username[:200], "browser")
 
 
 def _account(session: Session | None) -> Account:

@@ -18,6 +18,7 @@ from fhir_server.errors import (
     Forbidden,
     Invalid,
     MultipleMatches,
+    NotAllowed,
     NotFound,
     Unavailable,
     VersionMismatch,
@@ -199,6 +200,7 @@ class _Unit:
         found = existing.get(target)
         if found is not None:
             _may_write(operation, found)
+            _check_changeable(operation)
         _check_version(operation, found)
         if operation.verb == "delete":
             return None if found is None else Write("delete", *target, None, found.version)
@@ -269,6 +271,12 @@ def _may_write(operation: Operation, found: Existing) -> None:
         raise NotFound(f"{found.version.reference} is not known.")
     if not found.writable:
         raise Forbidden(f"This caller may not {operation.verb} this {operation.resource_type}.")
+
+
+def _check_changeable(operation: Operation) -> None:
+    """An AuditEvent stays as it was written.  R4 auditevent.html#6.5.4"""
+    if operation.resource_type == "AuditEvent":
+        raise NotAllowed("An AuditEvent is never changed or deleted.", headers={"Allow": "GET, HEAD"})
 
 
 def _check_version(operation: Operation, found: Existing | None) -> None:

@@ -22,7 +22,7 @@ async def enforce_rules(
 ) -> None:
     """Refuse what breaks a rule, and write what the rules add. Raises Unprocessable."""
     everything = ctx.store_in(transaction, Everything(ctx.caller, ctx.node.numbers))
-    writer_of_all = Writer(transaction, everything.grants, ctx.node.extractor, ctx.node.numbers)
+    writer_of_all = ctx.writer(transaction, everything.grants)
     view = _View(ctx, everything, writer_of_all)
     changes = [_change(write, version) for write, version in written]
     added = await enforce(changes, ctx.caller, view.load, view.find, partial(ctx.node.client_keys, transaction))

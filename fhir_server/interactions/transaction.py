@@ -52,6 +52,7 @@ async def process_bundle(ctx: Context, document: Any, *, representation: bool = 
     if not isinstance(document, dict) or document.get("resourceType") != "Bundle":
         raise Invalid("The body is not a Bundle.")
     await ctx.node.stored_canonicals.refresh()
+    ctx.trail.interaction = str(document.get("type"))[:20]
     entries = [_entry(ctx, raw, n) for n, raw in enumerate(_listed(ctx, document))]
     if document.get("type") == "batch":
         return _response("batch", [await _alone(ctx, entry, representation) for entry in entries])

@@ -71,7 +71,7 @@ async def _page(repository: Repository, asked: Everything, after: Place, limit: 
         .order_by(resource.c.row_id)
         .limit(limit)
     )
-    return [version_of(row) for row in await repository.source.fetch(statement)]
+    return repository.shown([version_of(row) for row in await repository.source.fetch(statement)])
 
 
 def _visible(repository: Repository, table: FromClause) -> ColumnElement[bool]:

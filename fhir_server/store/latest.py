@@ -69,7 +69,7 @@ async def _versions(repository: Repository, row_ids: Sequence[int]) -> list[Vers
     for part in _parts(row_ids):
         statement = select(*(resource.c[name] for name in STATE)).where(resource.c.row_id.in_(part))
         found |= {row["row_id"]: version_of(row) for row in await repository.source.fetch(statement)}
-    return [found[row_id] for row_id in row_ids if row_id in found]
+    return repository.shown([found[row_id] for row_id in row_ids if row_id in found])
 
 
 class _Groups:

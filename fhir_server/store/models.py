@@ -236,3 +236,37 @@ loose_bytes = Table(
     Column("place", Text, nullable=False),
     Column("since", BigInteger, nullable=False),
 )
+
+# The audit journal: first written down, then sealed into the chain, then made a resource that can be searched.
+# `content` is the AuditEvent as canonical JSON until the resource has it.
+UNSEALED, SEALED, LISTED = 0, 1, 2
+audit = Table(
+    "audit",
+    metadata,
+    Column("position", ROW_ID, primary_key=True, autoincrement=False),
+    Column("event_id", Text, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("content", LargeBinary),
+    Column("digest", LargeBinary),
+    Column("seal", BigInteger),
+)
+Index(
+    "audit_waiting",
+    audit.c.state,
+    audit.c.position,
+    sqlite_where=audit.c.state < LISTED,
+    postgresql_where=audit.c.state < LISTED,
+)
+
+# One row for each batch that was sealed: `head` is the digest of its last row, `signature` a JWT about it.
+audit_seal = Table(
+    "audit_seal",
+    metadata,
+    Column("seal", ROW_ID, primary_key=True, autoincrement=False),
+    Column("sealed_at", BigInteger, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("head", LargeBinary, nullable=False),
+    Column("signature", Text),
+)

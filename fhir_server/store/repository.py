@@ -1,6 +1,6 @@
 """Reading: every SELECT carries what the caller may see.  https://hl7.org/fhir/R4/http.html"""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,7 @@ from fhir_server.store.grants import Grants
 from fhir_server.store.models import STATE, history, index_reference, resource
 from fhir_server.store.sorting import beyond, keys_of, ordering
 
+Shown = Callable[[Iterable["Version"]], None]
 COUNTED_EXACTLY = 10_000
 
 
@@ -88,19 +89,33 @@ def _version(row: Row, interaction: str) -> Version:
 class Repository:
     """Reads for one caller, from the database or inside a transaction."""
 
-    def __init__(self, source: Database | Transaction, grants: Grants, registry: Registry, number: Numbering) -> None:
+    def __init__(
+        self,
+        source: Database | Transaction,
+        grants: Grants,
+        registry: Registry,
+        number: Numbering,
+        shown: Shown | None = None,
+    ) -> None:
         self.source = source
         self.grants = grants
         self.registry = registry
         self.number = number
+        self._shown = shown
         self.conditions = Conditions(registry, number, grants.visible)
+
+    def shown(self, versions: list[Version]) -> list[Version]:
+        """Note for the audit journal what the caller is shown."""
+        if self._shown is not None:
+            self._shown(versions)
+        return versions
 
     async def read(self, resource_type: str, resource_id: str) -> Version:
         """The current version. Raises NotFound, Gone, Forbidden."""
         identity = {"resource_type": resource_type, "resource_id": resource_id}
         found = await self.source.fetch(self.grants.read(resource_type), identity)
         if found:
-            return version_of(found[0])
+            return self.shown([version_of(found[0])])[0]
         if await self._deleted(resource_type, resource_id):
             raise Gone(f"{resource_type}/{resource_id} has been deleted.")
         raise NotFound(f"{resource_type}/{resource_id} is not known.")
@@ -118,7 +133,7 @@ class Repository:
             if found and found[0]["content"] is None:
                 raise Gone(f"Version {version_id} of {resource_type}/{resource_id} is its deletion.")
             if found:
-                return version_of(found[0])
+                return self.shown([version_of(found[0])])[0]
         raise NotFound(f"Version {version_id} of {resource_type}/{resource_id} is not known.")
 
     async def _deleted(self, resource_type: str, resource_id: str) -> bool:
@@ -142,7 +157,7 @@ class Repository:
         shown = rows[: query.count]
         keys = len(query.sort) + 1
         last = tuple(shown[-1][f"key_{n}"] for n in range(keys)) if shown else None
-        return Page([version_of(row) for row in shown], last, len(rows) > query.count)
+        return Page(self.shown([version_of(row) for row in shown]), last, len(rows) > query.count)
 
     def page_of(self, query: Query, after: Sequence[Any] | None = None, ceiling: int | None = None) -> Select[Any]:
         """The statement of a page: one row more than the page holds. Raises Forbidden."""
@@ -213,7 +228,7 @@ class Repository:
                 resource.c.resource_type == resource_type, resource.c.resource_id.in_(sorted(ids)), visible
             )
             found.extend(version_of(row) for row in await self.source.fetch(statement))
-        return found
+        return self.shown(found)
 
     async def _pointing(self, include: Include, versions: Sequence[Version], limit: int) -> list[Version]:
         """What of one type points to these versions."""
@@ -229,7 +244,7 @@ class Repository:
         )
         statement = select(*_state(resource)).where(resource.c.row_id.in_(links), self._visible(include.source_type))
         rows = await self.source.fetch(statement.order_by(resource.c.row_id).limit(limit))
-        return [version_of(row) for row in rows]
+        return self.shown([version_of(row) for row in rows])
 
     def _visible(self, resource_type: str | None) -> ColumnElement[bool]:
         """What may be met on the way, of one type or of any."""
@@ -249,7 +264,7 @@ class Repository:
         both = union_all(*(select(part.subquery()) for part in parts)).subquery()
         order = both.c.last_updated.desc(), both.c.row_id.desc(), both.c.version_id.desc()
         rows = await self.source.fetch(select(both).order_by(*order).limit(limit))
-        return [_version(row, row["interaction"]) for row in rows]
+        return self.shown([_version(row, row["interaction"]) for row in rows])
 
     def _history_part(self, table: FromClause, scope: "HistoryScope", limit: int) -> Select[Any]:
         first = case((table.c.version_id == 1, "create"), else_="update")

@@ -4,7 +4,7 @@ behind.
 https://hl7.org/fhir/R4/http.html#transaction
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from fhir_server.caller import Caller
 from fhir_server.errors import Forbidden
 from fhir_server.search.extract import Extracted, Extractor
 from fhir_server.search.hashing import hash64
+from fhir_server.store.audit import INSERT, JournalRow
 from fhir_server.store.conditions import Numbering
 from fhir_server.store.database import Step, Transaction
 from fhir_server.store.grants import Grants
@@ -22,6 +23,8 @@ from fhir_server.store.repository import Version, version_of
 from fhir_server.store.rows import Batch, Interaction, Placement, Write, add_deletion, add_write, is_quarantined
 
 Identity = tuple[str, str]
+# The row of the audit journal for a write.
+Wrote = Callable[[Version], JournalRow]
 
 CHANGED = [column.name for column in resource.columns if column.name != "row_id"]
 UPDATE = (
@@ -50,11 +53,19 @@ class Existing:
 class Writer:
     """Writes for one caller inside one transaction."""
 
-    def __init__(self, transaction: Transaction, grants: Grants, extractor: Extractor, number: Numbering) -> None:
+    def __init__(
+        self,
+        transaction: Transaction,
+        grants: Grants,
+        extractor: Extractor,
+        number: Numbering,
+        wrote: Wrote | None = None,
+    ) -> None:
         self.transaction = transaction
         self.grants = grants
         self.extractor = extractor
         self.number = number
+        self.wrote = wrote
 
     @property
     def caller(self) -> Caller:
@@ -157,6 +168,8 @@ class Writer:
             steps.append((delete(resource).where(resource.c.row_id.in_(batch.deleted)), None))
         filled = [(history.insert(), batch.deletions), (UPDATE, batch.updated), (resource.insert(), batch.inserted)]
         filled += [(INDEX_TABLES[name].insert(), rows) for name, rows in batch.index.items()]
+        if self.wrote is not None:
+            filled.append((INSERT, [dict(self.wrote(version)) for version in batch.versions]))
         await self.transaction.run([*steps, *(step for step in filled if step[1])])
 
     def _tables(self, batch: Batch) -> list[Table]:

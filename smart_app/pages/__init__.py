@@ -17,6 +17,7 @@ SCREENS = (
     "steps",
     "imaging",
     "workstation",
+    "access",
     "messages",
     "report",
     "amend",

@@ -7,6 +7,7 @@ from smart_app.visit import Visit, page
 FIRST_PAGES = {
     "coordinator": "triage",
     "programme-manager": "triage",
+    "privacy-officer": "access",
     "him": "inbox",
     "consultant": "worklist",
     "radiologist": "worklist",

@@ -47,7 +47,7 @@ async def running(database_url: str, **changes: Any) -> AsyncIterator[Server]:
         return callers[token]
 
     # Most tests write as little as they need; those of validation and of the case have a server that refuses.
-    changes = {"publish_profiles": False, "validation": "structure"} | changes
+    changes = {"publish_profiles": False, "validation": "structure", "audit": False} | changes
     settings = Settings(database_url=database_url, base_url="http://fhir.test", **changes)
     app = create_app(settings, authenticate)
     async with app.router.lifespan_context(app):

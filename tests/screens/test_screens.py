@@ -162,6 +162,13 @@ def test_the_programme_manager(hospital: Platform, looker: Looker, tmp_path: Pat
         looker.look(become(desk, "albrecht"), "programme-manager")
 
 
+def test_the_privacy_officer(hospital: Platform, looker: Looker, tmp_path: Path) -> None:
+    with at_desk(hospital, tmp_path) as desk:
+        page = become(desk, "sorensen")
+        looker.look(page, "access")
+        visit(desk, looker, {"access-nobody": "access?patient=nobody-at-all"})
+
+
 def test_what_is_not_there(hospital: Platform, looker: Looker, tmp_path: Path) -> None:
     with at_desk(hospital, tmp_path) as desk:
         page = become(desk, "harper")

@@ -54,6 +54,7 @@ DOORS = {
         ),
     ),
     "programme-manager": ("Programme manager", ("See how many cases run and which are late.",)),
+    "privacy-officer": ("Privacy officer", ("See who looked at whom, and what each person saw.",)),
 }
 DOWN = "not answering"
 PLACED = ("requester", "consultant")

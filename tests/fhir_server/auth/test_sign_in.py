@@ -1,10 +1,13 @@
+import json
 import re
 import time
 
 import pytest
+from sqlalchemy import select
 
 from fhir_server.auth import accounts, sessions
 from fhir_server.auth.provision import Document, provision
+from fhir_server.store.models import audit, resource
 from tests.fhir_server.auth.world import BASE, DOCUMENT, PASSWORD, World, fields, returned
 
 pytestmark = pytest.mark.anyio
@@ -65,6 +68,29 @@ async def test_a_form_of_another_site_signs_nobody_in(world: World) -> None:
     assert (await world.http.post("/login", data=good)).status_code == 403
     world.http.cookies.clear()
     assert (await world.sign_in("ito")).status_code == 303
+
+
+async def test_who_signs_in_and_out_and_who_fails_is_audited(world: World) -> None:
+    assert (await world.sign_in("ito", "wrong")).status_code == 401
+    assert (await world.sign_in("ito")).status_code == 303
+    page = await world.http.get("/login")
+    await world.http.post("/logout", data=fields(page))
+    rows = await world.node.database.fetch(
+        select(audit.c.content, resource.c.content.label("kept"))
+        .select_from(audit.outerjoin(resource, resource.c.resource_id == audit.c.event_id))
+        .order_by(audit.c.position)
+    )
+    events = [json.loads(bytes(row["content"] or row["kept"])) for row in rows]
+    found = [
+        (e["subtype"][0]["code"], e["outcome"], e["agent"][2]["who"]) for e in events if e["type"]["code"] == "110114"
+    ]
+    person = found[-1][2]
+    assert person["reference"].startswith("Practitioner/")
+    assert found[-3:] == [
+        ("110122", "4", {"identifier": {"value": "ito"}}),
+        ("110122", "0", person),
+        ("110123", "0", person),
+    ]
 
 
 async def test_sign_out_needs_our_own_form(world: World) -> None:

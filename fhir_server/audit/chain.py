@@ -1,0 +1,91 @@
+"""The chain: each event's digest covers the one before it; each batch ends in a seal that the server signs.
+
+Whoever changes, removes or inserts an event later would have to make every digest and seal after it anew, and cannot
+sign them. Seals are linked too, so that none can be taken out; what remains possible, cutting off the end, shows
+against a head that was noted elsewhere (each one is logged).
+"""
+
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from fhir_server import wire
+from fhir_server.store import audit
+from fhir_server.store.audit import Seal
+from fhir_server.store.database import Database, Row
+from fhir_server.store.models import UNSEALED
+from konsil.telemetry import logger
+
+Sign = Callable[[Mapping[str, Any]], Awaitable[str]]
+START = b"\0" * 32
+MOST_IN_A_SEAL = 500
+
+
+def link(previous: bytes, event: Mapping[str, Any]) -> bytes:
+    """The digest of an event after the one before: SHA-256 over that and the canonical form, `meta` left out."""
+    return hashlib.sha256(previous + wire.canonical(dict(event))).digest()
+
+
+def claims(seal: Seal, previous: bytes) -> dict[str, Any]:
+    """What the signature of a seal says."""
+    return {
+        "seal": seal.seal,
+        "sealed_at": seal.sealed_at,
+        "count": seal.count,
+        "previous": previous.hex(),
+        "head": seal.head.hex(),
+    }
+
+
+class Sealer:
+    """Chains what is unsealed, and signs. `signature_of` makes a JWT of claims with the server's key."""
+
+    def __init__(self, database: Database, signature_of: Sign) -> None:
+        self.database = database
+        self.signature_of = signature_of
+
+    async def seal(self) -> int:
+        """Seal everything there is now; gives the number of events. Only one process does it at a time."""
+        total = 0
+        while await audit.waiting(self.database, UNSEALED, 1):
+            total += await self._seal_some()
+        return total
+
+    async def _seal_some(self) -> int:
+        async with self.database.transaction() as transaction:
+            await audit.alone(transaction, audit.SEALER)
+            rows = await audit.waiting(transaction, UNSEALED, MOST_IN_A_SEAL)
+            if not rows:
+                return 0
+            last = await audit.last_seal(transaction)
+            digests = linked(last.head if last else START, rows)
+            seal = Seal(
+                seal=last.seal + 1 if last else 1,
+                sealed_at=time.time_ns() // 1000,
+                first=rows[0]["position"],
+                last=rows[-1]["position"],
+                count=len(rows),
+                head=digests[-1],
+            )
+            positions = (row["position"] for row in rows)
+            await audit.add_seal(transaction, seal, list(zip(positions, digests, strict=True)))
+        return len(rows)
+
+    async def sign(self) -> None:
+        """Sign what is not signed, outside the transaction: what a crash leaves unsigned the next run signs."""
+        for seal in await audit.unsigned(self.database):
+            before = await audit.seals(self.database, seal.seal - 2, 1) if seal.seal > 1 else []
+            signature = await self.signature_of(claims(seal, before[0].head if before else START))
+            async with self.database.transaction() as transaction:
+                await audit.sign(transaction, seal.seal, signature)
+            logger("fhir_server").info("audit seal %d: %d events, head %s", seal.seal, seal.count, seal.head.hex())
+
+
+def linked(previous: bytes, rows: Sequence[Row]) -> list[bytes]:
+    """The digests of these rows, one after the other."""
+    digests: list[bytes] = []
+    for row in rows:
+        previous = link(previous, wire.loads(bytes(row["content"])))
+        digests.append(previous)
+    return digests

@@ -1,0 +1,147 @@
+"""Rows of the audit journal: put down, sealed, made resources of, read again to prove them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import BigInteger, Select, bindparam, func, select, text, update
+
+from fhir_server.store.database import Database, Row, Transaction
+from fhir_server.store.models import LISTED, SEALED, UNSEALED, audit, audit_seal, resource
+from fhir_server.store.rows import next_row_id
+
+JournalRow = Mapping[str, Any]
+LOCK = text("SELECT pg_advisory_xact_lock(:key)").bindparams(bindparam("key", type_=BigInteger))
+SEALER, LISTER = 0x617564697401, 0x617564697402
+INSERT = audit.insert()
+WAITING = (
+    select(audit.c.position, audit.c.event_id, audit.c.content)
+    .where(audit.c.state == bindparam("state"), audit.c.state < LISTED)
+    .order_by(audit.c.position)
+    .limit(bindparam("limit"))
+)
+SEAL_ROW = (
+    update(audit)
+    .where(audit.c.position == bindparam("at_position"))
+    .values(state=SEALED, seal=bindparam("new_seal"), digest=bindparam("new_digest"))
+)
+LIST_ROW = update(audit).where(audit.c.position == bindparam("at_position")).values(state=LISTED, content=None)
+AT_ONCE = 500
+NAMES = ("seal", "sealed_at", "first", "last", "count", "head", "signature")
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """A sealed batch: its number, time (microseconds), range of positions, number of rows, last digest, signature."""
+
+    seal: int
+    sealed_at: int
+    first: int
+    last: int
+    count: int
+    head: bytes
+    signature: str | None = None
+
+
+def journal_row(event_id: str, content: bytes) -> JournalRow:
+    """A row to be inserted by `INSERT`."""
+    return {"position": next_row_id(), "event_id": event_id, "state": UNSEALED, "content": content}
+
+
+async def append(transaction: Transaction, rows: Sequence[JournalRow]) -> None:
+    """Put events down."""
+    if rows:
+        await transaction.run([(INSERT, rows)])
+
+
+async def there(transaction: Transaction, rows: Sequence[JournalRow]) -> set[int]:
+    """The positions of those that have been put down already."""
+    positions = [row["position"] for row in rows]
+    found: set[int] = set()
+    for start in range(0, len(positions), AT_ONCE):
+        part = positions[start : start + AT_ONCE]
+        answer = await transaction.fetch(select(audit.c.position).where(audit.c.position.in_(part)))
+        found |= {row["position"] for row in answer}
+    return found
+
+
+async def alone(transaction: Transaction, key: int) -> None:
+    """Wait until nobody else does this; SQLite has one writer anyway."""
+    if transaction.dialect == "postgresql":
+        await transaction.fetch(LOCK, {"key": key})
+
+
+async def waiting(source: Database | Transaction, state: int, limit: int) -> Sequence[Row]:
+    """Rows in this state, oldest first: position, event_id, content."""
+    return await source.fetch(WAITING, {"state": state, "limit": limit})
+
+
+async def last_seal(source: Database | Transaction) -> Seal | None:
+    """The newest seal."""
+    found = await source.fetch(_seals().order_by(audit_seal.c.seal.desc()).limit(1))
+    return _seal(found[0]) if found else None
+
+
+async def seals(source: Database | Transaction, after: int, limit: int) -> list[Seal]:
+    """Seals with a number above `after`, in order."""
+    found = await source.fetch(_seals().where(audit_seal.c.seal > after).order_by(audit_seal.c.seal).limit(limit))
+    return [_seal(row) for row in found]
+
+
+async def unsigned(source: Database | Transaction) -> list[Seal]:
+    """Seals without a signature."""
+    found = await source.fetch(_seals().where(audit_seal.c.signature.is_(None)).order_by(audit_seal.c.seal).limit(100))
+    return [_seal(row) for row in found]
+
+
+async def add_seal(transaction: Transaction, seal: Seal, rows: Sequence[tuple[int, bytes]]) -> None:
+    """Store a seal and the digests of its rows, by position."""
+    await transaction.execute(audit_seal.insert(), {name: getattr(seal, name) for name in NAMES})
+    changes = [{"at_position": position, "new_seal": seal.seal, "new_digest": digest} for position, digest in rows]
+    await transaction.execute_many(SEAL_ROW, changes)
+
+
+async def sign(transaction: Transaction, number: int, signature: str) -> None:
+    """Add the signature of a seal."""
+    await transaction.execute(update(audit_seal).where(audit_seal.c.seal == number).values(signature=signature))
+
+
+async def listed(transaction: Transaction, positions: Sequence[int]) -> None:
+    """These are resources now."""
+    await transaction.execute_many(LIST_ROW, [{"at_position": position} for position in positions])
+
+
+async def known(transaction: Transaction, event_ids: Sequence[str]) -> set[str]:
+    """Those that are resources already."""
+    found = await transaction.fetch(
+        select(resource.c.resource_id).where(
+            resource.c.resource_type == "AuditEvent", resource.c.resource_id.in_(list(event_ids))
+        )
+    )
+    return {row["resource_id"] for row in found}
+
+
+async def sealed_rows(source: Database | Transaction, seal: Seal) -> Sequence[Row]:
+    """The rows of a seal in order, each with what it holds (`content`) or its resource holds (`kept`)."""
+    same = (resource.c.resource_type == "AuditEvent") & (resource.c.resource_id == audit.c.event_id)
+    columns = (audit.c[name] for name in ("position", "event_id", "content", "digest"))
+    return await source.fetch(
+        select(*columns, resource.c.content.label("kept"))
+        .select_from(audit.outerjoin(resource, same))
+        .where(audit.c.position >= seal.first, audit.c.position <= seal.last, audit.c.seal == seal.seal)
+        .order_by(audit.c.position)
+    )
+
+
+async def count_unsealed(source: Database | Transaction) -> int:
+    """How many events no seal holds yet."""
+    found = await source.fetch(select(func.count().label("count")).select_from(audit).where(audit.c.state == UNSEALED))
+    return int(found[0]["count"])
+
+
+def _seals() -> Select[Any]:
+    return select(*(audit_seal.c[name] for name in NAMES))
+
+
+def _seal(row: Row) -> Seal:
+    return Seal(*(row[name] for name in NAMES))

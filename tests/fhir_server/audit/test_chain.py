@@ -1,0 +1,154 @@
+"""Whoever tampers with the journal is found out; what waits is not lost."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from fhir_server.app import open_node
+from fhir_server.audit import journal as journal_module
+from fhir_server.audit.event import Happening, Origin, audit_event
+from fhir_server.audit.journal import Journal
+from fhir_server.audit.verify import verify
+from fhir_server.auth import signing
+from fhir_server.caller import Caller
+from fhir_server.errors import Unavailable
+from fhir_server.settings import Settings
+from fhir_server.store import audit
+from fhir_server.store.audit import JournalRow, journal_row
+from fhir_server.store.database import Database
+from konsil.database import sync_engine
+from konsil.secrets import new_master_key
+from tests.fhir_server.node import running
+
+pytestmark = pytest.mark.anyio
+ORIGIN = Origin(Caller("anna", "app"), "127.0.0.1", "http://fhir.test")
+TAMPERING = {
+    "changed": "UPDATE resource SET content = {replaced} WHERE resource_type = 'AuditEvent' AND resource_id = "
+    "(SELECT event_id FROM audit WHERE seal = 2)",
+    "gone": "DELETE FROM resource WHERE resource_type = 'AuditEvent' AND resource_id = "
+    "(SELECT event_id FROM audit WHERE seal = 2)",
+    "1 were sealed": "DELETE FROM audit WHERE seal = 2",
+    "seals 2 to 2 are missing": "DELETE FROM audit_seal WHERE seal = 2",
+    "not what was signed": "UPDATE audit_seal SET count = 2 WHERE seal = 2",
+    "none of this server's": "UPDATE audit_seal SET signature = 'e30.e30.e30' WHERE seal = 2",
+    "not signed": "UPDATE audit_seal SET signature = NULL WHERE seal = 2",
+}
+REPLACED = {
+    "sqlite": "CAST(REPLACE(CAST(content AS TEXT), '\"anna\"', '\"otto\"') AS BLOB)",
+    "postgresql": "convert_to(replace(convert_from(content, 'UTF8'), '\"anna\"', '\"otto\"'), 'UTF8')",
+}
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def settings(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Of a database whose journal has three seals with one listed event each."""
+    monkeypatch.setenv("KONSIL_MASTER_KEY", new_master_key())
+    async with running(database_url, audit=True) as server:
+        node = server.app.state.node
+        for n in range(1, 4):
+            await node.journal.add([row(n)], at_once=True)
+            while not [seal for seal in await audit.seals(node.database, n - 1, 1) if seal.signature]:
+                await asyncio.sleep(0.02)
+        while await audit.waiting(node.database, audit.SEALED, 1):
+            await asyncio.sleep(0.02)
+    return Settings(database_url=database_url)
+
+
+def row(n: int) -> JournalRow:
+    return journal_row(*audit_event(ORIGIN, Happening("read", 1_700_000_000_000_000 + n, f"Patient/{n}", str(n))))
+
+
+async def problems(settings: Settings) -> list[str]:
+    async with open_node(settings) as node:
+
+        async def check(token: str) -> dict[str, Any] | None:
+            return await signing.check(node.database, token)
+
+        proofs = [proof async for proof in verify(node.database, check)]
+    return [problem for proof in proofs for problem in proof.problems]
+
+
+async def test_a_whole_journal_holds(settings: Settings) -> None:
+    assert await problems(settings) == []
+
+
+@pytest.mark.parametrize("problem", TAMPERING)
+async def test_tampering_shows(settings: Settings, problem: str) -> None:
+    engine = sync_engine(settings.database_url)
+    with engine.begin() as connection:
+        statement = TAMPERING[problem].format(replaced=REPLACED[engine.dialect.name])
+        assert connection.execute(text(statement)).rowcount == 1
+    engine.dispose()
+    assert any(problem in found for found in await problems(settings))
+
+
+async def test_an_event_put_in_later_shows(settings: Settings) -> None:
+    async with open_node(settings) as node:
+        seal = (await audit.seals(node.database, 1, 1))[0]
+        async with node.database.transaction() as transaction:
+            forged = dict(row(9)) | {"position": seal.first - 1, "state": audit.SEALED, "seal": 2, "digest": b"0" * 32}
+            await transaction.execute(audit.INSERT, forged)
+            await transaction.execute(
+                text("UPDATE audit_seal SET first = first - 1, count = 2 WHERE seal = 2"),
+            )
+    assert await problems(settings) != []
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    async with open_node(settings) as node:
+        yield node.database
+
+
+class Away:
+    """A database that cannot be written until it is back."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.away = True
+
+    def transaction(self) -> Any:
+        if self.away:
+            raise Unavailable("away")
+        return self.database.transaction()
+
+
+async def test_what_waits_outlasts_a_database_that_is_away(database: Database) -> None:
+    seam = Away(database)
+    journal = Journal(seam)  # type: ignore[arg-type]
+    await journal.add([row(5)])
+    with pytest.raises(Unavailable):
+        await journal.add([row(6)], at_once=True)
+    seam.away = False
+    await journal.flush()
+    assert await audit.count_unsealed(database) == 2
+
+
+async def test_a_commit_whose_answer_was_lost_is_not_repeated(database: Database) -> None:
+    seam = Away(database)
+    journal = Journal(seam)  # type: ignore[arg-type]
+    rows = [row(5), row(6)]
+    async with database.transaction() as transaction:
+        await audit.append(transaction, rows)
+    with pytest.raises(Unavailable):
+        await journal.add([*rows, row(7)], at_once=True)
+    seam.away = False
+    await journal.flush()
+    assert await audit.count_unsealed(database) == 3
+
+
+async def test_who_reads_waits_when_too_many_events_wait(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "MOST_WAITING", 3)
+    journal = Journal(database)
+    await journal.add([row(n) for n in range(3)])
+    assert await audit.count_unsealed(database) == 0
+    await journal.add([row(3)])
+    assert await audit.count_unsealed(database) == 4
