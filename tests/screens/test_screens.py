@@ -283,8 +283,11 @@ def test_after_the_sign_out_the_back_button_shows_no_patient(hospital: Platform,
         states.at(page, states.in_reading(page))
         name = str(page.locator(".k-banner-name").first.text_content()).split()[0]
         page.get_by_role("button", name=re.compile("Signed in")).click()
-        page.get_by_role("button", name="Sign out").click()
+        sent: list[str] = []
+        page.on("request", lambda request: sent.append(request.method))
+        page.get_by_role("button", name="Sign out").dblclick()
         page.get_by_role("heading", name="You are signed out").wait_for()
+        assert sent.count("POST") == 1, "a double click signs out once"
         page.go_back()
         page.get_by_role("heading", name="You are signed out").wait_for()
         assert name not in page.locator("body").inner_text()
