@@ -102,6 +102,8 @@ def records_state(case: Case) -> Reason:
         return Reason("Images being compared", "active", "git-compare")
     if failed:
         return Reason(f"{_studies(len(failed))} could not be fetched", "attention", "alert-triangle")
+    if case.state == "awaiting-records":
+        return Reason("More records were asked for", "active", "hourglass")
     return Reason(f"Records complete, {_studies(here)}" if here else "Records complete", "good", "checks")
 
 

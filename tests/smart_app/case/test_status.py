@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from smart_app.case.board import records_state
 from smart_app.case.codes import own_code
 from smart_app.case.retrieval import retrieval_of
 from smart_app.case.states import road, state_title, steps_from, table
@@ -45,6 +46,14 @@ def test_every_state_has_a_sentence_and_a_road() -> None:
 def test_progress_is_told_in_numbers_and_time() -> None:
     status = status_of(case("awaiting-records", [fetching(100, 300)]), CLOCK)
     assert status.sentence == "Waiting for CT chest (100 of 300 images, about 4 minutes)."
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [("awaiting-records", "More records were asked for"), ("ready-for-triage", "Records complete")],
+)
+def test_the_board_calls_complete_only_what_waits_for_nothing(state: str, words: str) -> None:
+    assert records_state(case(state)).words == words
 
 
 def test_a_failed_retrieval_says_why() -> None:
