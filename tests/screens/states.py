@@ -87,6 +87,7 @@ def alone(page: Page | FrameLocator) -> None:
     if tour.count():
         tour.get_by_role("button", name="Leave").click()
         expect(tour).to_have_count(0)
+        page.locator("body").evaluate("() => scrollTo(0, 0)")
 
 
 def name_study(platform: Platform, case: str, title: str) -> None:
