@@ -46,3 +46,12 @@ async def test_string(chart: httpx.AsyncClient, query: str) -> None:
 @pytest.mark.parametrize(("text", "hits"), [("100% _", ["v1"]), ("1000 x", []), ("% _", ["v1"]), ("__", [])])
 async def test_wildcards_of_sql_mean_themselves(chart: httpx.AsyncClient, text: str, hits: list[str]) -> None:
     assert await found(chart, "ValueSet?" + urlencode({"title:contains": text})) == hits
+
+
+@pytest.mark.spec("R4 search.html#string")
+async def test_exact_compares_the_whole_of_a_long_text(client: httpx.AsyncClient, unique: str) -> None:
+    long = unique + " Klinik" * 60
+    made = await client.post("/Organization", json={"resourceType": "Organization", "name": long + "A"})
+    assert made.status_code == 201
+    hits = [len(await found(client, f"Organization?name:exact={long}{end}")) for end in ("A", "B", "")]
+    assert hits == [1, 0, 0]
