@@ -20,9 +20,13 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture
-async def audited(anyio_backend: str, database_url: str) -> AsyncIterator[Server]:
-    async with running(database_url, audit=True) as server:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+async def audited(
+    anyio_backend: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Server]:
+    sqlite = f"sqlite:///{tmp_path_factory.mktemp('audit')}/fhir.db"
+    url = sqlite if request.param == "sqlite" else request.getfixturevalue("postgresql_module_url")
+    async with running(url, audit=True) as server:
         yield server
 
 

@@ -1,7 +1,9 @@
 """Whoever tampers with the journal is found out; what waits is not lost."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +26,7 @@ from konsil.secrets import new_master_key
 from tests.fhir_server.node import running
 
 pytestmark = pytest.mark.anyio
+MASTER_KEY = new_master_key()
 ORIGIN = Origin(Caller("anna", "app"), "127.0.0.1", "http://fhir.test")
 TAMPERING = {
     "changed": "UPDATE resource SET content = {replaced} WHERE resource_type = 'AuditEvent' AND resource_id = "
@@ -47,10 +50,26 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(scope="module")
+async def whole(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a database on SQLite; what tampering looks like is the same on PostgreSQL."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KONSIL_MASTER_KEY", MASTER_KEY)
+        await journal_of(f"sqlite:///{folder}/fhir.db")
+    return folder
+
+
 @pytest.fixture
-async def settings(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Of a database whose journal has three seals with one listed event each."""
-    monkeypatch.setenv("KONSIL_MASTER_KEY", new_master_key())
+async def settings(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings of a copy of it."""
+    monkeypatch.setenv("KONSIL_MASTER_KEY", MASTER_KEY)
+    shutil.copytree(whole, tmp_path / "copy")
+    return Settings(database_url=f"sqlite:///{tmp_path}/copy/fhir.db")
+
+
+async def journal_of(database_url: str) -> Settings:
+    """Settings of a database whose journal has three seals with one listed event each."""
     async with running(database_url, audit=True) as server:
         node = server.app.state.node
         for n in range(1, 4):
@@ -64,6 +83,14 @@ async def settings(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Settin
 
 def row(n: int) -> JournalRow:
     return journal_row(*audit_event(ORIGIN, Happening("read", 1_700_000_000_000_000 + n, f"Patient/{n}", str(n))))
+
+
+async def tamper(settings: Settings, problem: str) -> None:
+    engine = sync_engine(settings.database_url)
+    with engine.begin() as connection:
+        statement = TAMPERING[problem].format(replaced=REPLACED[engine.dialect.name])
+        assert connection.execute(text(statement)).rowcount == 1
+    engine.dispose()
 
 
 async def problems(settings: Settings) -> list[str]:
@@ -80,13 +107,17 @@ async def test_a_whole_journal_holds(settings: Settings) -> None:
     assert await problems(settings) == []
 
 
+async def test_the_same_on_postgresql(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KONSIL_MASTER_KEY", MASTER_KEY)
+    kept = await journal_of(postgresql_url)
+    assert await problems(kept) == []
+    await tamper(kept, "changed")
+    assert any("was changed" in problem for problem in await problems(kept))
+
+
 @pytest.mark.parametrize("problem", TAMPERING)
 async def test_tampering_shows(settings: Settings, problem: str) -> None:
-    engine = sync_engine(settings.database_url)
-    with engine.begin() as connection:
-        statement = TAMPERING[problem].format(replaced=REPLACED[engine.dialect.name])
-        assert connection.execute(text(statement)).rowcount == 1
-    engine.dispose()
+    await tamper(settings, problem)
     assert any(problem in found for found in await problems(settings))
 
 
