@@ -32,6 +32,7 @@ def tenant_env(plan: Plan, hospital: Hospital) -> dict[str, str]:
         "KONSIL_FHIR_COOKIE_NAME": f"ehr-{hospital.key}",
         "KONSIL_FHIR_PRODUCT_NAME": hospital.title,
         "KONSIL_FHIR_PUBLISH_PROFILES": "false",
+        "KONSIL_FHIR_AUDIT": "false",  # what a hospital audits in its own record is its own matter
         "KONSIL_FHIR_DEMO_SIGN_IN": "true",
     }
 

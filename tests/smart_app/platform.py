@@ -150,7 +150,7 @@ def platform(folder: Path) -> Iterator[Platform]:
     """Everything up, provisioned; ended with the block."""
     plan = Plan(folder, Ports(*(unused_port() for _ in range(7))))
     kept = keys.load_or_make(folder / "keys.json")
-    ours = fhir_settings(folder / "ours", plan.fhir_url, "konsil-fhir")
+    ours = fhir_settings(folder / "ours", plan.fhir_url, "konsil-fhir", audit=True)
     tenants = {
         each.key: fhir_settings(folder / each.key, f"{plan.ehr_url}/{each.key}", f"ehr-{each.key}")
         for each in HOSPITALS
@@ -167,11 +167,10 @@ def platform(folder: Path) -> Iterator[Platform]:
         yield Platform(plan, app, our_app, tenant_apps, settings, loop, troubles)
 
 
-def fhir_settings(folder: Path, base_url: str, cookie: str) -> FhirSettings:
+def fhir_settings(folder: Path, base_url: str, cookie: str, *, audit: bool = False) -> FhirSettings:
     folder.mkdir(parents=True)
-    return FhirSettings(
-        database_url=f"sqlite:///{folder / 'fhir.db'}", data_dir=folder, base_url=base_url, cookie_name=cookie
-    )
+    url = f"sqlite:///{folder / 'fhir.db'}"
+    return FhirSettings(database_url=url, data_dir=folder, base_url=base_url, cookie_name=cookie, audit=audit)
 
 
 def app_settings(plan: Plan, folder: Path) -> AppSettings:
