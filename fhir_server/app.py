@@ -109,7 +109,7 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
     registry = Registry(definitions, await run_in_threadpool(load_units, settings.units))
     canonicals = await run_in_threadpool(_canonicals, settings)
     terminology = Terminology(canonicals, lambda code: registry.units.canonical(code) is not None)
-    database = await connect(settings.database_url, settings.database_connections)
+    database = await connect(settings.database_url, settings.database_connections, settings.search_seconds)
     try:
         numbers, extractor = await load_numbers(database, registry), Extractor(registry, settings.fhir_url)
         yield Node(

@@ -143,7 +143,9 @@ class NotLoaded(Unprocessable):
 
 
 class TooCostly(Unprocessable):
-    """More than this server is willing to list at once: 422.  https://hl7.org/fhir/R4/valueset-operation-expand.html"""
+    """More than this server is willing to list or to look through at once: 422.
+    https://hl7.org/fhir/R4/valueset-operation-expand.html
+    """
 
     issue_code = "too-costly"
 

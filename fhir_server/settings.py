@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     )
     profiles: Path | None = Field(None, description="Folder of further FHIR JSON; empty: the one shipped")
     publish_profiles: bool = Field(True, description="Write the artefacts of profiles/ as resources at start")
+    search_seconds: float = Field(
+        30.0, description="A search that takes longer is ended and answered by 422 (too-costly); 0: never"
+    )
     max_body_bytes: int = Field(50_000_000, description="Largest body that is read; a larger one is 413")
     max_binary_bytes: int = Field(1_000_000_000, description="Largest Binary that is taken as bytes, not as a resource")
     binary_store: str | None = Field(

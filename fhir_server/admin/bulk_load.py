@@ -23,8 +23,10 @@ from fhir_server.auth.records import registrar
 from fhir_server.context import Context
 from fhir_server.settings import Settings
 from fhir_server.store.database import Database, connect
-from fhir_server.store.load_marks import forget_marks, marks
+from fhir_server.store.load_marks import forget_marks, gather_statistics, marks
 
+# Nobody waits for an answer.
+UNLIMITED = {"search_seconds": 0.0}
 # Bytes done, bytes altogether.
 Progress = Callable[[int, int], None]
 Result = TypeVar("Result")
@@ -66,6 +68,7 @@ def bulk_load(settings: Settings, load: Load, errors: TextIO, progress: Progress
             _add(loaded, done, errors)
             progress(position, total)
     asyncio.run(_with(settings, lambda database: forget_marks(database, [piece.mark for piece in pieces])))
+    asyncio.run(_with(settings, gather_statistics))
     return loaded
 
 
@@ -125,7 +128,7 @@ class _Worker:
         self.caller = registrar(organization)
         self.runner = asyncio.Runner()
         self.open = AsyncExitStack()
-        self.node = self.runner.run(self.open.enter_async_context(open_node(settings)))
+        self.node = self.runner.run(self.open.enter_async_context(open_node(settings.model_copy(update=UNLIMITED))))
 
     def load(self, piece: Piece) -> Done:
         ctx = Context.of(self.node, self.caller, time_ns() // 1000)

@@ -254,9 +254,7 @@ class _Unit:
             self.outcomes[n] = Outcome(status, version)
         await self._fill_repeated()
         if versions:
-            await enforce_rules(
-                self.ctx, self.transaction, self.writer, list(zip(writes.values(), versions, strict=True))
-            )
+            await enforce_rules(self.ctx, self.transaction, self.writer, list(writes.values()))
 
     async def _fill_repeated(self) -> None:
         """A second conditional create with the same condition answers with what the first made."""

@@ -1,7 +1,7 @@
 """References inside a transaction Bundle.  https://hl7.org/fhir/R4/http.html#trules"""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from fhir_server.errors import Invalid
@@ -16,16 +16,21 @@ def rewrite(value: Any, addresses: Mapping[str, str]) -> Any:
     Whole strings everywhere: references, uri, url, oid, uuid and canonical elements; inside narrative as attribute
     values.
     """
-    if isinstance(value, dict):
-        return {
-            key: _in_narrative(item, addresses) if key == "div" else rewrite(item, addresses)
-            for key, item in value.items()
-        }
-    if isinstance(value, list):
+    kind = value.__class__
+    if kind is dict:
+        return {key: _rewritten(key, item, addresses) for key, item in value.items()}
+    if kind is list:
         return [rewrite(item, addresses) for item in value]
-    if isinstance(value, str) and value in addresses:
-        return addresses[value]
-    return value
+    return addresses.get(value, value) if kind is str else value
+
+
+def _rewritten(key: str, item: Any, addresses: Mapping[str, str]) -> Any:
+    if key == "div":
+        return _in_narrative(item, addresses)
+    kind = item.__class__
+    if kind is str:
+        return addresses.get(item, item)
+    return rewrite(item, addresses) if kind is dict or kind is list else item
 
 
 def _in_narrative(text: Any, addresses: Mapping[str, str]) -> Any:
@@ -34,22 +39,26 @@ def _in_narrative(text: Any, addresses: Mapping[str, str]) -> Any:
     return URN.sub(lambda found: addresses.get(found.group(), found.group()), text)
 
 
-def references(value: Any) -> Iterator[str]:
+def references(value: Any) -> list[str]:
     """The text of every literal reference."""
-    if isinstance(value, dict):
-        text = value.get("reference")
-        if isinstance(text, str):
-            yield text
-        for item in value.values():
-            yield from references(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from references(item)
+    found: list[str] = []
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if one.__class__ is dict:
+            text = one.get("reference")
+            if text.__class__ is str:
+                found.append(text)
+            one = one.values()
+        waiting += [item for item in one if item.__class__ is dict or item.__class__ is list]
+    return found
 
 
 def conditional(resource: Any) -> set[str]:
     """The conditional references of a resource: `Patient?identifier=...`."""
-    return {text for text in references(resource) if CONDITIONAL.match(text)}
+    if resource.__class__ is not dict:
+        return set()
+    return {text for text in references(resource) if "?" in text and CONDITIONAL.match(text)}
 
 
 def check_resolved(resource: Any) -> None:

@@ -9,7 +9,7 @@ from fhir_server.context import Context
 from fhir_server.rules.case import Change, enforce
 from fhir_server.store.database import Transaction
 from fhir_server.store.grants import Everything
-from fhir_server.store.repository import Repository, Version
+from fhir_server.store.repository import Repository
 from fhir_server.store.rows import Write
 from fhir_server.store.writer import Writer
 
@@ -17,14 +17,12 @@ MOST_FOUND = 1000
 HALVES = frozenset({"ServiceRequest", "Task"})
 
 
-async def enforce_rules(
-    ctx: Context, transaction: Transaction, writer: Writer, written: Sequence[tuple[Write, Version]]
-) -> None:
+async def enforce_rules(ctx: Context, transaction: Transaction, writer: Writer, written: Sequence[Write]) -> None:
     """Refuse what breaks a rule, and write what the rules add. Raises Unprocessable."""
     everything = ctx.store_in(transaction, Everything(ctx.caller, ctx.node.numbers))
     writer_of_all = ctx.writer(transaction, everything.grants)
     view = _View(ctx, everything, writer_of_all)
-    changes = [_change(write, version) for write, version in written]
+    changes = [_change(write) for write in written]
     added = await enforce(changes, ctx.caller, view.load, view.find, partial(ctx.node.client_keys, transaction))
     if added:
         await _write(ctx, writer_of_all, added)
@@ -60,9 +58,8 @@ def _parsed(content: bytes | None) -> dict[str, Any] | None:
     return state
 
 
-def _change(write: Write, version: Version) -> Change:
-    old = _parsed(write.old.content) if write.old else None
-    return Change(write.interaction, old, _parsed(version.content))
+def _change(write: Write) -> Change:
+    return Change(write.interaction, _parsed(write.old.content) if write.old else None, write.stored)
 
 
 async def _write(ctx: Context, writer: Writer, added: Sequence[Change]) -> None:

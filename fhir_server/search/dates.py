@@ -65,4 +65,4 @@ def _zone(text: str | None) -> timezone:
 def instant(microseconds: int) -> str:
     """An instant with milliseconds, UTC.  https://hl7.org/fhir/R4/datatypes.html#instant"""
     moment = EPOCH + timedelta(microseconds=microseconds)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    return moment.isoformat(timespec="milliseconds")[: -len("+00:00")] + "Z"

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from fhir_server.fhirpath import Node
@@ -34,6 +35,8 @@ COMPONENT_COLUMNS = {
 COMPONENTS = (1, 2, 3)
 
 Tabled = Iterator[tuple[str, Row]]
+# What a component selects from a group: several composite parameters have the same one.
+Shared = dict[tuple[str, str, int], list[Row]]
 
 
 @dataclass(slots=True)
@@ -60,11 +63,12 @@ class Extractor:
         resource_type = resource["resourceType"]
         result = Extracted()
         node = (resource_type, resource)
+        shared: Shared = {}
         for code, parameter in self.registry.of(resource_type).items():
             if code in COLUMNS or (only is not None and code not in only):
                 continue
             if parameter.reads is None or not parameter.reads.isdisjoint(resource):
-                for table, row in self._rows(parameter, node):
+                for table, row in self._rows(parameter, node, shared):
                     result.rows.setdefault(table, []).append(row)
         result.patient = self._patient(resource, result)
         dates = [row["low"] for row in result.rows.get("date", ()) if row["parameter"] == MAIN_DATE]
@@ -83,12 +87,12 @@ class Extractor:
                     return str(row["target_id"])
         return None
 
-    def _rows(self, parameter: Parameter, resource: Node) -> Tabled:
+    def _rows(self, parameter: Parameter, resource: Node, shared: Shared) -> Tabled:
         """The rows of one parameter with their tables."""
         code = parameter.code
         for node in parameter.evaluate(resource):
             if parameter.type == "composite":
-                for row in self._groups(parameter, node, resource):
+                for row in self._groups(parameter, node, resource, shared):
                     row["parameter"] = code
                     yield "composite", row
                 continue
@@ -108,11 +112,15 @@ class Extractor:
         url, bar, _ = text.partition("|")
         return map(self.reference, (text, url) if bar and type_ == "canonical" else (text,))
 
-    def _groups(self, parameter: Parameter, node: Node, resource: Node) -> Iterator[Row]:
+    def _groups(self, parameter: Parameter, node: Node, resource: Node, shared: Shared) -> Iterator[Row]:
         """One row for each combination of what the components select in this group."""
         parts: list[list[Row]] = []
         for component in reversed(parameter.components):  # mostly it is the last, the value, that is missing
-            rows = [row for found in component.evaluate(node, resource) for row in self._values(component, found)]
+            key = component.type, component.expression, id(node[1])
+            rows = shared.get(key)
+            if rows is None:
+                found = component.evaluate(node, resource)
+                rows = shared[key] = [row for one in found for row in self._values(component, one)]
             if not rows:
                 return
             parts.insert(0, rows)
@@ -149,16 +157,23 @@ def _for_modifiers(parameter: Parameter, node: Node) -> Tabled:
 
 
 def _composite(group: tuple[Row, ...]) -> Row:
-    row: Row = {}
-    for n in COMPONENTS:
-        part = group[n - 1] if n <= len(group) else {}
+    row = EMPTY.copy()
+    for n, part in enumerate(group, 1):
+        for column, name in _plan(n, tuple(part)):
+            row[column] = part[name]
         if part.get("url") is not None:
-            part = part | {"target_id": part["url"]}
-        for column, names in COMPONENT_COLUMNS.items():
-            row[f"{column}_{n}"] = next((part[name] for name in names if name in part), None)
-        if row[f"hash_{n}"] is None:
-            row[f"hash_{n}"] = 0
+            row[f"code_{n}"] = part["url"]
     return row
+
+
+EMPTY: Row = {f"{column}_{n}": 0 if column == "hash" else None for n in COMPONENTS for column in COMPONENT_COLUMNS}
+
+
+@lru_cache(maxsize=100)
+def _plan(n: int, names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Which columns a row with these names fills as component `n`, and from what."""
+    wanted = ((column, next((one for one in given if one in names), "")) for column, given in COMPONENT_COLUMNS.items())
+    return [(f"{column}_{n}", name) for column, name in wanted if name]
 
 
 def _distinct(rows: list[Row]) -> list[Row]:

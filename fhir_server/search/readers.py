@@ -6,7 +6,6 @@ is the work of validation.
 
 import re
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 from typing import Any
 
 from fhir_server.errors import Invalid
@@ -133,12 +132,14 @@ def _period(value: dict[str, Any]) -> Row:
 
 
 def _timing_rows(value: dict[str, Any]) -> Rows:
-    for event in value.get("event", ()):
-        low, high = date_range(event)
-        yield {"low": low, "high": high}
+    """The outer limits: what is scheduled in between does not matter.  R4 search.html#date"""
+    ranges = [date_range(event) for event in value.get("event", ())]
     bounds = value.get("repeat", {}).get("boundsPeriod")
     if bounds:
-        yield _period(bounds)
+        period = _period(bounds)
+        ranges.append((period["low"], period["high"]))
+    if ranges:
+        yield {"low": min(low for low, _ in ranges), "high": max(high for _, high in ranges)}
 
 
 def _number_rows(parameter: Parameter, type_: str, value: Any) -> Rows:
@@ -188,7 +189,7 @@ def unit_key(base_units: str) -> int:
 
 
 def _float(value: Any) -> float:
-    return float(Decimal(str(value)))
+    return float(str(value))
 
 
 def _uri_rows(parameter: Parameter, type_: str, value: Any) -> Rows:

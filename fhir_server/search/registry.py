@@ -24,9 +24,11 @@ SELECTING = re.compile(
     r"(?:\.\w+(?![\w(])|\.where\(resolve\(\) is \w+\)|\.where\([\w.]+\s*=\s*'[^']*'\)|\.extension\('[^']*'\)"
     r"|\.(?:as|ofType)\(\w+\)|\s+as\s+\w+|\))*"
 )
+# What only says which type of a choice is meant.
+BARE = re.compile(r"^\(|\)$|\.(?:as|ofType)\(\w+\)|\s+as\s+\w+")
 RESOLVED = re.compile(r"\.where\(resolve\(\) is (\w+)\)")
 # How rows of a type are made has changed since they were made first: a number to be raised with the next change.
-MADE_ANEW = {"string": 2, "quantity": 2, "uri": 2, "reference": 2}
+MADE_ANEW = {"string": 2, "quantity": 2, "uri": 2, "reference": 2, "date": 2}
 # R4 published the expressions of this parameter's two components the wrong way round.
 SWAPPED = {"http://hl7.org/fhir/SearchParameter/DocumentReference-relationship"}
 
@@ -39,17 +41,17 @@ class Parameter:
     definition: ParameterDefinition
     registry: "Registry"
 
-    @property
+    @cached_property
     def code(self) -> str:
         """The name in a query."""
         return self.definition.code
 
-    @property
+    @cached_property
     def type(self) -> str:
         """The SearchParamType."""
         return self.definition.type
 
-    @property
+    @cached_property
     def units(self) -> Units:
         """The units that its quantities may have."""
         return self.registry.units
@@ -90,6 +92,14 @@ class Parameter:
     def evaluate(self) -> Callable[..., list[Node]]:
         """The expression as a function of the resource, or of a part of it and the resource."""
         return compile_path(self.expression, self.resource_type, self.registry.definitions)
+
+    @cached_property
+    def is_single(self) -> bool:
+        """Whether a resource has at most one value: an element of its own that does not repeat."""
+        paths = {BARE.sub("", branch.strip()) for branch in self.expression.split("|")}
+        path = next(iter(paths)).split(".") if len(paths) == 1 else []
+        elements = self.registry.definitions.names(self.resource_type).get(path[-1], ()) if len(path) == 2 else ()
+        return bool(elements) and not any(element.many for element in elements)
 
     @cached_property
     def targets(self) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Units of measure in base units, so that 1 g and 1000 mg are the same.  https://ucum.org/ucum
 
-Exact: every factor is a fraction, and a value becomes a float only at the end, so that equal quantities are equal
-numbers. Temperatures are moved to Kelvin; other units with a function of their own (pH, decibel) stand for themselves.
+Exact: every factor is a fraction, and a value becomes a float only by the last division of two integers, which Python
+rounds correctly, so that equal quantities are equal numbers. Temperatures are moved to Kelvin; other units with a
+function of their own (pH, decibel) stand for themselves.
 """
 
 import re
@@ -58,11 +59,16 @@ class Measure:
 
     def of(self, value: Any) -> float:
         """A value of this unit in base units."""
-        exact = value if isinstance(value, Fraction) else Fraction(Decimal(str(value)))
+        top, bottom = (value if isinstance(value, Fraction) else Decimal(str(value))).as_integer_ratio()
+        if self.offset:
+            top, bottom = (
+                top * self.offset.denominator + self.offset.numerator * bottom,
+                bottom * self.offset.denominator,
+            )
         try:
-            return float((exact + self.offset) * self.factor)
+            return (top * self.factor.numerator) / (bottom * self.factor.denominator)
         except OverflowError:
-            return float("inf") if exact > 0 else float("-inf")
+            return float("inf") if top > 0 else float("-inf")
 
 
 ONE = Measure(Fraction(1))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Insert, Table
+from sqlalchemy import Delete, Insert, Table, Update
 from sqlalchemy.engine.interfaces import Dialect
 
 Statement = tuple[str, Sequence[Any]]
@@ -24,11 +24,39 @@ def unnested(insert: Insert, rows: Sequence[Mapping[str, Any]], dialect: Dialect
     return _insert(table, names, dialect), [[row[name] for row in rows] for name in names]
 
 
+def unnested_update(update: Update, rows: Sequence[Mapping[str, Any]], dialect: Dialect) -> Statement:
+    """An UPDATE of many rows, found by what is bound as `at_...`, to what is bound as `new_...`."""
+    names = tuple(rows[0])
+    table = update.table
+    assert isinstance(table, Table)  # noqa: S101 - nobody updates a join
+    return _update(table, names, dialect), [[row[name] for row in rows] for name in names]
+
+
+def unnested_delete(statement: Delete, rows: Sequence[Mapping[str, Any]]) -> Statement:
+    """A DELETE of what has one of the values that are bound as `at_...`."""
+    (name,) = rows[0]
+    table = statement.table
+    return f"DELETE FROM {table} WHERE {name.removeprefix('at_')} = ANY($1)", [[row[name] for row in rows]]  # noqa: S608
+
+
+@lru_cache(maxsize=200)
+def _update(table: Table, names: tuple[str, ...], dialect: Dialect) -> str:
+    columns = [name.partition("_")[2] for name in names]
+    key = next(column for name, column in zip(names, columns, strict=True) if name.startswith("at_"))
+    changed = ", ".join(f"{column} = new.{column}" for column in columns if column != key)
+    rows = f"unnest({_arrays(table, columns, dialect)}) AS new({', '.join(columns)})"
+    return f"UPDATE {table.name} SET {changed} FROM {rows} WHERE {table.name}.{key} = new.{key}"  # noqa: S608 - as below
+
+
 @lru_cache(maxsize=200)
 def _insert(table: Table, names: tuple[str, ...], dialect: Dialect) -> str:
-    types = (table.c[name].type.compile(dialect).partition(" COLLATE")[0] for name in names)
-    arrays = ", ".join(f"${place}::{type_}[]" for place, type_ in enumerate(types, 1))
+    arrays = _arrays(table, names, dialect)
     return f"INSERT INTO {table.name} ({', '.join(names)}) SELECT * FROM unnest({arrays})"  # noqa: S608 - names of ours
+
+
+def _arrays(table: Table, names: Sequence[str], dialect: Dialect) -> str:
+    types = (table.c[name].type.compile(dialect).partition(" COLLATE")[0] for name in names)
+    return ", ".join(f"${place}::{type_}[]" for place, type_ in enumerate(types, 1))
 
 
 def together(statements: Sequence[Statement]) -> Statement:

@@ -12,16 +12,15 @@ CACHED_SHAPES = 5000
 
 
 class Lookup:
-    """A SELECT of a few rows by their key, composed once; only what it leaves open by `bindparam` differs from run to
-    run. `at_once`: an index gives the answer, so SQLite needs no thread for it.
-    """
+    """A SELECT composed and compiled once; only what it leaves open by `bindparam` differs from run to run."""
 
-    def __init__(self, statement: Executable, *, at_once: bool = True) -> None:
+    def __init__(self, statement: Executable) -> None:
         self.statement = statement
-        self.at_once = at_once
 
 
 Statement = Executable | Lookup
+# The SQL text, and in order each value's name with what the statement itself says.
+Prepared = tuple[str, list[tuple[str, Any]]]
 Step = tuple[Executable, Sequence[Mapping[str, Any]] | None]
 
 
@@ -31,7 +30,8 @@ class Compiler:
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
         self.cache: dict[Any, Any] = {}
-        self._lookups: WeakKeyDictionary[Lookup, tuple[str, list[tuple[str, Any]]]] = WeakKeyDictionary()
+        self._lookups: WeakKeyDictionary[Lookup, Prepared] = WeakKeyDictionary()
+        self._many: WeakKeyDictionary[Executable, dict[tuple[str, ...], Prepared]] = WeakKeyDictionary()
 
     def render(self, statement: Statement, parameters: Mapping[str, Any] | None = None) -> tuple[str, Sequence[Any]]:
         """The SQL text and its values in order."""
@@ -53,7 +53,7 @@ class Compiler:
         sql, values = kept
         return sql, [parameters.get(name, value) for name, value in values]
 
-    def _prepared(self, lookup: Lookup, parameters: Mapping[str, Any]) -> tuple[str, list[tuple[str, Any]]]:
+    def _prepared(self, lookup: Lookup, parameters: Mapping[str, Any]) -> Prepared:
         """The SQL text, and in order each value's name with what the statement itself says."""
         compiled, extracted = self._compile(lookup.statement, list(parameters))
         values = compiled.construct_params(
@@ -66,12 +66,22 @@ class Compiler:
         self, statement: Executable, parameters: Sequence[Mapping[str, Any]]
     ) -> tuple[str, list[Sequence[Any]]]:
         """The SQL text and, for each parameter set, its values in order."""
-        compiled, extracted = self._compile(statement, list(parameters[0]))
-        fixed = compiled.construct_params(
-            dict(parameters[0]), extracted_parameters=extracted, escape_names=False, _no_postcompile=True
-        )
-        names = compiled.positiontup or ()
-        return compiled.string, [[row[name] if name in row else fixed[name] for name in names] for row in parameters]
+        sql, fixed = self._for_many(statement, parameters[0])
+        if not any(name not in parameters[0] for name, _ in fixed):
+            return sql, [[row[name] for name, _ in fixed] for row in parameters]
+        return sql, [[row.get(name, value) for name, value in fixed] for row in parameters]
+
+    def _for_many(self, statement: Executable, first: Mapping[str, Any]) -> Prepared:
+        """Kept for as long as the statement lives: those that are composed once are compiled once."""
+        kept = self._many.setdefault(statement, {})
+        names = tuple(first)
+        if names not in kept:
+            compiled, extracted = self._compile(statement, list(names))
+            fixed = compiled.construct_params(
+                dict(first), extracted_parameters=extracted, escape_names=False, _no_postcompile=True
+            )
+            kept[names] = compiled.string, [(name, fixed[name]) for name in compiled.positiontup or ()]
+        return kept[names]
 
     def render_step(self, step: Step) -> tuple[str, Sequence[Sequence[Any]]]:
         """The SQL text and its parameter sets: one, of the statement's own values, when none are given."""

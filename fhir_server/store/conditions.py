@@ -18,9 +18,11 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    text,
     union_all,
 )
 
+from fhir_server.search.dates import EARLIEST
 from fhir_server.search.hashing import hash64
 from fhir_server.search.query import (
     Chain,
@@ -38,12 +40,24 @@ from fhir_server.search.query import (
 )
 from fhir_server.search.registry import COLUMNS, IDENTIFIER, OF_TYPE, TEXT, Parameter, Registry
 from fhir_server.store.joins import ordered
-from fhir_server.store.matches import any_of, compare, matching, one_of
-from fhir_server.store.models import INDEX_TABLES, index_reference, index_string, index_token, resource
+from fhir_server.store.matches import BETWEEN, any_of, compare, matching, one_of
+from fhir_server.store.models import (
+    INDEX_TABLES,
+    IS_WIDE,
+    NARROW,
+    index_date,
+    index_reference,
+    index_string,
+    index_token,
+    resource,
+)
 
 Numbering = Callable[[str, str], int]
 Visible = Callable[[str, FromClause], ColumnElement[bool]]
 MILLISECOND = 1000
+# What these compare with lasts until after the value begins; what those compare with begins before it ends.
+FROM_ON = {"ge", "gt", "ap"}
+UNTIL = {"le", "lt", "eb"}
 PLANNED = 4
 RANKS = {"reference": 2, "composite": 2, "uri": 4, "string": 5, "quantity": 6, "number": 6, "date": 7}
 # Modifiers with rows of their own: their table, and what their parameter is numbered under.
@@ -62,11 +76,18 @@ class Conditions:
         """Every condition of a query on rows of `table`."""
         patient = self.patient_of(query)
         if patient is not None:
-            return [table.c.patient == patient, *(self.condition(each, table, patient) for each in query.conditions)]
-        ordered_by_rank = sorted(query.conditions, key=_rank)
+            own = [table.c.patient == patient, table.c.resource_type == query.resource_type]
+            conditions = sorted(query.conditions, key=_is_reference)
+            return own + [self._of_the_patient(each, table, patient) for each in conditions]
+        ordered_by_rank = sorted(_joined(query.conditions), key=_rank)
         leading = [self.condition(condition, table) for condition in ordered_by_rank[:1]]
         along = [self._along(condition, table) for condition in ordered_by_rank[1:PLANNED]]
         return leading + along + [self._after(condition, table) for condition in ordered_by_rank[PLANNED:]]
+
+    def _of_the_patient(self, condition: Condition, table: FromClause, patient: str) -> ColumnElement[bool]:
+        """A condition on rows of one patient: what says whose they are is not listed once more."""
+        asked = _is_reference(condition)
+        return self._along(condition, table) if asked else self.condition(condition, table, patient)
 
     def _along(self, condition: Condition, table: FromClause) -> ColumnElement[bool]:
         """A condition that another one leads: asked row by row, so that a common code is never listed whole."""
@@ -150,7 +171,12 @@ class Conditions:
             return or_(*(_last_updated(value, table) for value in clause.values))
         if clause.modifier == "not":
             return self._along(clause, table)
-        return table.c.row_id.in_(self._rows(clause, patient).correlate(None))
+        rows = self._rows(clause, patient).correlate(None)
+        start = None if patient else _start(clause)
+        if start is None:
+            return table.c.row_id.in_(rows)
+        narrow = rows.where(index_date.c.low >= start - NARROW)
+        return table.c.row_id.in_(union_all(narrow, rows.where(text(IS_WIDE))))
 
     def _index(self, clause: Clause) -> Table:
         return MODIFIED[clause.modifier][0] if clause.modifier in MODIFIED else INDEX_TABLES[clause.parameter.type]
@@ -219,6 +245,55 @@ class Conditions:
             )
             .correlate(None)
         )
+
+
+def _start(clause: Clause) -> int | None:
+    """From when on a date must last that meets one of the values; None where it may have ended before any."""
+    if clause.parameter.type != "date" or clause.modifier not in {None, BETWEEN}:
+        return None
+    values = clause.values[:1] if clause.modifier == BETWEEN else clause.values
+    starts = [int(value.low) for value in values if isinstance(value, RangeValue) and value.comparator in FROM_ON]
+    return max(min(starts), EARLIEST + NARROW) if len(starts) == len(values) else None
+
+
+def _joined(conditions: Iterable[Condition]) -> list[Condition]:
+    """The conditions, two that say from when and until when an element that does not repeat is as one."""
+    found: list[Condition] = []
+    for condition in conditions:
+        other = next((n for n, one in enumerate(found) if _is_range(one, condition)), None)
+        if other is None:
+            found.append(condition)
+        else:
+            found[other] = _between(found[other], condition)
+    return found
+
+
+def _is_reference(condition: Condition) -> bool:
+    return isinstance(condition, Clause) and condition.parameter.type == "reference"
+
+
+def _is_range(one: Condition, other: Condition) -> bool:
+    if not (isinstance(one, Clause) and isinstance(other, Clause)) or one.parameter is not other.parameter:
+        return False
+    if one.parameter.type != "date" or not all(part.is_single for part in one.parameter.everywhere):
+        return False
+    comparators = [_comparator(one), _comparator(other)]
+    return any(name in FROM_ON for name in comparators) and any(name in UNTIL for name in comparators)
+
+
+def _comparator(clause: Clause) -> str | None:
+    """The comparator of a plain clause of one value on a column of the index."""
+    value = clause.values[0]
+    plain = clause.modifier is None and len(clause.values) == 1 and clause.parameter.code not in COLUMNS
+    return value.comparator if plain and isinstance(value, RangeValue) else None
+
+
+def _between(one: Condition, other: Condition) -> Clause:
+    """One clause of both, that which says from when on first."""
+    assert isinstance(one, Clause)  # noqa: S101 - found to be a range
+    assert isinstance(other, Clause)  # noqa: S101
+    first, last = (one, other) if _comparator(one) in FROM_ON else (other, one)
+    return Clause(one.parameter, BETWEEN, (*first.values, *last.values))
 
 
 def _once(rows: Select[Any] | CompoundSelect[Any]) -> Select[Any]:

@@ -11,11 +11,13 @@ from typing import Any, Literal, Protocol
 
 from sqlalchemy import Executable
 
+from fhir_server.errors import TooCostly
 from fhir_server.store.compiler import Statement
 
 Parameters = Mapping[str, Any]
 Step = tuple[Executable, Sequence[Parameters] | None]
 Dialect = Literal["sqlite", "postgresql"]
+NO_LIMIT = 1e9
 
 
 class Row(Protocol):
@@ -38,7 +40,7 @@ class Transaction(Protocol):
     dialect: Dialect
 
     async def fetch(self, statement: Statement, parameters: Parameters | None = None) -> Sequence[Row]:
-        """Run a statement and give its rows (SELECT, or DML with RETURNING)."""
+        """Run a statement and give its rows (SELECT, or DML with RETURNING). Raises TooCostly."""
 
     async def execute(self, statement: Executable, parameters: Parameters | None = None) -> int:
         """Run a statement and give the number of rows it touched."""
@@ -56,7 +58,7 @@ class Database(Protocol):
     dialect: Dialect
 
     async def fetch(self, statement: Statement, parameters: Parameters | None = None) -> Sequence[Row]:
-        """Run a SELECT outside any transaction, on a reading connection."""
+        """Run a SELECT outside any transaction, on a reading connection. Raises TooCostly."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Open a write transaction: committed at the end, rolled back on any error.
@@ -68,12 +70,20 @@ class Database(Protocol):
         """Close every connection."""
 
 
-async def connect(url: str, connections: int = 10) -> Database:
-    """Open the database of a URL; `connections` is the size of the pool."""
+async def connect(url: str, connections: int = 10, limit_seconds: float = 0.0) -> Database:
+    """Open the database of a URL; `connections` is the size of the pool, `limit_seconds` the longest that a SELECT may
+    take (0: any time).
+    """
     if url.startswith("sqlite:///"):
         from fhir_server.store.sqlite import SqliteDatabase
 
-        return await SqliteDatabase.open(url.removeprefix("sqlite:///"), readers=min(connections, 4))
+        path, readers = url.removeprefix("sqlite:///"), min(connections, 4)
+        return await SqliteDatabase.open(path, readers, limit_seconds or NO_LIMIT)
     from fhir_server.store.postgresql import PostgresqlDatabase
 
-    return await PostgresqlDatabase.open(url, connections)
+    return await PostgresqlDatabase.open(url, connections, limit_seconds or NO_LIMIT)
+
+
+def too_costly() -> TooCostly:
+    """What is answered when a SELECT has taken too long."""
+    return TooCostly("This takes too long here: ask for less, or add a condition that few resources meet.")

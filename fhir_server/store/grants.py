@@ -11,7 +11,7 @@ from fhir_server.errors import Forbidden
 from fhir_server.store.compiler import Lookup
 from fhir_server.store.conditions import Numbering
 from fhir_server.store.models import STATE, resource
-from fhir_server.store.visibility import KEPT, condition, is_of_the_row
+from fhir_server.store.visibility import KEPT, condition
 
 
 @lru_cache(maxsize=KEPT)
@@ -21,7 +21,7 @@ def _read(granted: Restriction, number: Numbering) -> Lookup:
         resource.c.resource_id == bindparam("resource_id"),
         condition(granted, resource, number),
     )
-    return Lookup(statement, at_once=is_of_the_row(granted))
+    return Lookup(statement)
 
 
 class Grants:

@@ -1,6 +1,6 @@
 """Which pieces of a bulk load are in the database: noted in the transaction that wrote them."""
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, text
 
 from fhir_server.store.database import Database, Transaction
 from fhir_server.store.models import database_value
@@ -29,3 +29,13 @@ async def forget_marks(database: Database, done: list[str]) -> None:
         for start in range(0, len(done), 500):
             names = [PREFIX + mark for mark in done[start : start + 500]]
             await transaction.execute(delete(database_value).where(database_value.c.name.in_(names)))
+
+
+async def gather_statistics(database: Database) -> None:
+    """Let PostgreSQL know what it holds now: it would plan for an empty database until its autovacuum comes by.
+
+    SQLite stays without: its joins are put in order here (`joins.py`).
+    """
+    async with database.transaction() as transaction:
+        if transaction.dialect == "postgresql":
+            await transaction.execute(text("ANALYZE"))

@@ -32,6 +32,8 @@ from fhir_server.search.ucum import SYSTEM as UCUM
 LAST_CHARACTER = "\U0010ffff"
 # Ids without a type, each under all types that its parameter allows: more than these would be no search.
 MOST_TARGETS = 20_000
+# Both values are met by one row: what two conditions on an element that does not repeat come to.
+BETWEEN = "between"
 Test = ColumnElement[bool]
 Columns = Any
 
@@ -43,6 +45,8 @@ def matching(parameter: Parameter, modifier: str | None, values: Sequence[Value]
         return _tokens(values, c)
     if kind == "reference":
         return _references(values, parameter.targets or tuple(parameter.registry.definitions.resource_types), c)
+    if modifier == BETWEEN:
+        return and_(*(_one(kind, parameter, None, value, c) for value in values))
     if kind == "uri" and modifier is None:
         return one_of(c.value, (value.text for value in values if isinstance(value, TextValue)))
     return any_of(_one(kind, parameter, modifier, value, c) for value in values)

@@ -20,6 +20,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    text,
     true,
 )
 from sqlalchemy.types import TypeEngine
@@ -120,6 +121,11 @@ reindex = Table(
 database_value = Table("database_value", metadata, Column("name", Text, primary_key=True), Column("value", LargeBinary))
 
 
+# Dates that last longer than 32 days are in an index of their own: all others of a moment began at most so long before.
+NARROW = 32 * 86_400_000_000
+IS_WIDE = f"high - low > {NARROW}"
+
+
 def _index_table(name: str, *columns: Column[Any], value_first: tuple[str, ...], patient_first: bool = True) -> Table:
     """A typed index table with its two orders: value first, and patient first."""
     orders = [Index(f"{name}_value", "parameter", *value_first, "row_id"), Index(f"{name}_row", "row_id", "parameter")]
@@ -156,6 +162,15 @@ index_date = _index_table(
     Column("low", BigInteger, nullable=False),
     Column("high", BigInteger, nullable=False),
     value_first=("low", "high"),
+)
+Index(
+    "index_date_wide",
+    index_date.c.parameter,
+    index_date.c.low,
+    index_date.c.high,
+    index_date.c.row_id,
+    sqlite_where=text(IS_WIDE),
+    postgresql_where=text(IS_WIDE),
 )
 index_number = _index_table(
     "index_number",

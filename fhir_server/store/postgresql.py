@@ -9,14 +9,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
-from sqlalchemy import Executable, Insert
+from sqlalchemy import Delete, Executable, Insert, Select, Update
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
 from fhir_server.errors import Unavailable
 from fhir_server.store.bulk_sql import Statement as Rendered
-from fhir_server.store.bulk_sql import together, unnested
+from fhir_server.store.bulk_sql import together, unnested, unnested_delete, unnested_update
 from fhir_server.store.compiler import Compiler, Statement
-from fhir_server.store.database import Contention, Dialect, Parameters, Row, Step
+from fhir_server.store.database import NO_LIMIT, Contention, Dialect, Parameters, Row, Step, too_costly
 
 CONTENTION = (
     asyncpg.UniqueViolationError,
@@ -35,14 +35,19 @@ class PostgresqlTransaction:
 
     dialect: Dialect = "postgresql"
 
-    def __init__(self, connection: Any, compiler: Compiler) -> None:
+    def __init__(self, connection: Any, compiler: Compiler, limit_seconds: float) -> None:
         self._connection = connection
         self._compiler = compiler
+        self._limit = limit_seconds
 
     async def fetch(self, statement: Statement, parameters: Parameters | None = None) -> Sequence[Row]:
         """Run a statement and give its rows."""
         sql, values = self._compiler.render(statement, parameters)
-        rows: Sequence[Row] = await self._connection.fetch(sql, *values)
+        limit = self._limit if _only_reads(statement) else NO_LIMIT
+        try:
+            rows: Sequence[Row] = await self._connection.fetch(sql, *values, timeout=limit)
+        except TimeoutError:
+            raise too_costly() from None
         return rows
 
     async def execute(self, statement: Executable, parameters: Parameters | None = None) -> int:
@@ -56,25 +61,28 @@ class PostgresqlTransaction:
         """Run statements as if one after the other; no two of them may change the same row."""
         small: list[Rendered] = []
         large: list[tuple[Insert, Sequence[Parameters]]] = []
-        repeated: list[Step] = []
         for statement, rows in steps:
-            if isinstance(statement, Insert) and rows is not None:
-                if len(rows) > MANY:
-                    large.append((statement, rows))
-                else:
-                    small.append(unnested(statement, rows, self._compiler.dialect))
-            elif rows is None or len(rows) == 1:
-                sql, values = self._compiler.render_step((statement, rows))
-                small.append((sql, values[0]))
+            if isinstance(statement, Insert) and rows is not None and len(rows) > MANY:
+                large.append((statement, rows))
             else:
-                repeated.append((statement, rows))
+                small.append(self._rendered((statement, rows)))
         if small:
             sql, values = together(small)
             await self._connection.fetch(sql, *values)
-        for statement, rows in repeated:
-            await self.execute_many(statement, rows or ())
         for insert, rows in large:
             await self._copy(insert, rows)
+
+    def _rendered(self, step: Step) -> Rendered:
+        """One statement for all of its rows."""
+        statement, rows = step
+        if rows is not None and isinstance(statement, Insert):
+            return unnested(statement, rows, self._compiler.dialect)
+        if rows is not None and isinstance(statement, Update):
+            return unnested_update(statement, rows, self._compiler.dialect)
+        if rows is not None and isinstance(statement, Delete):
+            return unnested_delete(statement, rows)
+        sql, (values,) = self._compiler.render_step(step)
+        return sql, values
 
     async def _copy(self, insert: Insert, rows: Sequence[Parameters]) -> None:
         names = tuple(rows[0])
@@ -93,12 +101,13 @@ class PostgresqlDatabase:
 
     dialect: Dialect = "postgresql"
 
-    def __init__(self, pool: Any) -> None:
+    def __init__(self, pool: Any, limit_seconds: float) -> None:
         self._pool = pool
+        self._limit = limit_seconds
         self._compiler = Compiler(asyncpg_dialect())  # type: ignore[no-untyped-call]
 
     @classmethod
-    async def open(cls, url: str, connections: int = 10) -> "PostgresqlDatabase":
+    async def open(cls, url: str, connections: int = 10, limit_seconds: float = NO_LIMIT) -> "PostgresqlDatabase":
         """Open the pool."""
         pool = asyncpg.create_pool(
             url,
@@ -109,14 +118,16 @@ class PostgresqlDatabase:
             max_cached_statement_lifetime=0,
             max_cacheable_statement_size=LARGEST_STATEMENT,
         )
-        return cls(await pool)
+        return cls(await pool, limit_seconds)
 
     async def fetch(self, statement: Statement, parameters: Parameters | None = None) -> Sequence[Row]:
         """Run a SELECT on any connection."""
         sql, values = self._compiler.render(statement, parameters)
         try:
             async with self._pool.acquire() as connection:
-                rows: Sequence[Row] = await connection.fetch(sql, *values)
+                rows: Sequence[Row] = await connection.fetch(sql, *values, timeout=self._limit)
+        except TimeoutError:
+            raise too_costly() from None
         except AWAY as error:
             raise Unavailable("The database is away.") from error
         return rows
@@ -126,7 +137,7 @@ class PostgresqlDatabase:
         """BEGIN ... COMMIT on one connection."""
         try:
             async with self._pool.acquire() as connection, connection.transaction():
-                yield PostgresqlTransaction(connection, self._compiler)
+                yield PostgresqlTransaction(connection, self._compiler, self._limit)
         except CONTENTION as error:
             raise Contention(str(error)) from error
         except AWAY as error:
@@ -135,6 +146,11 @@ class PostgresqlDatabase:
     async def close(self) -> None:
         """Close every connection."""
         await self._pool.close()
+
+
+def _only_reads(statement: Statement) -> bool:
+    """Whether it waits for nobody: who locks may have to, for as long as others work."""
+    return isinstance(statement, Select) and statement._for_update_arg is None
 
 
 async def _nothing_to_reset(connection: Any) -> None:

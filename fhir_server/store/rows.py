@@ -25,7 +25,9 @@ Interaction = Literal["create", "update", "delete"]
 
 @dataclass(slots=True)
 class Write:
-    """One change to be stored. `old` is the locked current version, `last_version` the number that was used last."""
+    """One change to be stored. `old` is the locked current version, `last_version` the number that was used last,
+    `stored` the resource as it has been written.
+    """
 
     interaction: Interaction
     resource_type: str
@@ -33,6 +35,7 @@ class Write:
     resource: dict[str, Any] | None
     old: Version | None = None
     last_version: int = 0
+    stored: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -98,6 +101,7 @@ def add_write(
     """Add the rows of a create or update."""
     caller, now, number = context
     resource, version_id, updated = stamped(write, now)
+    write.stored = resource
     row_id = write.old.row_id if write.old else next_row_id()
     quarantined = is_quarantined(resource)
     version = Version(

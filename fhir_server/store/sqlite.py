@@ -1,14 +1,16 @@
 """SQLite: WAL, synchronous=FULL, one writing connection with BEGIN IMMEDIATE, a pool of reading ones on threads.
 
-The statements of a write transaction and look-ups by a key run where they are called: each takes some ten
-microseconds, a visit to a thread takes longer and, while the loop is busy, waits for the interpreter's lock up to
-5 ms, with the database locked meanwhile. What can take long goes to a thread: searches, the flush of a COMMIT, and
-waiting for another process that writes.
+The statements of a write transaction, look-ups by a key and the first millisecond of a search run where they are
+called: most take some ten microseconds, a visit to a thread takes longer and, while the loop is busy, waits for the
+interpreter's lock up to 5 ms, with the database locked meanwhile. What takes long goes to a thread: a search that has
+not ended by then begins anew there. So do the flush of a COMMIT, and waiting for another process that writes.
 """
 
 import asyncio
+import math
 import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -19,10 +21,14 @@ from sqlalchemy import Executable
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 
 from fhir_server.errors import Unavailable
-from fhir_server.store.compiler import Compiler, Lookup, Statement
-from fhir_server.store.database import Contention, Dialect, Parameters, Row, Step
+from fhir_server.store.compiler import Compiler, Statement
+from fhir_server.store.database import NO_LIMIT, Contention, Dialect, Parameters, Row, Step, too_costly
 
 BUSY_SECONDS = 10.0
+# Between two looks at the clock.
+STEPS = 1_000
+# Some milliseconds' worth: what a search may take of the loop.
+AT_ONCE = 20_000
 Result = TypeVar("Result")
 
 
@@ -34,6 +40,37 @@ def _connect(path: str, *, writes: bool) -> sqlite3.Connection:
     if not writes:
         connection.execute("PRAGMA query_only=ON")
     return connection
+
+
+class Patience:
+    """Ends the statement of a connection: after so many steps of SQLite's machine, or so many seconds.
+
+    https://www.sqlite.org/c3ref/progress_handler.html
+    """
+
+    def __init__(self, connection: sqlite3.Connection, seconds: float, steps: float = math.inf) -> None:
+        self._connection = connection
+        self._seconds, self._most = seconds, steps / STEPS
+        self._until, self._asked = math.inf, 0
+        connection.set_progress_handler(self._is_over, STEPS)
+
+    def fetch(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        """Run a statement to its end. Raises Interrupted."""
+        self._until, self._asked = time.monotonic() + self._seconds, 0
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except sqlite3.OperationalError as error:
+            raise Interrupted if str(error) == "interrupted" else error from None
+        finally:
+            self._until = math.inf
+
+    def _is_over(self) -> bool:
+        self._asked += 1
+        return self._until < math.inf and (self._asked > self._most or time.monotonic() > self._until)
+
+
+class Interrupted(Exception):
+    """It has taken too long."""
 
 
 class SqliteTransaction:
@@ -48,7 +85,10 @@ class SqliteTransaction:
     async def fetch(self, statement: Statement, parameters: Parameters | None = None) -> Sequence[Row]:
         """Run a statement and give its rows."""
         sql, values = self._database.compiler.render(statement, parameters)
-        return await self._write(lambda connection: connection.execute(sql, values).fetchall())
+        try:
+            return await self._write(lambda _: self._database.patience.fetch(sql, values))
+        except Interrupted:
+            raise too_costly() from None
 
     async def execute(self, statement: Executable, parameters: Parameters | None = None) -> int:
         """Run a statement and give the number of rows it touched."""
@@ -74,11 +114,13 @@ class SqliteDatabase:
 
     dialect: Dialect = "sqlite"
 
-    def __init__(self, path: str, readers: int) -> None:
+    def __init__(self, path: str, readers: int, limit_seconds: float) -> None:
         self.compiler = Compiler(sqlite_dialect(paramstyle="qmark"))
         self._path = path
+        self._limit = limit_seconds
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
+        self._here: Patience | None = None
         self._turn = asyncio.Lock()
         self._group: asyncio.Future[None] | None = None
         self._committer: asyncio.Task[None] | None = None
@@ -86,24 +128,34 @@ class SqliteDatabase:
         self._reading = ThreadPoolExecutor(readers, "sqlite-read")
 
     @classmethod
-    async def open(cls, path: str, readers: int = 4) -> "SqliteDatabase":
+    async def open(cls, path: str, readers: int = 4, limit_seconds: float = NO_LIMIT) -> "SqliteDatabase":
         """Open the file, made with its folder if it is missing."""
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        database = cls(path, readers)
+        database = cls(path, readers, limit_seconds)
         database._writer = await database._run(database._writing, lambda: _connect(path, writes=True))
-        database._here = _connect(path, writes=False)
+        database.patience = Patience(database._writer, limit_seconds)
         return database
 
     _writer: sqlite3.Connection
-    # Reads on the loop's own thread.
-    _here: sqlite3.Connection
+    patience: Patience
 
     async def fetch(self, statement: Statement, parameters: Parameters | None = None) -> Sequence[Row]:
         """Run a SELECT on a reading connection."""
         sql, values = self.compiler.render(statement, parameters)
-        if isinstance(statement, Lookup) and statement.at_once:
-            return self._here.execute(sql, values).fetchall()
-        return await self._run(self._reading, lambda: self._reader().execute(sql, values).fetchall())
+        try:
+            return self._first_steps(sql, values)
+        except Interrupted:
+            pass
+        try:
+            return await self._run(self._reading, lambda: self._reader().fetch(sql, values))
+        except Interrupted:
+            raise too_costly() from None
+
+    def _first_steps(self, sql: str, values: Sequence[Any]) -> Sequence[Row]:
+        """Where most searches end. Raises Interrupted."""
+        if self._here is None:
+            self._here = Patience(self._connected(), NO_LIMIT, AT_ONCE)
+        return self._here.fetch(sql, values)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[SqliteTransaction]:
@@ -180,14 +232,18 @@ class SqliteDatabase:
         await self._run(self._writing, self._writer.close)
         self._writing.shutdown()
         self._reading.shutdown()
-        for connection in (self._here, *self._opened):
+        for connection in self._opened:
             connection.close()
 
-    def _reader(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = _connect(self._path, writes=False)
-            self._opened.append(connection)
+    def _reader(self) -> Patience:
+        reader: Patience | None = getattr(self._local, "reader", None)
+        if reader is None:
+            reader = self._local.reader = Patience(self._connected(), self._limit)
+        return reader
+
+    def _connected(self) -> sqlite3.Connection:
+        connection = _connect(self._path, writes=False)
+        self._opened.append(connection)
         return connection
 
     async def _run(self, pool: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:

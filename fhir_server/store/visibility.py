@@ -230,17 +230,6 @@ def _can_be_listed(restriction: Restriction) -> bool:
             return False
 
 
-def is_of_the_row(restriction: Restriction) -> bool:
-    """Whether the row itself answers it, without a look at any other."""
-    match restriction:
-        case AllOf(parts) | AnyOf(parts):
-            return all(is_of_the_row(part) for part in parts)
-        case Not(part):
-            return is_of_the_row(part)
-        case _:
-            return isinstance(restriction, (*OF_THE_ROW, Everything, OfType))
-
-
 def _columns(table: FromClause) -> Select[Any]:
     return select(*(table.c[name] for name in LISTED_COLUMNS))
 

@@ -15,6 +15,7 @@ from fhir_server.errors import Forbidden
 from fhir_server.search.extract import Extracted, Extractor
 from fhir_server.search.hashing import hash64
 from fhir_server.store.audit import INSERT, JournalRow
+from fhir_server.store.compiler import Lookup
 from fhir_server.store.conditions import Numbering
 from fhir_server.store.database import Step, Transaction
 from fhir_server.store.grants import Grants
@@ -37,6 +38,14 @@ KEPT = [column.name for column in history.columns if column.name != "interaction
 # Writes whose rows go to the database together.
 AT_ONCE = 250
 ADVISORY_LOCK = text("SELECT pg_advisory_xact_lock(:key)").bindparams(bindparam("key", type_=resource.c.row_id.type))
+ORGANIZATION = Lookup(
+    select(resource.c.resource_id, resource.c.organization).where(
+        resource.c.resource_type == "Patient", resource.c.resource_id == bindparam("patient")
+    )
+)
+REMOVE = {table.name: delete(table).where(table.c.row_id == bindparam("at_row_id")) for table in INDEX_TABLES.values()}
+ADD_STATE, ADD_HISTORY = resource.insert(), history.insert()
+ADD_INDEX = {name: table.insert() for name, table in INDEX_TABLES.items()}
 # What a resource of these types is about is what it points to by this parameter.
 ABOUT_ITS_TARGET = {"Provenance": "target", "AuditEvent": "entity"}
 
@@ -163,11 +172,11 @@ class Writer:
             old = select(*kept, FIRST).where(resource.c.row_id.in_(replaced))
             steps.append((insert(history).from_select([*KEPT, "interaction"], old), None))
             for table in self._tables(batch):
-                steps.append((delete(table).where(table.c.row_id.in_(replaced)), None))
+                steps.append((REMOVE[table.name], [{"at_row_id": row_id} for row_id in replaced]))
         if batch.deleted:
             steps.append((delete(resource).where(resource.c.row_id.in_(batch.deleted)), None))
-        filled = [(history.insert(), batch.deletions), (UPDATE, batch.updated), (resource.insert(), batch.inserted)]
-        filled += [(INDEX_TABLES[name].insert(), rows) for name, rows in batch.index.items()]
+        filled = [(ADD_HISTORY, batch.deletions), (UPDATE, batch.updated), (ADD_STATE, batch.inserted)]
+        filled += [(ADD_INDEX[name], rows) for name, rows in batch.index.items()]
         if self.wrote is not None:
             filled.append((INSERT, [dict(self.wrote(version)) for version in batch.versions]))
         await self.transaction.run([*steps, *(step for step in filled if step[1])])
@@ -218,6 +227,9 @@ class Writer:
     async def _organizations(self, patients: set[str]) -> dict[str, str | None]:
         if not patients:
             return {}
+        if len(patients) == 1:
+            rows = await self.transaction.fetch(ORGANIZATION, {"patient": next(iter(patients))})
+            return {row["resource_id"]: row["organization"] for row in rows}
         statement = select(resource.c.resource_id, resource.c.organization).where(
             resource.c.resource_type == "Patient", resource.c.resource_id.in_(sorted(patients))
         )
