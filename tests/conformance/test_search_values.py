@@ -39,6 +39,7 @@ async def test_date(chart: httpx.AsyncClient, query: str) -> None:
 async def test_open_periods_and_birth_dates(chart: httpx.AsyncClient) -> None:
     assert await found(chart, "Condition?onset-date=gt2025") == ["c1"]
     assert await found(chart, "Condition?onset-date=lt2019") == []
+    assert await found(chart, "Condition?onset-date=ge2026-03&onset-date=lt2026-04") == ["c1"]
     assert await found(chart, "Patient?birthdate=1982") == ["li"]
     assert await found(chart, "Patient?birthdate=1970-05-17") == ["anna"]
     assert await found(chart, "Patient?birthdate=ge1970&birthdate=lt1971") == ["anna"]
