@@ -256,6 +256,7 @@ def test_images_are_cited_opened_again_and_announced(hospital: Platform, tmp_pat
 def test_a_report_outlives_the_line_and_the_sign_in(hospital: Platform, looker: Looker, tmp_path: Path) -> None:
     with at_desk(hospital, tmp_path) as desk:
         page, answer = become(desk, READER), desk.page.get_by_label("Answer to the question")
+        page.route(re.compile("/viewer[?]"), lambda route: route.abort())  # the pictures are other tests' matter
         states.reading_room(page, states.in_reading(page))
         hospital.kill("smart_app")
         answer.fill("Written while nobody listened.")
@@ -328,13 +329,13 @@ def test_the_request_half_way(hospital: Platform, looker: Looker, tmp_path: Path
         held = states.hold(page, "/consent$")
         upload.set_input_files({"name": "consent.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4 half"})
         page.wait_for_timeout(1500)
-        looker.look(page, "request-file-under-way", narrow=False)
+        looker.check(page, "a file under way")
         states.let_go(page, held)
         app.locator("#consent-problem").wait_for()
         hospital.kill("smart_app")
         app.get_by_label("Your question").fill("Is there another explanation for the seizures?")
         app.get_by_text(states.NO_LINE).wait_for()
-        looker.look(page, "request-line-lost", narrow=False)
+        looker.check(page, "line lost in the request")
         hospital.wait_for("smart_app")
         expect(app.locator("#saved")).to_contain_text("saved")
         app = states.request_form(desk, "nguyen")
