@@ -108,7 +108,7 @@ async def _write(ctx: Context, transaction: Transaction, resources: dict[Identit
     ready = [extracted[write.resource_type, write.resource_id] for write in writes]
     ctx.trail.show(await writer.write(writes, time.time_ns() // 1000, ready))
     if writes and ctx.node.journal.enabled:
-        await append(transaction, ctx.trail.rows(Happening(IMPORT["code"], ctx.now, kind=IMPORT)))
+        await append(transaction, ctx.trail.rows(Happening(IMPORT.code, ctx.now, kind=IMPORT)))
 
 
 def _change(identity: Identity, resource: Resource, old: Existing | None, done: Done) -> Write | None:

@@ -5,13 +5,10 @@ patient who asks who looked reads nothing about another.
 """
 
 import base64
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from uuid import uuid4
-
-import orjson
 
 from fhir_server import wire
 from fhir_server.caller import Caller
@@ -29,12 +26,10 @@ SOURCE_TYPE = "http://terminology.hl7.org/CodeSystem/security-source-type"
 PROVIDER = {"system": "http://terminology.hl7.org/CodeSystem/v3-RoleClass", "code": "PROV"}
 ROLE = "https://konsil.example/fhir/CodeSystem/role"
 SOURCE, DESTINATION = ("110153", "Source Role ID"), ("110152", "Destination Role ID")
-IMPORT = {"system": DCM, "code": "110107", "display": "Import"}
-"""The kind of what came in by a bulk load: one event for each patient of a piece."""
 ACTIONS = {"110107": "C", "create": "C", "read": "R", "vread": "R", "update": "U", "patch": "U", "delete": "D"}
+HEAD = b'{"resourceType":"AuditEvent","id":"'
 SUCCESS, MINOR, SERIOUS = "0", "4", "8"
 LONGEST_QUERY = 4000
-NOBODY = Caller("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,68 +42,78 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Kind:
+    """AuditEvent.type."""
+
+    system: str
+    code: str
+    display: str
+
+
+REST = Kind(EVENT_TYPE, "rest", "RESTful Operation")
+AUTHENTICATION = Kind(DCM, "110114", "User Authentication")
+IMPORT = Kind(DCM, "110107", "Import")
+"""What came in by a bulk load: one event for each patient of a piece."""
+
+
+@dataclass(frozen=True, slots=True)
 class Happening:
     """What happened: `interaction` is a code of restful-interaction, `recorded` microseconds since the epoch.
 
-    `reference`: the resource it was about, `patient`: the id of the patient, `query`: the question as it came,
-    `problem`: why it was refused (`outcome` says how grave that is).
+    `reference`: the resource it was about, `query`: the question as it came, `problem`: why it was refused (`outcome`
+    says how grave that is).
     """
 
     interaction: str
     recorded: int
     reference: str | None = None
-    patient: str | None = None
     query: str | None = None
     outcome: str = SUCCESS
     problem: str | None = None
-    kind: Mapping[str, str] = field(default_factory=lambda: {"system": EVENT_TYPE, "code": "rest"})
+    kind: Kind = REST
 
 
-def about(happening: Happening, patient: str | None) -> Happening:
-    """The same as it concerns one patient."""
-    return replace(happening, patient=patient)
-
-
-def audit_event(origin: Origin, happening: Happening) -> tuple[str, bytes]:
-    """The id and the canonical JSON of an AuditEvent."""
+def audit_event(origin: Origin, happening: Happening, patient: str | None = None) -> tuple[str, bytes]:
+    """The id and the JSON of an AuditEvent about this patient. What events have in common is rendered once."""
     event_id = str(uuid4())
-    event: Document = {"resourceType": "AuditEvent", "id": event_id}
-    profile = _profile(happening)
-    if profile is not None:
-        event["meta"] = {"profile": [PROFILE + profile]}
-    event["type"] = happening.kind
-    event["subtype"] = [{"system": _subtype_system(happening), "code": happening.interaction}]
-    action = ACTIONS.get(happening.interaction, "E")
-    event["action"] = action
-    event["recorded"] = instant(happening.recorded)
-    event["outcome"] = happening.outcome
-    if happening.problem:
-        event["outcomeDesc"] = happening.problem
-    event["agent"] = _agents(origin, action)
-    event["source"] = _source(origin.server)
-    if entities := _entities(happening):
-        event["entity"] = entities
-    return event_id, wire.dumps(event)
+    what = happening.kind, happening.interaction, happening.outcome, happening.problem
+    before, after = _common(origin, what, patient is not None)
+    entities = _entities(happening, patient)
+    end = b',"entity":' + wire.dumps(entities) + b"}" if entities else b"}"
+    return event_id, b"".join((HEAD, event_id.encode(), before, instant(happening.recorded).encode(), after, end))
 
 
-def _profile(happening: Happening) -> str | None:
+@lru_cache(maxsize=5000)
+def _common(origin: Origin, what: tuple[Kind, str, str, str | None], of_patient: bool) -> tuple[bytes, bytes]:
+    """What stands between the id and the time, and between the time and the entities."""
+    kind, interaction, outcome, problem = what
+    action = ACTIONS.get(interaction, "E")
+    profile = _profile(what, of_patient)
+    before: Document = {"meta": {"profile": [PROFILE + profile]}} if profile is not None else {}
+    before["type"] = {"system": kind.system, "code": kind.code, "display": kind.display}
+    before["subtype"] = [{"system": INTERACTION if kind is REST else DCM, "code": interaction}]
+    before["action"] = action
+    after: Document = {"outcome": outcome}
+    if problem:
+        after["outcomeDesc"] = problem
+    after |= {"agent": _agents(origin, action), "source": _source(origin.server)}
+    return b'",' + wire.dumps(before)[1:-1] + b',"recorded":"', b'",' + wire.dumps(after)[1:-1]
+
+
+def _profile(what: tuple[Kind, str, str, str | None], of_patient: bool) -> str | None:
     """The pattern of BALP that a success has; what failed and what BALP does not name has none."""
-    if happening.outcome != SUCCESS or happening.kind["code"] != "rest":
+    kind, interaction, outcome, _ = what
+    if outcome != SUCCESS or kind is not REST:
         return None
-    name = {"vread": "Read", "patch": "Update"}.get(happening.interaction, happening.interaction.title())
-    if happening.interaction.startswith("search"):
+    name = {"vread": "Read", "patch": "Update"}.get(interaction, interaction.title())
+    if interaction.startswith("search"):
         name = "Query"
     if name not in {"Create", "Read", "Update", "Delete", "Query"}:
         return None
-    return f"Patient{name}" if happening.patient else name
+    return f"Patient{name}" if of_patient else name
 
 
-def _subtype_system(happening: Happening) -> str:
-    return INTERACTION if happening.kind["system"] == EVENT_TYPE else DCM
-
-
-@lru_cache(maxsize=2000)
-def _agents(origin: Origin, action: str) -> orjson.Fragment:
+def _agents(origin: Origin, action: str) -> list[Document]:
     """Client, server, and the person with roles and organization. Data flow from the source to the destination."""
     client, server = (DESTINATION, SOURCE) if action == "R" else (SOURCE, DESTINATION)
     caller = origin.caller
@@ -130,7 +135,7 @@ def _agents(origin: Origin, action: str) -> orjson.Fragment:
     if caller.organization:
         who = {"reference": caller.organization}
         agents.append({"type": {"coding": [PROVIDER]}, "who": who, "requestor": False})
-    return wire.fragment(wire.dumps(agents))
+    return agents
 
 
 def _person(caller: Caller, participation: str) -> Document:
@@ -143,13 +148,11 @@ def _person(caller: Caller, participation: str) -> Document:
     return person
 
 
-@lru_cache(maxsize=16)
-def _source(server: str) -> orjson.Fragment:
-    source = {"observer": {"identifier": {"value": server}}, "type": [{"system": SOURCE_TYPE, "code": "4"}]}
-    return wire.fragment(wire.dumps(source))
+def _source(server: str) -> Document:
+    return {"observer": {"identifier": {"value": server}}, "type": [{"system": SOURCE_TYPE, "code": "4"}]}
 
 
-def _entities(happening: Happening) -> list[Document]:
+def _entities(happening: Happening, patient: str | None) -> list[Document]:
     entities: list[Document] = []
     if happening.reference:
         what = {"reference": happening.reference}
@@ -157,8 +160,8 @@ def _entities(happening: Happening) -> list[Document]:
     if happening.query is not None:
         query = base64.b64encode(happening.query[:LONGEST_QUERY].encode()).decode()
         entities.append({"type": _code(ENTITY_TYPE, "2"), "role": _code(OBJECT_ROLE, "24"), "query": query})
-    if happening.patient:
-        what = {"reference": f"Patient/{happening.patient}"}
+    if patient:
+        what = {"reference": f"Patient/{patient}"}
         entities.append({"what": what, "type": _code(ENTITY_TYPE, "1"), "role": _code(OBJECT_ROLE, "1")})
     return entities
 

@@ -1,9 +1,9 @@
 """What one request leaves behind: where it came from, what it was shown, what it wrote."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from fhir_server.audit.event import Happening, Origin, about, audit_event
+from fhir_server.audit.event import Happening, Origin, audit_event
 from fhir_server.store.audit import JournalRow, journal_row
 from fhir_server.store.repository import Version
 
@@ -33,13 +33,12 @@ class Trail:
         if version.resource_type == "AuditEvent" and version.content is not None:
             return journal_row(version.resource_id, version.content)
         patient = version.resource_id if version.resource_type == "Patient" else version.patient
-        happening = Happening(version.interaction, version.last_updated, version.reference, patient)
-        return journal_row(*audit_event(self.origin, happening))
+        happening = Happening(version.interaction, version.last_updated, version.reference)
+        return journal_row(*audit_event(self.origin, happening, patient))
 
-    def rows(self, happening: Happening) -> list[JournalRow]:
-        """The rows of something that was read or refused: one for each patient that it showed something of."""
-        patients: list[str | None] = [*dict.fromkeys(patient for patient in self.seen.values() if patient)]
-        asked = replace(happening, query=self.query or happening.query)
-        return [
-            journal_row(*audit_event(self.origin, about(asked, patient))) for patient in patients or [happening.patient]
-        ]
+    def rows(self, happening: Happening, patient: str | None = None) -> list[JournalRow]:
+        """The rows of something that was read or refused: one for each patient that it showed something of, else one,
+        about the patient who was asked for.
+        """
+        shown = dict.fromkeys(each for each in self.seen.values() if each) or (patient,)
+        return [journal_row(*audit_event(self.origin, happening, each)) for each in shown]

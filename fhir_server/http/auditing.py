@@ -3,22 +3,22 @@
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
 
-from fhir_server.audit.event import DCM, MINOR, SERIOUS, SUCCESS, Happening, Origin
+from fhir_server.audit.event import AUTHENTICATION, MINOR, SERIOUS, SUCCESS, Happening, Origin
 from fhir_server.audit.trail import Trail
 from fhir_server.caller import Caller
 from fhir_server.context import Node
 from fhir_server.errors import FhirError
 from fhir_server.store.auth_values import Account
 
-READING = re.compile(r"read|vread|search-.*|history-.*|operation|batch|transaction")
 WRITES = {"POST": "create", "PUT": "update", "PATCH": "update", "DELETE": "delete"}
+WRITTEN = frozenset(WRITES.values())
 ABOUT_A_PATIENT = re.compile(r"(?:Patient/)?([A-Za-z0-9\-.]{1,64})\Z")
 UNKNOWN = Caller("", "")
-AUTHENTICATION = {"system": DCM, "code": "110114", "display": "User Authentication"}
 LOGIN, LOGOUT = "110122", "110123"
 
 
@@ -47,14 +47,14 @@ def interaction_of(method: str, path: str, parts: Mapping[str, Any]) -> str:
 
 async def answered(request: Request, trail: Trail) -> None:
     """Put down what was read. What was written has its event in its own transaction. Raises Unavailable."""
-    interaction = trail.interaction or interaction_of(request.method, request.url.path, request.path_params)
-    if not READING.fullmatch(interaction):
-        return
-    if interaction in {"batch", "transaction"} and not trail.seen:
-        return
     node: Node = request.app.state.node
-    if node.journal.enabled:
-        await node.journal.add(trail.rows(_happening(request, interaction)), at_once=trail.sensitive)
+    if not node.journal.enabled:
+        return
+    interaction = trail.interaction or _interaction(request)
+    if interaction in WRITTEN or (interaction in {"batch", "transaction"} and not trail.seen):
+        return
+    rows = trail.rows(_happening(request, interaction, trail), None if trail.seen else _patient(request))
+    await node.journal.add(rows, at_once=trail.sensitive)
 
 
 async def signed_in(request: Request, who: Caller, code: str, problem: str | None = None) -> None:
@@ -75,29 +75,24 @@ async def refused(request: Request, trail: Trail, error: FhirError) -> None:
     node: Node = request.app.state.node
     if not node.journal.enabled:
         return
-    interaction = trail.interaction or interaction_of(request.method, request.url.path, request.path_params)
-    happening = _happening(request, interaction)
-    failed = Happening(
-        interaction,
-        happening.recorded,
-        happening.reference,
-        happening.patient,
-        happening.query,
-        SERIOUS if error.status >= 500 else MINOR,
-        f"{error.status} {error.issue_code}",
-    )
-    await node.journal.add(trail.rows(failed))
+    asked = _happening(request, trail.interaction or _interaction(request), trail)
+    outcome = SERIOUS if error.status >= 500 else MINOR
+    failed = replace(asked, outcome=outcome, problem=f"{error.status} {error.issue_code}")
+    await node.journal.add(trail.rows(failed, _patient(request)))
 
 
-def _happening(request: Request, interaction: str) -> Happening:
+def _interaction(request: Request) -> str:
+    return interaction_of(request.method, request.scope["path"], request.path_params)
+
+
+def _happening(request: Request, interaction: str, trail: Trail) -> Happening:
     parts = request.path_params
     reference = f"{parts['type']}/{parts['id']}" if "type" in parts and "id" in parts else None
-    query = f"{request.url.path.partition('/fhir')[2].lstrip('/')}?{request.url.query}" if _asks(interaction) else None
-    return Happening(interaction, time.time_ns() // 1000, reference, _patient(request), query)
-
-
-def _asks(interaction: str) -> bool:
-    return interaction.startswith(("search", "history", "operation"))
+    query = None
+    if interaction.startswith(("search", "history", "operation")):
+        address = request.scope["path"].partition("/fhir")[2].lstrip("/")
+        query = trail.query or f"{address}?{request.scope['query_string'].decode('latin-1')}"
+    return Happening(interaction, time.time_ns() // 1000, reference, query)
 
 
 def _patient(request: Request) -> str | None:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
 from fhir_server.errors import Invalid
 
@@ -64,5 +65,10 @@ def _zone(text: str | None) -> timezone:
 
 def instant(microseconds: int) -> str:
     """An instant with milliseconds, UTC.  https://hl7.org/fhir/R4/datatypes.html#instant"""
-    moment = EPOCH + timedelta(microseconds=microseconds)
-    return moment.isoformat(timespec="milliseconds")[: -len("+00:00")] + "Z"
+    seconds, rest = divmod(microseconds, 1_000_000)
+    return f"{_second(seconds)}.{rest // 1000:03d}Z"
+
+
+@lru_cache(maxsize=100)
+def _second(seconds: int) -> str:
+    return (EPOCH + timedelta(seconds=seconds)).isoformat()[: -len("+00:00")]

@@ -82,7 +82,7 @@ async def journal_of(database_url: str) -> Settings:
 
 
 def row(n: int) -> JournalRow:
-    return journal_row(*audit_event(ORIGIN, Happening("read", 1_700_000_000_000_000 + n, f"Patient/{n}", str(n))))
+    return journal_row(*audit_event(ORIGIN, Happening("read", 1_700_000_000_000_000 + n, f"Patient/{n}"), str(n)))
 
 
 async def tamper(settings: Settings, problem: str) -> None:
