@@ -1,5 +1,6 @@
 """https://hl7.org/fhir/R4/xml.html: the XML form, in and out."""
 
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
@@ -133,9 +134,14 @@ def test_a_div_that_is_no_xml_becomes_text_and_html_entities_characters(shapes: 
     assert "id" not in read_xml(written, shapes, 100)
 
 
+@cache
+def shapes_of_r4() -> Shapes:
+    return Shapes(load(default_definitions()))
+
+
 @given(text=st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"), min_size=1))
 def test_any_text_comes_back(text: str) -> None:
-    shapes = test_any_text_comes_back.__dict__.setdefault("shapes", Shapes(load(default_definitions())))
+    shapes = shapes_of_r4()
     patient = {"resourceType": "Patient", "id": "x", "name": [{"text": text, "given": [text, " \n\t" + text]}]}
     assert read_xml(write_xml(patient, shapes), shapes, 100) == patient
 
