@@ -1,5 +1,6 @@
 """`python -m deploy.sandbox prepare|serve`: make the pretend hospital, run its EHR."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def cases_command(directory: Path, pause: float, only: tuple[str, ...]) -> None:
     """Make the demo's cases on the running platform, as the people of the demo; goes on where it stopped."""
     from deploy.sandbox.cases.run import run
 
+    os.nice(10)  # whoever is looking at the demo goes first
     sys.exit(run(directory, pause, only))
 
 

@@ -16,6 +16,7 @@ from fhir_server.errors import FhirError
 from fhir_server.store.auth_values import Account
 
 WRITES = {"POST": "create", "PUT": "update", "PATCH": "update", "DELETE": "delete"}
+BUNDLES = frozenset({"batch", "transaction"})
 WRITTEN = frozenset(WRITES.values())
 ABOUT_A_PATIENT = re.compile(r"(?:Patient/)?([A-Za-z0-9\-.]{1,64})\Z")
 UNKNOWN = Caller("", "")
@@ -51,7 +52,7 @@ async def answered(request: Request, trail: Trail) -> None:
     if not node.journal.enabled:
         return
     interaction = trail.interaction or _interaction(request)
-    if interaction in WRITTEN or (interaction in {"batch", "transaction"} and not trail.seen):
+    if interaction in WRITTEN or (not trail.seen and (interaction in BUNDLES or _is_polling(trail, interaction))):
         return
     rows = trail.rows(_happening(request, interaction, trail), None if trail.seen else _patient(request))
     await node.journal.add(rows, at_once=trail.sensitive)
@@ -79,6 +80,11 @@ async def refused(request: Request, trail: Trail, error: FhirError) -> None:
     outcome = SERIOUS if error.status >= 500 else MINOR
     failed = replace(asked, outcome=outcome, problem=f"{error.status} {error.issue_code}")
     await node.journal.add(trail.rows(failed, _patient(request)))
+
+
+def _is_polling(trail: Trail, interaction: str) -> bool:
+    """Whether a program of ours asked what is new, each few seconds, all day."""
+    return "system" in trail.origin.caller.roles and interaction.startswith("history")
 
 
 def _interaction(request: Request) -> str:

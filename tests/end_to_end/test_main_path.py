@@ -86,6 +86,7 @@ def without_a_screen(running: Platform, folder: Path) -> None:
     checks.forwarded(running, IMAGES, RECORD_NUMBER)
 
 
+@pytest.mark.full  # what differs is tested on both databases program by program, and by tests/konsil with Redis
 def test_postgresql_and_redis(tmp_path: Path, postgresql_cluster: str, redis_url: str) -> None:
     """The same path on PostgreSQL, one database a program, and Redis."""
     with ExitStack() as stack:

@@ -79,7 +79,9 @@ def test_the_front_page(hospital: Platform, looker: Looker, tmp_path: Path) -> N
         looker.look(desk.page, "ehr-sign-in")
 
 
-@pytest.mark.parametrize(("tenant", "patient"), [("epic", "lefevre"), ("oracle", "huang")])
+@pytest.mark.parametrize(
+    ("tenant", "patient"), [("epic", "lefevre"), pytest.param("oracle", "huang", marks=pytest.mark.full)]
+)
 def test_the_record(hospital: Platform, looker: Looker, tmp_path: Path, tenant: str, patient: str) -> None:
     with at_desk(hospital, tmp_path) as desk:
         page = become(desk, {"epic": EPIC, "oracle": ORACLE}[tenant])

@@ -1,7 +1,6 @@
 """`python -m deploy.sandbox cases`: make all cases in the background of a running demo, then end."""
 
 import asyncio
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,12 +12,9 @@ from deploy.sandbox.cases.progress import FILE, Progress
 from deploy.sandbox.cases.stories import STORIES
 from deploy.sandbox.cases.story import Story
 
-NICE = 10
-
 
 def run(directory: Path, pause_seconds: float = 0.0, only: Sequence[str] = ()) -> int:
     """Make the stories, all or those named; 0 also when one could not be made, which the progress file then says."""
-    os.nice(NICE)
     wanted = [each for each in STORIES if not only or each.key in only]
     progress = Progress.read(directory / FILE, [each.key for each in wanted])
     progress.tell(state="starting", problem="")

@@ -96,6 +96,23 @@ async def test_a_search_that_finds_nothing_still_names_the_patient_asked_for(
     assert subtype(event) == "search-type"
 
 
+async def test_a_program_that_asks_what_is_new_leaves_an_event_only_when_something_is(
+    audited: Server, http: httpx.AsyncClient
+) -> None:
+    program = Caller("poller", "poller", None, frozenset({"system"}), None, ("system/*.rs",))
+    async with audited.client(program) as polling:
+        assert (await polling.get("/Task/_history?_since=2099-01-01T00:00:00Z")).json().get("entry") is None
+        await patient(http, "aylapolled")
+        assert (await polling.get("/Patient/_history")).json()["entry"]
+    events = await listed(audited, http, "subtype=history-type&patient=Patient/aylapolled")
+    assert len(events) == 1
+    everything = await listed(audited, http, "subtype=history-type")
+    queries = [
+        base64.b64decode(entity["query"]).decode() for e in everything for entity in e["entity"] if "query" in entity
+    ]
+    assert not [query for query in queries if "2099" in query]
+
+
 async def test_refusals_are_written_down(audited: Server, http: httpx.AsyncClient) -> None:
     await patient(http, "ayla6")
     stranger = Caller("stranger", "app", "Practitioner/refused", frozenset({"consultant"}), None, ("user/*.cruds",))
