@@ -18,12 +18,14 @@ MOST_WAITING = 10_000
 
 
 class Journal:
-    """The events that wait. `enabled` False: nothing is put down (measurements)."""
+    """The events that wait; `requests` counts what the server was asked. `enabled` False: nothing is put down
+    (measurements).
+    """
 
     def __init__(self, database: Database, *, enabled: bool = True) -> None:
         self.database = database
         self.enabled = enabled
-        self.added = 0
+        self.requests = 0
         self._waiting: list[JournalRow] = []
         self._doubtful = False
         self._some = asyncio.Event()
@@ -34,7 +36,6 @@ class Journal:
         if not self.enabled or not rows:
             return
         self._waiting.extend(rows)
-        self.added += len(rows)
         self._some.set()
         if at_once or len(self._waiting) > MOST_WAITING:
             await self.flush()

@@ -32,7 +32,7 @@ class Keeper:
         problem, pause = None, None
         try:
             await self.sealer.seal()
-            pause = await self.lister.run(self.journal.added)
+            pause = await self.lister.run(self.journal.requests)
             await self.sealer.sign()
         except (Unavailable, Contention):
             pass

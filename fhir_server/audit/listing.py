@@ -17,7 +17,7 @@ from fhir_server.store.writer import Writer
 
 AT_ONCE = 20
 RECORDER = Caller("audit", "fhir_server", roles=frozenset({"administrator"}), scopes=("system/*.cruds",))
-BUSY_SHARE = 0.05
+BUSY_SHARE = 0.1
 """While requests come, listing takes no more than this part of the time."""
 
 

@@ -119,6 +119,7 @@ class Endpoint:
         if handler is None:
             raise NotAllowed(f"{request.method} is not offered here.", headers={"Allow": self.allow})
         node: Node = request.app.state.node
+        node.journal.requests += 1
         ctx = Context.of(node, caller, time.time_ns() // 1000, auditing.origin_of(request, caller))
         try:
             response = await handler(Call(request, ctx, preference(request)))

@@ -16,6 +16,7 @@ from smart_app.words import Clock, person_name
 
 SEEING = ("privacy-officer", "administrator")
 PERIODS = {"1": "Last day", "7": "Last week", "30": "Last month", "365": "Last year", "": "All time"}
+BY = {"": "People", "all": "People and programs"}
 KINDS = {"": "Everything", "seen": "Seen", "written": "Written", "refused": "Refused", "sign-ins": "Sign-ins"}
 NARROWED = {
     "seen": {"type": "rest", "action": "R,E", "outcome": "0"},
@@ -38,6 +39,7 @@ VERBS = {
     "110123": "signed out",
     "110107": "imported",
 }
+PROGRAM = "system"
 AT_ONCE = 50
 MOST_NAMED = 20
 
@@ -65,16 +67,18 @@ class Asked:
     person: str
     days: str
     kind: str
+    by: str
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> "Asked":
         """The form's fields; a month of everything when nothing was chosen."""
-        days, kind = query.get("days", "30"), query.get("kind", "")
+        days, kind, by = query.get("days", "30"), query.get("kind", ""), query.get("by", "")
         return cls(
             query.get("patient", "").strip()[:100],
             query.get("person", "").strip()[:100],
             days if days in PERIODS else "30",
             kind if kind in KINDS else "",
+            by if by in BY else "",
         )
 
 
@@ -93,7 +97,7 @@ async def access(visit: Visit) -> Response:
         events, following = await visit.fhir.page("AuditEvent", parameters | cursor)
         lines = await _lines(visit, events)
     values = {"asked": asked, "lines": lines, "following": following, "paged": "cursor" in query}
-    return visit.render("access.html", periods=PERIODS, kinds=KINDS, patients=patients, people=people, **values)
+    return visit.render("access.html", periods=PERIODS, kinds=KINDS, by=BY, patients=patients, people=people, **values)
 
 
 async def _named(visit: Visit, resource_type: str, text: str) -> list[Resource]:
@@ -110,6 +114,8 @@ def _parameters(visit: Visit, asked: Asked, patients: list[Resource], people: li
         parameters["patient"] = ",".join(f"Patient/{each['id']}" for each in patients)
     if people:
         parameters["agent"] = ",".join(f"Practitioner/{each['id']}" for each in people)
+    if not asked.by:
+        parameters["agent-role:not"] = PROGRAM
     if asked.days:
         since = Clock(visit.services.settings.time_zone).now().date() - timedelta(days=int(asked.days))
         parameters["date"] = f"ge{since.isoformat()}"
@@ -177,7 +183,7 @@ def _identified(agent: Resource) -> str:
 def _roles(person: Resource) -> Iterable[str]:
     for role in person.get("role", ()):
         code = next((str(each.get("code", "")) for each in role.get("coding", ())), "")
-        yield ROLE_TITLES.get(code, code)
+        yield "Program" if code == PROGRAM else ROLE_TITLES.get(code, code)
 
 
 def _what(event: Resource, reference: str, query: str) -> str:

@@ -188,7 +188,7 @@ def test_what_is_not_there(hospital: Platform, looker: Looker, tmp_path: Path) -
 def test_pages_of_the_record_server(hospital: Platform, looker: Looker, tmp_path: Path) -> None:
     with at_desk(hospital, tmp_path) as desk:
         page = become(desk, "castillo")
-        page.goto(f"{hospital.plan.fhir_url}/Task?code=fulfill&_count=5")
+        page.goto(f"{hospital.plan.fhir_url}/fhir/Task?code=fulfill&_count=5")
         looker.look(page, "server-list")
         page.locator("tbody a").first.click()
         looker.look(page, "server-resource")

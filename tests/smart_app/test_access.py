@@ -67,6 +67,13 @@ def test_pages_go_back_in_time(officer: tuple[Browser, str]) -> None:
     assert "Newest" in second.text
 
 
+def test_programs_are_shown_when_they_are_asked_for(officer: tuple[Browser, str]) -> None:
+    browser, address = officer
+    assert not [row for row in rows(browser.get(address).text) if "Program" in row]
+    everything = shown(browser, f"{address}?by=all&kind=seen", "Privacy officer")
+    assert rows(everything)
+
+
 def test_it_belongs_to_privacy_officers(hospital: Platform) -> None:
     browser = hospital.browser()
     home = launch_id(browser.sign_in("castillo"))
