@@ -7,7 +7,7 @@ PACKAGES := konsil fhir_server smart_app dicom_gateway profiles deploy
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help python-is-new-enough setup setup-tests setup-full demo demo-reset test test-full lint fmt docs pictures bench bench-fhir lock
+.PHONY: help python-is-new-enough setup setup-tests setup-full demo demo-reset test test-full lint fmt docs pictures bench bench-fhir bench-dicom lock audit-dependencies
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,19 +39,27 @@ setup-full: python-is-new-enough
 test-full: setup-full lint ## the same tests with the large and exhaustive ones
 	@$(PYTEST)
 
-lint: setup ## formatting, lint, types, layers
+lint: setup ## formatting, lint, types, layers, secrets
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m deploy.secret_scan
+
+audit-dependencies: setup ## ask the advisories of PyPI and npm about every locked version; needs their networks
+	@$(PYTHON) -m venv build/audit && build/audit/bin/pip install -q pip-audit
+	build/audit/bin/pip-audit --strict --disable-pip --no-deps -r requirements.lock
+	cd smart_app/frontend && npm audit --audit=true --audit-level=moderate
 
 fmt: setup ## format, and repair what ruff can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: setup ## write docs/settings.md and docs/conformance/fhir.md from what they tell of
+docs: setup ## write settings.md, conformance/fhir.md, conformance/dicom.md and the tables of access.md from what they tell of
 	@$(BIN)/python -m deploy.settings_page
 	@$(BIN)/python -m deploy.conformance_page
+	@$(BIN)/python -m deploy.access_page
+	@$(BIN)/python -m deploy.dicom_conformance_page
 
 pictures: setup-tests ## take the guide's pictures anew, by the tests that look at the screens
 	@rm -rf build/pictures && KONSIL_PICTURES=build/pictures $(PYTEST) tests/screens -n 0 -k "screens"
@@ -62,6 +70,9 @@ bench: setup ## measurements; see tests/bench
 
 bench-fhir: setup ## the FHIR server with synthetic patients on SQLite and PostgreSQL (BENCH_PATIENTS=400: the full run)
 	@$(BIN)/python -m tests.bench fhir_synthea
+
+bench-dicom: setup ## receiving DICOM side by side with Orthanc, DCMTK and pynetdicom (BENCH_ROUNDS=5)
+	@$(BIN)/python -m tests.bench.dicom_receive $(or $(BENCH_ROUNDS),5)
 
 lock: ## make requirements.lock anew from pyproject.toml, and that of the tests' FHIR clients (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --all-extras --group dev pyproject.toml -o requirements.lock

@@ -21,6 +21,12 @@ is a feature, the clause that asks for it, its state, and the test that shows it
 MISSING = (
     ("resources in Turtle", "rdf.html", "not offered: answered with 406 or 415"),
     ("XML Patch", "http.html#patch", "not offered: JSON Patch and FHIRPath Patch are"),
+    ("named queries (`_query`)", "search.html#query", "not offered: answered with 400"),
+    (
+        "matches among contained resources (`_contained=true`)",
+        "search.html#contained",
+        "not offered: answered with 400",
+    ),
     ("GraphQL", "graphql.html", "not offered"),
     ("asynchronous answers (`Prefer: respond-async`)", "async.html", "not offered yet"),
 )

@@ -1,23 +1,24 @@
 """Who may see which study: what FHIR shows to the caller's own token, else nothing.  The gateway parses no scopes.
 
-A decision is kept 5 s for each (token, study): that is what "at once" means when access ends.  Concurrent questions
-about the same pair are asked once.  The FHIR server is the only judge, so its consent, roles and quarantine hold here
-too.
+A decision is kept 4 s for each (token, study); a process of the FHIR server keeps its own for 1: these are the 5 s that
+"at once" means when access ends.  Concurrent questions about the same pair are asked once.  The FHIR server is the only
+judge, so its consent, roles and quarantine hold here too.
 """
 
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 
 from dicom_gateway.publish.fhir import Bearer, FhirClient, FhirError
 from konsil.oauth_client import Introspection
 
-DECISION_SECONDS = 5.0
+DECISION_SECONDS = 4.0
 SYSTEM_UID = "urn:dicom:uid"
 ALL = "*"
 
@@ -33,9 +34,13 @@ def token_hash(token: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a caller may ask of the doors: everything (`studies` None, an archive's own door) or these studies."""
+    """What a caller may ask of the doors: everything (`studies` None, an archive's own door) or these studies.
+
+    `token`: whose it is.
+    """
 
     studies: frozenset[str] | None
+    token: str = field(default="", repr=False)
 
     def shows(self, study_instance_uid: str) -> bool:
         """Whether the study is among them."""
@@ -118,20 +123,20 @@ class Access:
 
     def person(self, token: str) -> str:
         """Who holds the token, `Practitioner/id`; empty for one that is no person's.  Raises as `roles`."""
+        described = self.described(token)
+        return "" if not described else "/".join(str(described.get("fhirUser", "")).split("/")[-2:])
+
+    def described(self, token: str) -> Mapping[str, Any]:
+        """What the FHIR server says of a token now; empty without a server to ask.  Raises TokenRefused."""
         if self.introspection is None:
-            return ""
+            return {}
         described = self.introspection.describe(token)
         if not described.get("active"):
             raise TokenRefused
-        return "/".join(str(described.get("fhirUser", "")).split("/")[-2:])
+        return described
 
     def _roles(self, token: str) -> frozenset[str]:
-        if self.introspection is None:
-            return frozenset()
-        described = self.introspection.describe(token)
-        if not described.get("active"):
-            raise TokenRefused
-        return frozenset(str(role) for role in described.get("roles", []))
+        return frozenset(str(role) for role in self.described(token).get("roles", []))
 
     def _ask(self, token: str, study: str) -> frozenset[str]:
         parameters = {"_elements": "identifier,status", "_count": "500"}

@@ -16,28 +16,49 @@ from dicom_gateway.access import Access
 from dicom_gateway.gateway import Gateway
 from dicom_gateway.publish.exchange import fhir_client, introspection_of
 from dicom_gateway.settings import Settings
-from dicom_gateway.web import api, pixels, qido, reconciliations, stow, transfers, viewer, wado, workstations
+from dicom_gateway.web import (
+    administration,
+    api,
+    pixels,
+    qido,
+    reconciliations,
+    stow,
+    transfers,
+    viewer,
+    wado,
+    workstations,
+)
+from dicom_gateway.web.capabilities import with_capabilities
 from dicom_gateway.web.doors import Doors
 from dicom_gateway.web.http import HANDLERS
+from dicom_gateway.web.limits import PerCaller
 from konsil.database import reader
+from konsil.rate_limit import RateLimit
+from konsil.serving import Guarded
 from konsil.telemetry import RequestMetrics, metrics_app
 
 PROGRAM = "dicom_gateway"
+DOORS = ("/api", "/dicom-web", "/viewer-session")
+"""Where an address is counted: all but the viewer's files, health and metrics."""
 
 
 def create_app(gateway: Gateway) -> Starlette:
     """Put the web application of one gateway together.  Raises GatewayError when gateway mode has no FHIR server."""
     doors = Doors(gateway, access_of(gateway.settings))
     dicom_web = [*wado.routes(doors), *qido.routes(doors), *pixels.routes(doors), *stow.routes(doors)]
-    own_api = (api, transfers, workstations, reconciliations)
+    own_api = (api, transfers, workstations, reconciliations, administration)
     routes = [
         Route("/healthz", partial(health, gateway), methods=["GET"]),
         Route("/metrics", metrics_app),
-        Mount("/dicom-web", routes=dicom_web),
+        Mount("/dicom-web", routes=with_capabilities(doors, dicom_web)),
         Mount("/api", routes=[each for part in own_api for each in part.routes(doors)]),
         *(viewer.routes(doors) if doors.access is not None else []),
     ]
-    middleware = [Middleware(RequestMetrics, program=PROGRAM)]
+    settings = gateway.settings
+    per_address = RateLimit(settings.address_requests_per_minute)
+    guarded = Middleware(Guarded, base_url=settings.base_url, per_address=per_address, paths=DOORS)
+    per_caller = Middleware(PerCaller, limit=RateLimit(settings.requests_per_minute))
+    middleware = [Middleware(RequestMetrics, program=PROGRAM), guarded, per_caller]
     return Starlette(
         routes=routes, middleware=middleware, exception_handlers={**HANDLERS}, lifespan=partial(closing, doors)
     )

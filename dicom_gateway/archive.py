@@ -4,9 +4,12 @@ Written as temporary file, fsync, link, fsync of the folder: after `put` returne
 and before that nobody sees it.  (obstore's local store does not sync; it will serve S3, Azure and Google.)
 """
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +17,8 @@ from typing import BinaryIO
 from blake3 import blake3
 
 CHUNK_BYTES = 1 << 20
+UNFINISHED_SECONDS = 86_400
+FLUSHES_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,34 +45,89 @@ class Archive:
         """Open one object for reading; raises FileNotFoundError."""
         return self.path(key).open("rb")
 
+    def begin(self) -> "Writing":
+        """Begin an object whose bytes come one after the other.  Raises OSError."""
+        return Writing(self, self._incoming)
+
     def put(self, content: Path | Iterable[bytes | memoryview]) -> StoredObject:
         """Keep one object durably.  Raises OSError (disk full, read-only); then nothing is left behind."""
-        handle, name = tempfile.mkstemp(dir=self._incoming)
-        hasher, size = blake3(), 0
+        writing = self.begin()
         try:
-            with os.fdopen(handle, "wb") as file:
-                for chunk in _chunks(content):
-                    hasher.update(chunk)
-                    size += file.write(chunk)
-                file.flush()
-                os.fsync(file.fileno())
-            stored = StoredObject(hasher.hexdigest(), size)
-            self._link(name, self.path(stored.key))
+            for chunk in _chunks(content):
+                writing.write(chunk)
+            return writing.finish()
         finally:
-            os.unlink(name)
+            writing.close()
+
+    def finish_all(self, writings: Sequence["Writing"]) -> list[StoredObject]:
+        """Make many objects durable and visible: flushed side by side, each folder once.  Raises OSError."""
+        with ThreadPoolExecutor(FLUSHES_AT_ONCE) as pool:
+            stored = list(pool.map(Writing.flush, writings))
+            folders = {self.link(writing.name, item.key) for writing, item in zip(writings, stored, strict=True)}
+            list(pool.map(sync_folder, folders))
         return stored
 
-    def _link(self, name: str, target: Path) -> None:
+    def sweep(self) -> None:
+        """Remove what a killed process left unfinished: files that nobody has written to for a day."""
+        old = time.time() - UNFINISHED_SECONDS
+        for path in self._incoming.iterdir():
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < old:
+                    path.unlink()
+
+    def link(self, name: str, key: str) -> Path:
+        """Give a durable file its place; gives the folder, which is to be flushed yet.  Raises OSError.
+
+        That goes for what was there already too: who linked it may not have come so far.
+        """
+        target = self.path(key)
         folder = target.parent
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
             for parent in (folder.parent, self.root):
                 sync_folder(parent)
-        try:
+        with contextlib.suppress(FileExistsError):
             os.link(name, target)
-        except FileExistsError:
-            return
-        sync_folder(folder)
+        return folder
+
+
+class Writing:
+    """One object on its way into the archive, hashed as it comes; nobody sees it before `finish`."""
+
+    def __init__(self, archive: Archive, folder: Path) -> None:
+        handle, self.name = tempfile.mkstemp(dir=folder)
+        self._archive = archive
+        self._file = os.fdopen(handle, "w+b")
+        self._hasher, self._size = blake3(), 0
+
+    def write(self, chunk: bytes | memoryview) -> None:
+        """Append.  Raises OSError."""
+        self._hasher.update(chunk)
+        self._size += self._file.write(chunk)
+
+    def reread(self, offset: int) -> BinaryIO:
+        """What has been written, from a place on; valid until `close`."""
+        self._file.flush()
+        self._file.seek(offset)
+        return self._file
+
+    def flush(self) -> StoredObject:
+        """Bring its bytes to the disk.  Raises OSError."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return StoredObject(self._hasher.hexdigest(), self._size)
+
+    def finish(self) -> StoredObject:
+        """Make it durable and visible.  Raises OSError."""
+        stored = self.flush()
+        sync_folder(self._archive.link(self.name, stored.key))
+        return stored
+
+    def close(self) -> None:
+        """Leave nothing behind but what was finished."""
+        with contextlib.suppress(OSError):  # a full disk says so once more
+            self._file.close()
+        os.unlink(self.name)
 
 
 def _chunks(content: Path | Iterable[bytes | memoryview]) -> Iterable[bytes | memoryview]:

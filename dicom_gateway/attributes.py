@@ -8,11 +8,13 @@ import struct
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from io import BytesIO
 from typing import Any, BinaryIO, Final, cast
 
 from pydicom import config
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
@@ -28,6 +30,8 @@ logging.getLogger("pydicom").setLevel(logging.ERROR)
 Element = dict[str, Any]
 Attributes = dict[str, Element]
 
+# Of these a single ASCII value means the same in every character set, and is the same in JSON.
+PLAIN: Final = frozenset({"AE", "AS", "CS", "DA", "DT", "LO", "SH", "TM", "UI"})
 PIXELS: Final = 0x7FE00000
 SERIES_INSTANCE_UID: Final = 0x0020000E
 # GE's private syntax is implicit little endian but for its pixels.
@@ -119,6 +123,7 @@ IMAGE: Final = [
 ]
 
 
+@lru_cache(maxsize=1024)
 def tag_of(keyword: str) -> str:
     """Write the tag of one keyword as the eight digits of the DICOM JSON model.  PS3.18 F.2.2"""
     return f"{cast(int, tag_for_keyword(keyword)):08X}"
@@ -133,7 +138,7 @@ def read_header(data: bytes | memoryview | BinaryIO, transfer_syntax_uid: str) -
     return _read(data, transfer_syntax_uid, lambda tag, _vr, _length: tag >= PIXELS)
 
 
-def read_identity(data: bytes | memoryview, transfer_syntax_uid: str) -> Dataset:
+def read_identity(data: bytes | memoryview | BinaryIO, transfer_syntax_uid: str) -> Dataset:
     """Decode only as far as the series: cheap enough to do before the peer is answered.  Raises CannotUnderstand."""
     return _read(data, transfer_syntax_uid, lambda tag, _vr, _length: tag > SERIES_INSTANCE_UID)
 
@@ -178,8 +183,34 @@ class View:
         return self._position
 
 
+@lru_cache(maxsize=1024)
+def _known(keyword: str) -> tuple[int, str]:
+    """Tag and VR of a keyword; those of a repeating group have none here."""
+    tag = tag_for_keyword(keyword)
+    return (0, "") if tag is None else (tag, dictionary_VR(tag))
+
+
+def _plain(ds: Dataset, keyword: str) -> tuple[str, str] | None:
+    """VR and text of a single ASCII value that pydicom has not decoded yet, which it would do much more slowly.
+
+    None for everything else, odd padding among it.
+    """
+    tag, vr = _known(keyword)
+    raw: Any = ds.get_item(tag) if vr in PLAIN else None
+    if not isinstance(raw, RawDataElement) or raw.VR not in {None, vr} or not raw.value or not raw.value.isascii():
+        return None
+    padded = raw.value[-1:] in {b" ", b"\0"}
+    read = raw.value[: -1 if padded else None].decode("ascii")
+    if not read.isprintable() or read.strip() != read or not read or "\\" in read:
+        return None
+    return vr, read
+
+
 def text(ds: Dataset, keyword: str) -> str:
     """Read one attribute as text, empty when it is absent or does not decode; several values joined as in DICOM."""
+    plain = _plain(ds, keyword)
+    if plain is not None:
+        return plain[1]
     try:
         value = ds.get(keyword)
         if value is None:
@@ -213,7 +244,11 @@ def to_json(ds: Dataset, keywords: Iterable[str]) -> Attributes:
     """Express the named attributes in the DICOM JSON model, empty and undecodable ones left out.  PS3.18 F"""
     found: Attributes = {}
     for keyword in keywords:
-        if keyword not in ds:
+        if _known(keyword)[0] not in ds:
+            continue
+        plain = _plain(ds, keyword)
+        if plain is not None:
+            found[tag_of(keyword)] = {"vr": plain[0], "Value": [plain[1]]}
             continue
         try:
             element = ds[keyword]

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,15 +14,20 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from dicom_gateway.dimse.echo import probe
 from dicom_gateway.errors import NotFound
 from dicom_gateway.gateway import Gateway, open_gateway
-from dicom_gateway.import_files import import_folder
+from dicom_gateway.import_files import MediumRefused, import_medium
 from dicom_gateway.jobs import GatewayRunner, create_worker
-from dicom_gateway.peers import PeerEntry, by_name, provision
+from dicom_gateway.peer_commands import peer
+from dicom_gateway.peer_register import deactivate_others, provision
+from dicom_gateway.peers import PeerEntry, by_name
+from dicom_gateway.replaying import ReplayProcess
+from dicom_gateway.replaying import serve as serve_replay
 from dicom_gateway.scp import Listener
 from dicom_gateway.settings import Settings
 from konsil.celery_app import run_worker
 from konsil.database import reader
+from konsil.serving import PatientProtocol, tls_options
 from konsil.sweep import Sweep
-from konsil.telemetry import configure_logging
+from konsil.telemetry import configure_logging, logger
 
 PROGRAM = "dicom_gateway"
 
@@ -49,8 +55,10 @@ def _web(gateway: Gateway) -> uvicorn.Server:
     """Make the web server, which runs until SIGTERM or Ctrl-C; imported here because only two commands need it."""
     from dicom_gateway.app import create_app
 
-    host, port = gateway.settings.host, gateway.settings.port
-    config = uvicorn.Config(create_app(gateway), host=host, port=port, log_config=None, access_log=False)
+    settings = gateway.settings
+    tls = tls_options(settings.tls_certificate, settings.tls_key)
+    served = {"host": settings.host, "port": settings.port, "http": PatientProtocol, **tls}
+    config = uvicorn.Config(create_app(gateway), log_config=None, access_log=False, **served)
     config.timeout_graceful_shutdown = 3
     return uvicorn.Server(config)
 
@@ -60,16 +68,30 @@ def dicom() -> None:
     """The DICOM gateway: prior imaging, archive, viewer."""
 
 
+dicom.add_command(peer)
+
+
 @dicom.command()
 def scp() -> None:
     """Listen for DIMSE associations."""
     gateway = _open()
-    listener = Listener(gateway)
+    replaying = ReplayProcess(gateway.settings)
+    listener = Listener(gateway, replaying.replay)
     stopped = threading.Event()
     _on_stop(stopped.set)
     listener.start()
-    stopped.wait()
+    while not stopped.wait(1.0):  # a signal that another thread took is told to the main thread when it next runs
+        pass
     listener.stop()
+    replaying.close()
+    gateway.ingest.close()
+
+
+@dicom.command()
+def replay() -> None:
+    """Take the journal into archive and index for each line on standard input, until that ends."""
+    gateway = _open()
+    serve_replay(gateway.ingest, sys.stdin.buffer, sys.stdout.buffer)
     gateway.ingest.close()
 
 
@@ -106,7 +128,10 @@ def everything() -> None:
 
 @dicom.command(name="provision")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def provision_file(file: Path) -> None:
+@click.option(
+    "--deactivate-others", "others", is_flag=True, help="Deactivate the peers that FILE lacks; nothing is deleted."
+)
+def provision_file(file: Path, others: bool) -> None:
     """Add or change the peers that FILE (JSON) lists."""
     gateway = _open()
     try:
@@ -115,20 +140,31 @@ def provision_file(file: Path) -> None:
         raise click.ClickException(f"{file}: {error}") from error
     with gateway.engine.begin() as connection:
         count = provision(connection, entries, gateway.settings.ae_title)
+        gone = deactivate_others(connection, entries) if others else []
+    for name in gone:
+        logger(PROGRAM).warning("peer %s deactivated", name)
+        click.echo(f"deactivated: {name}")
     click.echo(f"{count} peers")
 
 
 @dicom.command(name="import")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-def import_command(folder: Path) -> None:
-    """Keep every DICOM file below FOLDER."""
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+def import_command(path: Path) -> None:
+    """Keep every DICOM file of PATH: a folder, a CD, a ZIP archive or a single file."""
     gateway = _open()
-    imported = import_folder(gateway.ingest, folder)
-    gateway.ingest.close()
-    for path, reason in imported.refused:
-        click.echo(f"{path}: {reason}", err=True)
-    click.echo(f"{imported.kept} kept, {len(imported.refused)} refused, {imported.passed_over} no DICOM")
-    if imported.refused:
+    try:
+        imported = import_medium(gateway.ingest, path)
+    except MediumRefused as error:
+        raise click.ClickException(str(error)) from error
+    finally:
+        gateway.ingest.close()
+    for name, reason in imported.refused:
+        click.echo(f"{name}: {reason}", err=True)
+    for name in imported.missing:
+        click.echo(f"{name}: listed in the DICOMDIR and not there", err=True)
+    counts = f"{imported.kept} kept, {len(imported.refused)} refused, {imported.passed_over} no DICOM"
+    click.echo(f"{counts}, {len(imported.missing)} missing")
+    if imported.refused or imported.missing:
         raise SystemExit(1)
 
 

@@ -8,10 +8,12 @@ import fcntl
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from blake3 import blake3
 from pydicom.dataset import Dataset
@@ -20,9 +22,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, SQLAlchemyError
 
 from dicom_gateway import aside, journal
-from dicom_gateway.archive import Archive, StoredObject
-from dicom_gateway.attributes import read_header, read_identity, text
+from dicom_gateway.archive import Archive, StoredObject, Writing
+from dicom_gateway.attributes import read_header, text
+from dicom_gateway.audit.received import Came, count, is_told
+from dicom_gateway.audit.received import came as came_of
 from dicom_gateway.errors import CannotUnderstand, DataSetMismatch, IngestError, OutOfResources
+from dicom_gateway.identity import identify
 from dicom_gateway.index import models
 from dicom_gateway.index.arrivals import Arrival, Indexer
 from dicom_gateway.part10 import read_meta, write_meta
@@ -37,12 +42,16 @@ UID_BYTES = 64
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where an instance came from.  `retrieval`: the task whose own association (C-GET) brought it."""
+    """Where an instance came from.  `retrieval`: the task whose own association (C-GET) brought it.
+
+    `association`: a name of our own for the association that a peer opened.
+    """
 
     peer: str = ""
     calling_ae_title: str = ""
     address: str = ""
     retrieval: str | None = None
+    association: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +87,50 @@ class Receipt:
     sop_instance_uid: str
 
 
-def check(instance: Incoming) -> Receipt:
+def check(instance: Incoming, written: BinaryIO | None = None) -> Receipt:
     """See that the data set is what was announced and says where it belongs.  PS3.4 B.2.3
 
-    Raises DataSetMismatch, CannotUnderstand.
+    `written`: where the data set lies, when it is not in memory.  Raises DataSetMismatch, CannotUnderstand.
     """
-    ds = read_identity(instance.data_set, instance.transfer_syntax_uid)
-    uids = [text(ds, keyword) for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")]
-    for name, uid in zip(("Study", "Series", "SOP"), uids, strict=True):
+    uids = identify(instance.data_set if written is None else written, instance.transfer_syntax_uid)
+    places = (uids.study_instance_uid, uids.series_instance_uid, uids.sop_instance_uid)
+    for name, uid in zip(("Study", "Series", "SOP"), places, strict=True):
         if not 0 < len(uid) <= UID_BYTES:
             raise CannotUnderstand(f"the {name} Instance UID is missing")
-    if uids[2] != instance.sop_instance_uid:
+    if uids.sop_instance_uid != instance.sop_instance_uid:
         raise DataSetMismatch("the data set has another SOP Instance UID")
-    if text(ds, "SOPClassUID") != instance.sop_class_uid:
+    if uids.sop_class_uid != instance.sop_class_uid:
         raise DataSetMismatch("the data set has another SOP Class UID")
-    return Receipt(*uids)
+    return Receipt(*places)
+
+
+class _Batch:
+    """Records on their way into the archive, flushed together."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self._headers: list[dict[str, Any]] = []
+        self._writings: list[Writing] = []
+
+    def add(self, record: journal.Record) -> None:
+        """Write one, unless its file is there already.  Raises OSError."""
+        if "stored" not in record.header:
+            self._writings.append(self._archive.begin())
+            self._writings[-1].write(record.data)
+        self._headers.append(record.header)
+
+    def arrivals(self) -> list[Arrival]:
+        """Make all durable.  Raises OSError."""
+        written = iter(self._archive.finish_all(self._writings))
+        return [
+            Arrival(StoredObject(*stored) if (stored := header.pop("stored", None)) else next(written), **header)
+            for header in self._headers
+        ]
+
+    def close(self) -> None:
+        """Leave nothing behind but what was finished."""
+        for writing in self._writings:
+            writing.close()
 
 
 class Ingest:
@@ -111,35 +149,48 @@ class Ingest:
 
         Raises OutOfResources, and DataSetMismatch, CannotUnderstand for what is set aside when a peer sent it.
         """
-        source = instance.source
-        try:
-            receipt = check(instance)
-        except (DataSetMismatch, CannotUnderstand) as error:
-            if source.peer:
-                self._set_aside(instance, error)
-            raise
-        header = {
-            "sop_class_uid": instance.sop_class_uid,
-            "sop_instance_uid": instance.sop_instance_uid,
-            "transfer_syntax_uid": instance.transfer_syntax_uid,
-            "offset": len(instance.meta),
-            "content_hash": blake3(instance.data_set).hexdigest(),
-            "peer": source.peer,
-            "calling_ae_title": source.calling_ae_title,
-            "retrieval": source.retrieval,
-            "received_at": time.time(),
-        }
-        try:
-            self._writer.append(header, (instance.meta, instance.data_set))
-        except OSError as error:
-            raise OutOfResources("the instance could not be written") from error
+        receipt = self._checked(instance, lambda: self._archive.put((instance.meta, instance.data_set)))
+        header = _header_of(instance, blake3(instance.data_set).hexdigest())
+        self._append(header, (instance.meta, instance.data_set))
         return receipt
 
-    def _set_aside(self, instance: Incoming, error: IngestError) -> None:
+    def begin(self) -> Writing:
+        """Begin an instance that is too large to be held in memory.  Raises OSError."""
+        return self._archive.begin()
+
+    def accept_written(self, instance: Incoming, writing: Writing, content_hash: str) -> Receipt:
+        """Keep one instance whose file has been written piece by piece; otherwise as `accept`.
+
+        First the file is durable in the archive, then the journal's record that names it.
+        """
+        receipt = self._checked(instance, writing.finish, writing.reread(len(instance.meta)))
+        try:
+            stored = writing.finish()
+        except OSError as error:
+            raise OutOfResources("the instance could not be written") from error
+        self._append(_header_of(instance, content_hash) | {"stored": [stored.key, stored.size]}, ())
+        return receipt
+
+    def _checked(
+        self, instance: Incoming, keep: Callable[[], StoredObject], written: BinaryIO | None = None
+    ) -> Receipt:
+        try:
+            return check(instance, written)
+        except (DataSetMismatch, CannotUnderstand) as error:
+            if instance.source.peer:
+                self._set_aside(instance.source, keep, error)
+            raise
+
+    def _append(self, header: dict[str, Any], data: journal.Parts) -> None:
+        try:
+            self._writer.append(header, data)
+        except OSError as error:
+            raise OutOfResources("the instance could not be written") from error
+
+    def _set_aside(self, source: Source, keep: Callable[[], StoredObject], error: IngestError) -> None:
         """Keep what cannot be read, for a person to look at; failing that, the peer's own error is what counts."""
         try:
-            stored = self._archive.put((instance.meta, instance.data_set))
-            aside.keep(self._engine, stored, instance.source.peer, instance.source.retrieval, error)
+            aside.keep(self._engine, keep(), source.peer, source.retrieval, error)
         except (OSError, SQLAlchemyError):
             logger.exception("an object that cannot be read could not be set aside")
 
@@ -170,18 +221,21 @@ class Ingest:
 
         def take(records: Iterator[journal.Record]) -> None:
             nonlocal position, taken
-            batch: list[Arrival] = []
-            for record in records:
-                batch.append(self._to_archive(record))
-                position = record.end
-                if len(batch) >= BATCH:
-                    taken += self._to_index(path.name, batch, position)
-                    batch = []
-            if batch:
-                taken += self._to_index(path.name, batch, position)
+            more = True
+            while more:
+                with self._archiving() as batch:
+                    for record in islice(records, BATCH):
+                        batch.add(record)
+                        position = record.end
+                    arrivals = batch.arrivals()
+                more = len(arrivals) == BATCH
+                if arrivals:
+                    taken += self._to_index(path.name, arrivals, position)
 
+        finished = journal.finished(path)
         journal.read_segment(path, position, take)
-        if journal.retire(path, position):
+        if finished:
+            journal.retire(path, position)
             with self._engine.begin() as connection:
                 connection.execute(delete(models.journal).where(models.journal.c.segment == path.name))
         return taken
@@ -191,8 +245,13 @@ class Ingest:
         with reader(self._engine).connect() as connection:
             return connection.execute(query).scalar() or 0
 
-    def _to_archive(self, record: journal.Record) -> Arrival:
-        return Arrival(self._archive.put((record.data,)), **record.header)
+    @contextmanager
+    def _archiving(self) -> Iterator["_Batch"]:
+        batch = _Batch(self._archive)
+        try:
+            yield batch
+        finally:
+            batch.close()
 
     def _to_index(self, segment: str, batch: list[Arrival], position: int) -> int:
         """Index a batch in one transaction, together with how far its segment has been taken in.
@@ -216,12 +275,17 @@ class Ingest:
             lock_transaction(connection, "dicom index")
             indexer = Indexer(connection, self._settings.mode, self._settings.late_arrival_seconds)
             indexer.expect(batch)
+            came: list[Came] = []
             for arrival in batch:
                 try:
-                    indexer.record(arrival, self._header(arrival))
+                    header = self._header(arrival)
+                    indexer.record(arrival, header)
+                    came.append(came_of(arrival, text(header, "StudyInstanceUID")))
                 except CannotUnderstand as error:
                     _keep_aside(connection, arrival.stored, type(error).__name__)
             indexer.finish()
+            if is_told(self._settings):
+                count(connection, came)
             if position is not None:
                 insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(models.journal)
                 row = {"segment": segment, "position": position}
@@ -231,6 +295,23 @@ class Ingest:
         with self._archive.open(arrival.stored.key) as file:
             file.seek(arrival.offset)
             return read_header(file, arrival.transfer_syntax_uid)
+
+
+def _header_of(instance: Incoming, content_hash: str) -> dict[str, Any]:
+    """What the journal says about an instance; the index is made from it."""
+    return {
+        "sop_class_uid": instance.sop_class_uid,
+        "sop_instance_uid": instance.sop_instance_uid,
+        "transfer_syntax_uid": instance.transfer_syntax_uid,
+        "offset": len(instance.meta),
+        "content_hash": content_hash,
+        "peer": instance.source.peer,
+        "calling_ae_title": instance.source.calling_ae_title,
+        "retrieval": instance.source.retrieval,
+        "address": instance.source.address,
+        "association": instance.source.association,
+        "received_at": time.time(),
+    }
 
 
 def _keep_aside(connection: Connection, stored: StoredObject, reason: str) -> None:

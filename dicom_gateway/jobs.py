@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import Celery
 
-from dicom_gateway import retrieve
+from dicom_gateway import commitment_jobs, retrieve
 from dicom_gateway.gateway import Gateway
 from dicom_gateway.index.models import outbox
 from dicom_gateway.publish.exchange import Exchange
@@ -21,7 +21,8 @@ PROGRAM = "dicom"
 
 def handlers(gateway: Gateway, exchange: Exchange | None) -> dict[str, Callable[[Job], Any]]:
     """Say who does what."""
-    return {retrieve.KIND: partial(retrieve.step, gateway)} | publish_handlers(gateway, exchange)
+    own = {retrieve.KIND: partial(retrieve.step, gateway)} | commitment_jobs.handlers(gateway)
+    return own | publish_handlers(gateway, exchange)
 
 
 class GatewayRunner(Runner):

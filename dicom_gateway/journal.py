@@ -37,8 +37,10 @@ class _Segment:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / f"{time.time_ns():020d}-{uuid.uuid4().hex}.log"
-        self._descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        begun = self.path.with_suffix(".new")  # nobody may see it before it is locked, and take it for finished
+        self._descriptor = os.open(begun, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        begun.rename(self.path)
         sync_folder(folder)
         self.size = 0
         self._synced = 0
@@ -96,7 +98,7 @@ class JournalWriter:
         prefix = PREFIX.pack(MAGIC, len(encoded), sum(len(part) for part in data), hasher.digest())
         with self._lock:
             segment = self._current()
-            end = segment.write((prefix, encoded, *data))
+            end = segment.write((b"".join((prefix, encoded, *data[:-1])), *data[-1:]))  # large is the last part alone
         try:
             segment.sync(end)
         except OSError:
@@ -177,19 +179,23 @@ def _record(view: memoryview, position: int) -> Record | None:
     return Record(header, view[start + header_size : end], end)
 
 
-def retire(path: Path, position: int) -> bool:
-    """Remove a segment that has been taken in up to `position`, if its writer is gone; tell whether it is gone.
-
-    A rest that is no record (a write that a crash cut short, never acknowledged) is kept beside as `.torn`.
-    """
+def finished(path: Path) -> bool:
+    """Whether the writer of a segment is gone, so that it grows no more.  To be asked before it is read."""
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        if os.fstat(file.fileno()).st_size == position:
-            path.unlink()
-        else:
-            logger.warning("journal segment %s ends in an unfinished record", path.name)
-            path.rename(path.with_suffix(".torn"))
     return True
+
+
+def retire(path: Path, position: int) -> None:
+    """Remove a segment that was finished before it was taken in up to `position`.
+
+    A rest that is no record (a write that a crash cut short, never acknowledged) is kept beside as `.torn`.
+    """
+    if path.stat().st_size == position:
+        path.unlink()
+    else:
+        logger.warning("journal segment %s ends in an unfinished record", path.name)
+        path.rename(path.with_suffix(".torn"))

@@ -6,22 +6,44 @@ DIMSE has no authentication, so a peer is an AE title together with the addresse
 import json
 import socket
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Connection, Engine, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from sqlalchemy import Connection, Engine, false, select, update
 from sqlalchemy.engine import RowMapping
 
 from dicom_gateway.errors import NotFound
 from dicom_gateway.index import models
 
-Ability = Literal["find", "move", "get", "store"]
+Ability = Literal["find", "move", "get", "store", "commit"]
 ANYWHERE = "*"
 LISTS = ("can", "calling_ae_titles", "addresses", "readers")
 EVERY_READER = "*"
+
+
+class Tls(BaseModel):
+    """How a peer is reached by TLS, and which certificate makes it known.  PS3.15 B.12
+
+    Without `certificates` any that `ca_file` vouches for is the peer's when it calls; when we call, one for its host.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ca_file: str = Field(min_length=1, description="certificates that vouch for the peer's, PEM")
+    certificate_file: str = Field(default="", description="the certificate that we show there, PEM")
+    key_file: str = Field(default="", description="its private key, PEM; by default in the same file")
+    server_name: str = Field(default="", description="the name in the peer's certificate; by default its host")
+    certificates: frozenset[str] = Field(
+        default=frozenset(),
+        description="which certificates are the peer's: SHA-256 in hexadecimal digits, a DNS name or the common name",
+    )
+
+    @field_validator("certificates")
+    @classmethod
+    def _plain(cls, certificates: frozenset[str]) -> frozenset[str]:
+        """Fingerprints as openssl prints them, with colons, and names in any case."""
+        return frozenset(value.replace(":", "").lower() for value in certificates)
 
 
 class PeerEntry(BaseModel):
@@ -50,6 +72,13 @@ class PeerEntry(BaseModel):
     addresses: list[str] = Field(
         default_factory=list, description="addresses it may come from; by default its host; * for any"
     )
+    tls: Tls | None = Field(default=None, description="it is called by TLS, and may call by TLS alone")
+    associations_at_once: int = Field(
+        default=0, ge=0, le=10_000, description="associations that it may have open with us at the same time; 0: any"
+    )
+    associations_per_minute: int = Field(
+        default=0, ge=0, le=100_000, description="associations that it may begin within a minute; 0: any"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +100,9 @@ class Peer:
     id_domain: str
     calling_ae_titles: tuple[str, ...]
     addresses: tuple[str, ...]
+    tls: Tls | None
+    associations_at_once: int
+    associations_per_minute: int
     capabilities: dict[str, Any]
     reachable: bool | None
     checked_at: float | None
@@ -83,6 +115,12 @@ class Peer:
     def serves(self, reader: str) -> bool:
         """Whether a person, `Practitioner/id`, may have studies sent there."""
         return "store" in self.can and bool({reader, EVERY_READER} & set(self.readers))
+
+    def shows(self, certificate: frozenset[str] | None) -> bool:
+        """Whether what a connection has shown (None: it is without TLS) is good enough for this peer."""
+        if self.tls is None:
+            return True
+        return certificate is not None and (not self.tls.certificates or bool(self.tls.certificates & certificate))
 
     def comes_from(self, address: str) -> bool:
         """Whether an association from this address may be this peer's."""
@@ -99,14 +137,16 @@ def _resolve(host: str) -> set[str]:
 
 
 def all_peers(connection: Connection) -> list[Peer]:
-    """List the peers by name."""
-    rows = connection.execute(select(models.peer).order_by(models.peer.c.name)).mappings()
+    """List the peers by name, without those that were deactivated."""
+    active = select(models.peer).where(models.peer.c.disabled.is_(false()))
+    rows = connection.execute(active.order_by(models.peer.c.name)).mappings()
     return [_peer(row) for row in rows]
 
 
 def by_name(connection: Connection, name: str) -> Peer:
-    """Find one peer; raises NotFound."""
-    row = connection.execute(select(models.peer).where(models.peer.c.name == name)).mappings().one_or_none()
+    """Find one peer; raises NotFound, also for one that was deactivated."""
+    active = select(models.peer).where(models.peer.c.name == name, models.peer.c.disabled.is_(false()))
+    row = connection.execute(active).mappings().one_or_none()
     if row is None:
         raise NotFound(f"no peer is named {name}")
     return _peer(row)
@@ -116,21 +156,6 @@ def by_calling(connection: Connection, ae_title: str, address: str) -> Peer | No
     """Find the peer that calls under this AE title from this address."""
     candidates = (peer for peer in all_peers(connection) if ae_title in peer.ae_titles)
     return next((peer for peer in candidates if peer.comes_from(address)), None)
-
-
-def provision(connection: Connection, entries: Iterable[PeerEntry], our_ae_title: str) -> int:
-    """Add or change peers; what was learned about them is kept.  Returns how many."""
-    insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(models.peer)
-    count = 0
-    for entry in entries:
-        row = entry.model_dump()
-        row |= {name: json.dumps(row[name]) for name in LISTS}
-        row["title"] = row["title"] or entry.name
-        row["our_ae_title"] = row["our_ae_title"] or our_ae_title
-        statement = insert.values(row | {"capabilities": "{}"})
-        connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=row))
-        count += 1
-    return count
 
 
 def note(engine: Engine, name: str, reachable: bool, **capabilities: Any) -> None:
@@ -146,5 +171,6 @@ def note(engine: Engine, name: str, reachable: bool, **capabilities: Any) -> Non
 def _peer(row: RowMapping) -> Peer:
     values = {field.name: row[field.name] for field in fields(Peer)}
     values |= {name: tuple(json.loads(values[name])) for name in LISTS}
+    values["tls"] = Tls.model_validate_json(values["tls"]) if values["tls"] else None
     values["capabilities"] = json.loads(values["capabilities"])
     return Peer(**values)

@@ -13,6 +13,8 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from dicom_gateway import commitment
+from dicom_gateway.audit.forwarded import Forwarded, beginning, forwarded
 from dicom_gateway.dimse.store import Sent, sending
 from dicom_gateway.errors import NotFound, PeerError
 from dicom_gateway.gateway import Gateway
@@ -86,9 +88,12 @@ def forward(gateway: Gateway, job: Job) -> Again | None:
         except NotFound as error:
             raise Failed("the destination is no longer registered") from error
         left = remaining(connection, forwarding_id, row["study_instance_uid"])
+    told = Forwarded(row, peer, job.id)
     if not left:
-        change(gateway, forwarding_id, state="sent", cause=None, remedy=None)
+        finish(gateway, forwarding_id, peer)
+        forwarded(gateway, told)
         return None
+    beginning(gateway, told, len(left))
     try:
         refused = send_some(gateway, peer, forwarding_id, left[:BATCH], job)
     except PeerError as error:
@@ -102,8 +107,17 @@ def forward(gateway: Gateway, job: Job) -> Again | None:
             cause=f"{peer.title} refused {len(refused)} objects: {refused[0].reason}.",
             remedy="Have it accept such objects, then send the study again: only what it lacks is sent.",
         )
+        forwarded(gateway, told, f"{len(refused)} objects refused")
         raise Failed(f"{peer.name} refused {len(refused)} objects")
     return Again()
+
+
+def finish(gateway: Gateway, forwarding_id: int, peer: Peer) -> None:
+    """All is sent; a destination that offers it is asked to commit itself (PS3.4 J)."""
+    change(gateway, forwarding_id, state="sent", cause=None, remedy=None)
+    if "commit" in peer.can:
+        with gateway.engine.begin() as connection:
+            commitment.want(connection, forwarding_id, peer.name)
 
 
 def remaining(connection: Connection, forwarding_id: int, uid: str) -> list[Located]:

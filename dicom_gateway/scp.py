@@ -1,214 +1,244 @@
-"""The listener: who may associate, which contexts are accepted, which service answers.
+"""The listener: who may associate, and who serves the association.
 
 PS3.8 9.3.4 (rejection), PS3.4 Annexes A (verification), B (storage), C (query and retrieve).  Every storage SOP class
-and every transfer syntax is accepted, unknown ones too: what a peer can send, we can keep.
+and every transfer syntax is accepted, unknown ones too: what a peer can send, we can keep.  What only verifies and
+stores is served here, by `dimse.upper_layer`; an association that proposes to query or retrieve is given to pynetdicom.
 """
 
 import logging
-import socketserver
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from ssl import SSLContext
 from typing import Any, Final
+from uuid import uuid4
 
-from pydicom.uid import UID
-from pynetdicom import AE, evt
-from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_GET, C_MOVE, C_STORE
-from pynetdicom.presentation import PresentationContext, build_context
-from pynetdicom.sop_class import (  # type: ignore[attr-defined]
-    PatientRootQueryRetrieveInformationModelFind,
-    PatientRootQueryRetrieveInformationModelGet,
-    PatientRootQueryRetrieveInformationModelMove,
-    StudyRootQueryRetrieveInformationModelFind,
-    StudyRootQueryRetrieveInformationModelGet,
-    StudyRootQueryRetrieveInformationModelMove,
-    Verification,
-)
-from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
+from pynetdicom import evt
 from sqlalchemy import delete, insert
 from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_gateway.dimse.association import UNCOMPRESSED
-from dicom_gateway.dimse.get import message_of
-from dicom_gateway.dimse.query_scp import on_c_find
-from dicom_gateway.dimse.retrieve_scp import serve_get, serve_move
-from dicom_gateway.dimse.transport import adopt
+from dicom_gateway.audit.rejections import Rejections
+from dicom_gateway.dimse.get import Message
+from dicom_gateway.dimse.handed_over import HandedOver, Serving, handed_over, offered
+from dicom_gateway.dimse.quota import Quota, has_too_many
+from dicom_gateway.dimse.tls import acceptor_context, shown
+from dicom_gateway.dimse.upper_layer import pdu
+from dicom_gateway.dimse.upper_layer.association import LONGEST_PDU, Association
+from dicom_gateway.dimse.upper_layer.command import Command
+from dicom_gateway.dimse.upper_layer.connection import Closed, Connection
+from dicom_gateway.dimse.upper_layer.door import Door
+from dicom_gateway.dimse.upper_layer.negotiation import extended, is_ours, negotiate
+from dicom_gateway.dimse.upper_layer.pdu import AssociateRequest, Malformed, read_request
 from dicom_gateway.errors import IngestError
 from dicom_gateway.gateway import Gateway
 from dicom_gateway.index.models import association
-from dicom_gateway.ingest import Incoming, Source
-from dicom_gateway.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicom_gateway.ingest import Source
 from dicom_gateway.peers import Peer, by_calling
-from dicom_gateway.status import NOT_AUTHORIZED, PROCESSING_FAILURE, SUCCESS
+from dicom_gateway.reception import Reception
+from dicom_gateway.settings import Settings
+from dicom_gateway.status import SUCCESS
 from konsil.database import reader
 
 logger = logging.getLogger(__name__)
 
-QUERY_RETRIEVE: Final = (
-    PatientRootQueryRetrieveInformationModelFind,
-    PatientRootQueryRetrieveInformationModelGet,
-    PatientRootQueryRetrieveInformationModelMove,
-    StudyRootQueryRetrieveInformationModelFind,
-    StudyRootQueryRetrieveInformationModelGet,
-    StudyRootQueryRetrieveInformationModelMove,
-)
-REJECTED_PERMANENT, BY_SERVICE_USER = 1, 1
-CALLING_AE_UNKNOWN, CALLED_AE_UNKNOWN = 3, 7
+PERMANENT, TRANSIENT = 1, 2
+BY_USER, BY_ACSE, BY_PRESENTATION = 1, 2, 3
+APPLICATION_CONTEXT_UNKNOWN, CALLING_AE_UNKNOWN, CALLED_AE_UNKNOWN = 2, 3, 7
+PROTOCOL_VERSION_UNKNOWN, TEMPORARY_CONGESTION, LOCAL_LIMIT_EXCEEDED = 2, 1, 2
+TOO_OFTEN: Final = "too-often"
+REASONS: Final = {"called-unknown": CALLED_AE_UNKNOWN}
+REQUEST_SECONDS: Final = 30.0
+LONGEST_REQUEST: Final = 1 << 20
+UNASSOCIATED: Final = 64
 KEEP_ASSOCIATIONS_SECONDS: Final = 7 * 86400
-IDLE_SECONDS: Final = 300
 REPLAY_EVERY: Final = 50
 
 
-class Serving(Association):
-    """An association that a peer opened with us.  `peer` is None for whoever is not known: nothing is served."""
+class Rejected(Exception):
+    """An association that is not accepted: result, source and reason of its A-ASSOCIATE-RJ.  PS3.8 9.3.4"""
+
+    def __init__(self, result: int, source: int, reason: int) -> None:
+        super().__init__(f"{result} {source} {reason}")
+        self.pdu = pdu.reject(result, source, reason)
+
+
+@dataclass
+class Arriving:
+    """One instance on its way from an association of ours."""
 
     listener: "Listener"
-    peer: Peer | None
-    stored: int
+    reception: Reception
+    peer: Peer
 
-    def _serve_request(self, msg: Any, context_id: int) -> None:
-        """Hand one request to its service; storage, C-GET and C-MOVE are ours, C-ECHO and C-FIND pynetdicom's."""
-        context = self._accepted_cx.get(context_id)
-        ours = isinstance(msg, C_STORE | C_GET | C_MOVE) and msg.is_valid_request
-        if not ours or context is None:
-            super()._serve_request(msg, context_id)
-            return
-        self._is_paused = True
-        self.dimse.cancel_req = {}
-        if isinstance(msg, C_STORE):
-            self._store(msg, context)
-        elif isinstance(msg, C_GET):
-            serve_get(self, msg, context, self.listener.gateway)
-        else:
-            serve_move(self, msg, context, self.listener.gateway, self.peer)
-        self._is_paused = False
+    def write(self, chunk: memoryview) -> None:
+        """Take the next bytes."""
+        self.reception.write(chunk)
 
-    def _store(self, request: C_STORE, context: PresentationContext) -> None:
-        status, comment = self.listener.on_c_store(self, request, context)
-        answer: Any = C_STORE()
-        answer.MessageID = request.MessageID
-        answer.MessageIDBeingRespondedTo = request.MessageID
-        answer.AffectedSOPClassUID = request.AffectedSOPClassUID
-        answer.AffectedSOPInstanceUID = request.AffectedSOPInstanceUID
-        answer.Status = status
-        if comment:
-            answer.ErrorComment = comment[:64]
-        self.dimse.send_msg(answer, context.context_id or 1)
+    def drop(self) -> None:
+        """The association has ended in the middle."""
+        self.reception.drop()
+
+    def keep(self) -> tuple[int, str]:
+        """Keep one SOP Instance, byte for byte as sent.  PS3.4 B.2.2
+
+        Success means that the data set and its journal record are durable; indexing comes later and cannot fail the
+        peer.  Gives (PS3.4 Table B.2-1) 0000 stored, or already held; A700 out of resources; A900 SOP Class or
+        Instance differs; C000 cannot understand; and a comment.
+        """
+        try:
+            self.reception.accept()
+        except IngestError as error:
+            logger.warning("C-STORE refused: %s", error, extra={"peer": self.peer.name})
+            return error.status, str(error)
+        self.listener.note_stored()
+        return SUCCESS, ""
 
 
-class _Handler(RequestHandler):
-    """Makes our kind of association out of a connection."""
+def _outcome(peer: Peer | None, called_is_ours: bool, certificate: frozenset[str] | None) -> str:
+    """How an association request ends, as it is kept for diagnosis."""
+    if not called_is_ours:
+        return "called-unknown"
+    if peer is None:
+        return "calling-unknown"
+    if peer.shows(certificate):
+        return "accepted"
+    return "without-tls" if certificate is None else "certificate-unknown"
 
-    def _create_association(self) -> Association:
-        assoc = super()._create_association()
-        adopt(assoc)
-        assoc.__class__ = Serving  # pynetdicom names the class itself; ours only adds behaviour
-        serving: Any = assoc
-        serving.listener, serving.peer, serving.stored = self.server.listener, None, 0  # type: ignore[attr-defined]
-        return assoc
+
+def _source(peer: Peer, calling: str, address: str) -> Source:
+    """What comes by one association, under a name of our own."""
+    return Source(peer.name, calling, address, association=uuid4().hex)
 
 
-class _Server(ThreadedAssociationServer):
-    daemon_threads = True
-    listener: "Listener"
+def _tls(settings: Settings) -> SSLContext:
+    """The listener's context.  Raises OSError."""
+    files = (settings.tls_certificate_file, settings.tls_key_file, settings.tls_ca_file)
+    certificate_file, key_file, ca_file = (file for file in files if file is not None)
+    return acceptor_context(certificate_file, key_file, ca_file)
 
 
 class Listener:
-    """Our AE as SCP, with the thread that takes the journal into archive and index while peers send."""
+    """Our AE as SCP, with the thread that takes the journal into archive and index while peers send.
 
-    def __init__(self, gateway: Gateway) -> None:
+    `replay`: what that thread calls, by default `Ingest.replay` here.
+    """
+
+    def __init__(self, gateway: Gateway, replay: Callable[[], object] | None = None) -> None:
         self.gateway = gateway
+        self._replay = replay or gateway.ingest.replay
         self._due = threading.Event()
         self._ended = threading.Event()
-        self._server: _Server | None = None
-        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self._stored = 0
+        self._associations: dict[Association, str] = {}
+        self._quota = Quota()
+        self._rejections = Rejections(gateway.settings)
+        self._door = Door(self._serve, gateway.settings.maximum_associations + UNASSOCIATED)
+        self._handed_over: HandedOver | None = None
+        self._offered = offered(gateway)
+        self._port: int | None = None
+        self._tls_port: int | None = None
+        self._replaying = threading.Thread(target=self._replay_forever, daemon=True, name="dimse-replay")
 
     @property
     def port(self) -> int:
         """The port that the listener is bound to."""
-        if self._server is None:
+        if self._port is None:
             raise RuntimeError("the listener has not been started")
-        return int(self._server.server_address[1])
+        return self._port
+
+    @property
+    def tls_port(self) -> int:
+        """The port that the listener with TLS is bound to."""
+        if self._tls_port is None:
+            raise RuntimeError("no listener with TLS has been started")
+        return self._tls_port
 
     def start(self) -> None:
         """Bind and serve on threads of our own.  Raises OSError when the address is taken."""
         settings = self.gateway.settings
         self._prune()
+        self.gateway.archive.sweep()
         address = (settings.dimse_host, settings.dimse_port)
-        server: Any = self._entity().make_server(
-            address,
-            ae_title=settings.ae_title,
-            server_class=_Server,
-            evt_handlers=self._handlers(),
-            request_handler=_Handler,
-        )
-        self._server = server
-        server.listener = self
-        for target in (server.serve_forever, self._replay_forever):
-            thread = threading.Thread(target=target, daemon=True, name=f"dimse-{target.__name__}")
-            thread.start()
-            self._threads.append(thread)
+        self._handed_over = handed_over(self.gateway, address, self._store_whole, self._on_end)
+        if settings.dimse_plain:
+            self._port = self._door.open(*address)
+        if settings.dimse_tls_port is not None:
+            self._tls_port = self._door.open(settings.dimse_host, settings.dimse_tls_port, _tls(settings))
+        self._replaying.start()
 
     def stop(self) -> None:
         """Stop accepting, end open associations, take in what the journal still holds."""
         self._ended.set()
         self._due.set()
-        if self._server is not None:
-            for assoc in self._server.active_associations:
-                if assoc.is_established:  # one that is being rejected or released ends by itself
-                    assoc.abort()
-            socketserver.TCPServer.shutdown(self._server)
-            self._server.server_close()
-        for thread in self._threads:
-            thread.join(timeout=5)
+        with self._lock:
+            for assoc in self._associations:
+                assoc.ending = True
+        if self._handed_over is not None:
+            self._handed_over.stop()
+        self._door.close()
+        self._replaying.join(timeout=5)
 
-    def _entity(self) -> AE:
-        settings = self.gateway.settings
-        ae = AE(ae_title=settings.ae_title)
-        ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
-        ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-        ae.maximum_associations = settings.maximum_associations
-        ae.maximum_pdu_size = settings.maximum_pdu_bytes
-        ae.network_timeout = IDLE_SECONDS
-        services = (Verification, *(QUERY_RETRIEVE if settings.answers_queries else ()))
-        ae.supported_contexts = [build_context(service, list(UNCOMPRESSED)) for service in services]
-        return ae
+    def _serve(self, connection: Connection, address: str) -> None:
+        """Serve one connection: its request, then the association.  Raises Closed."""
+        connection.wait_at_most(REQUEST_SECONDS, REQUEST_SECONDS)
+        try:
+            request, encoded = self._request(connection)
+            peer = self._admit(request, address, shown(connection.socket))
+            if is_ours(request, self._offered):
+                self._associate(connection, request, _source(peer, request.calling, address), peer)
+            else:
+                self._hand_over(connection, encoded, peer)
+        except Rejected as rejected:
+            connection.send(rejected.pdu)
+        except Malformed as error:
+            connection.send(pdu.abort(pdu.BY_PROVIDER, error.reason))
+        if not connection.given_up:
+            connection.finish()
 
-    def _handlers(self) -> list[Any]:
-        handlers: list[Any] = [
-            (evt.EVT_REQUESTED, self._on_requested),
-            (evt.EVT_C_ECHO, self._on_c_echo),
-            (evt.EVT_RELEASED, self._on_end),
-            (evt.EVT_ABORTED, self._on_end),
-            (evt.EVT_CONN_CLOSE, self._on_end),
-        ]
-        if self.gateway.settings.answers_queries:
-            handlers.append((evt.EVT_C_FIND, on_c_find, [self.gateway]))
-        return handlers
+    def _request(self, connection: Connection) -> tuple[AssociateRequest, bytes]:
+        """Read the A-ASSOCIATE-RQ that every association begins with.  PS3.8 9.3.2  Raises Malformed, Rejected."""
+        header = connection.read(pdu.HEADER.size)
+        kind, length = pdu.HEADER.unpack(header)
+        if kind == pdu.ABORT:
+            raise Closed("aborted before it began")
+        if kind != pdu.ASSOCIATE_RQ:
+            raise Malformed(pdu.UNEXPECTED_PDU if kind in range(1, 8) else pdu.UNRECOGNIZED_PDU)
+        if length > LONGEST_REQUEST:
+            raise Malformed(pdu.INVALID_PARAMETER)
+        body = connection.read(length)
+        request = read_request(body)
+        if not request.version & 1:
+            raise Rejected(PERMANENT, BY_ACSE, PROTOCOL_VERSION_UNKNOWN)
+        if request.application_context != pdu.APPLICATION_CONTEXT_NAME:
+            raise Rejected(PERMANENT, BY_USER, APPLICATION_CONTEXT_UNKNOWN)
+        return request, header + body
 
-    def _on_requested(self, event: evt.Event) -> None:
-        """Reject whoever is not known here: PS3.8 9.3.4, result 1, source 1, reason 7 (called) or 3 (calling)."""
-        assoc: Any = event.assoc
-        primitive = assoc.requestor.primitive
-        calling, called = primitive.calling_ae_title.strip(), primitive.called_ae_title.strip()
-        address = assoc.requestor.address
+    def _admit(self, request: AssociateRequest, address: str, certificate: frozenset[str] | None) -> Peer:
+        """Find who calls; Rejected whoever is not known here: reason 7 (called) or 3 (calling), and for now who calls
+        more often than the peer's settings let it: source 3, reason 1.  PS3.8 9.3.4
+
+        A peer with TLS is known by its certificate besides; `certificate` is None on a connection without.
+        """
         try:
             with reader(self.gateway.engine).connect() as connection:
-                peer = by_calling(connection, calling, address)
+                peer = by_calling(connection, request.calling, address)
             ours = {self.gateway.settings.ae_title, *([peer.our_ae_title] if peer else [])}
-            reason = CALLED_AE_UNKNOWN if called not in ours else CALLING_AE_UNKNOWN if peer is None else 0
-            self._note(assoc, (calling, called, address), peer, reason)
+            outcome = _outcome(peer, request.called in ours, certificate)
+            if peer is not None and outcome == "accepted" and self._quota.begins_too_often(peer):
+                outcome = TOO_OFTEN
+            self._note((request.calling, request.called, address), peer, outcome)
         except SQLAlchemyError:
             logger.exception("association refused: the index does not answer")
-            peer, reason = None, CALLING_AE_UNKNOWN
-        if reason:
-            assoc.acse.send_reject(REJECTED_PERMANENT, BY_SERVICE_USER, reason)
-            assoc.kill()
-        else:
-            assoc.peer = peer
+            peer, outcome = None, "calling-unknown"
+        if outcome == TOO_OFTEN:
+            raise Rejected(TRANSIENT, BY_PRESENTATION, TEMPORARY_CONGESTION)
+        if peer is None or outcome != "accepted":
+            raise Rejected(PERMANENT, BY_USER, REASONS.get(outcome, CALLING_AE_UNKNOWN))
+        return peer
 
-    def _note(self, assoc: Association, titles: tuple[str, str, str], peer: Peer | None, reason: int) -> None:
-        outcome = {0: "accepted", CALLING_AE_UNKNOWN: "calling-unknown", CALLED_AE_UNKNOWN: "called-unknown"}[reason]
+    def _note(self, titles: tuple[str, str, str], peer: Peer | None, outcome: str) -> None:
         row = {
             "calling_ae_title": titles[0],
             "called_ae_title": titles[1],
@@ -219,33 +249,62 @@ class Listener:
         }
         with self.gateway.engine.begin() as connection:
             connection.execute(insert(association).values(row))
+            if outcome != "accepted":
+                self._rejections.note(connection, titles, outcome)
 
-    def _on_c_echo(self, event: evt.Event) -> int:
-        return SUCCESS if event.assoc.peer is not None else NOT_AUTHORIZED  # type: ignore[attr-defined]
+    def _check_room(self, peer: Peer) -> None:
+        """Raises Rejected when as many associations are open as may be, all or this peer's.  Call it with the lock."""
+        others: list[Any] = self._handed_over.active_associations if self._handed_over else []
+        open_now = [*self._associations.values(), *(each.peer.name for each in others)]
+        if len(open_now) >= self.gateway.settings.maximum_associations or has_too_many(peer, open_now):
+            raise Rejected(TRANSIENT, BY_PRESENTATION, LOCAL_LIMIT_EXCEEDED)
 
-    def on_c_store(self, assoc: Serving, request: C_STORE, context: PresentationContext) -> tuple[int, str]:
-        """Keep one SOP Instance, byte for byte as sent.  PS3.4 B.2.2
+    def _associate(self, connection: Connection, request: AssociateRequest, source: Source, peer: Peer) -> None:
+        """Accept and serve an association that verifies and stores."""
 
-        Success means that the data set and its journal record are durable; indexing comes later and cannot fail the
-        peer.  Gives (PS3.4 Table B.2-1) 0000 stored, or already held; A700 out of resources; A900 SOP Class or
-        Instance differs; C000 cannot understand; 0124 not authorized; and a comment.
-        """
-        if assoc.peer is None:
-            return NOT_AUTHORIZED, "unknown peer"
-        if request.DataSet is None or not context.transfer_syntax:
-            return PROCESSING_FAILURE, "no data set"
-        message = message_of(request, context.transfer_syntax[0])
-        uids = (message.sop_class_uid, message.sop_instance_uid, message.transfer_syntax_uid)
-        source = Source(assoc.peer.name, assoc.requestor.ae_title.strip(), assoc.requestor.address)
+        def begin(command: Command, transfer_syntax_uid: str) -> Arriving:
+            uids = (command.sop_class_uid, command.sop_instance_uid, transfer_syntax_uid)
+            return Arriving(self, Reception(self.gateway.ingest, uids, source), peer)
+
+        contexts = negotiate(request)
+        assoc = Association(connection, contexts, request.maximum_length, begin)
+        with self._lock:
+            self._check_room(peer)
+            self._associations[assoc] = peer.name
         try:
-            self.gateway.ingest.accept(Incoming.from_message(uids, message.data_set, source))
-        except IngestError as error:
-            logger.warning("C-STORE refused: %s", error, extra={"peer": assoc.peer.name})
-            return error.status, str(error)
-        assoc.stored += 1
-        if assoc.stored % REPLAY_EVERY == 0:
+            longest = self.gateway.settings.maximum_pdu_bytes or LONGEST_PDU
+            connection.send(pdu.accept(request, contexts, extended(request), longest))
+            assoc.serve()
+        finally:
+            with self._lock:
+                self._associations.pop(assoc, None)
             self._due.set()
-        return SUCCESS, ""
+
+    def _hand_over(self, connection: Connection, encoded: bytes, peer: Peer) -> None:
+        """Let pynetdicom serve an association, from its request on."""
+        with self._lock:
+            self._check_room(peer)
+            if self._handed_over is not None:
+                rest = connection.give_up()
+                address = connection.socket.getpeername()
+                self._handed_over.take_over(connection.socket, address, encoded + rest, peer)
+
+    def _store_whole(self, message: Message, assoc: Serving) -> tuple[int, str]:
+        """Keep one SOP Instance from an association of pynetdicom's, otherwise as `Arriving.keep`."""
+        uids = (message.sop_class_uid, message.sop_instance_uid, message.transfer_syntax_uid)
+        source = Source(
+            assoc.peer.name, assoc.requestor.ae_title.strip(), assoc.requestor.address, association=assoc.name_of_ours
+        )
+        reception = Reception(self.gateway.ingest, uids, source)
+        reception.write(message.data_set)
+        assoc.stored += 1
+        return Arriving(self, reception, assoc.peer).keep()
+
+    def note_stored(self) -> None:
+        """Something is in the journal; each few instances it is taken in."""
+        self._stored += 1
+        if self._stored % REPLAY_EVERY == 0:
+            self._due.set()
 
     def _on_end(self, event: evt.Event) -> None:
         if getattr(event.assoc, "stored", 0):
@@ -257,7 +316,7 @@ class Listener:
             self._due.wait(timeout=5)
             self._due.clear()
             try:
-                self.gateway.ingest.replay()
+                self._replay()
             except (OSError, SQLAlchemyError):
                 logger.exception("the journal could not be taken in; it is kept and tried again")
 

@@ -2,9 +2,9 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -32,13 +32,36 @@ class Settings(BaseSettings):
     base_url: str = Field(
         default="http://127.0.0.1:8403", description="address of the web application as others see it"
     )
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="certificate chain (PEM) where TLS ends here; empty: plain HTTP, behind a proxy",
+    )
+    tls_key: Path | None = Field(
+        default=None, description="key of the certificate (PEM), if it is not in the same file"
+    )
+    requests_per_minute: int = Field(
+        default=12_000,
+        description="HTTP requests with one token or in one viewer session, in each process; 0: no limit",
+    )
+    address_requests_per_minute: int = Field(
+        default=60_000, description="HTTP requests from one address, in each process; 0: no limit"
+    )
     ae_title: str = Field(default="KONSIL", description="our application entity title", max_length=16)
     dimse_host: str = Field(default="127.0.0.1", description="address that the DIMSE listener binds")
     dimse_port: int = Field(default=11403, description="port of the DIMSE listener; 0 takes a free one")
+    dimse_plain: bool = Field(default=True, description="listen without TLS, on KONSIL_DICOM_DIMSE_PORT")
+    dimse_tls_port: int | None = Field(
+        default=None, description="port of the DIMSE listener with TLS (2762 is registered); 0 takes a free one"
+    )
+    tls_certificate_file: Path | None = Field(default=None, description="the listener's certificate chain, PEM")
+    tls_key_file: Path | None = Field(default=None, description="its private key, PEM")
+    tls_ca_file: Path | None = Field(
+        default=None, description="certificates that vouch for those of peers that call by TLS, PEM"
+    )
     query_retrieve: bool | None = Field(
         default=None, description="answer C-FIND, C-MOVE and C-GET of peers; by default only in archive mode"
     )
-    maximum_associations: int = Field(default=50, description="associations accepted at once")
+    maximum_associations: int = Field(default=200, description="associations accepted at once")
     maximum_pdu_bytes: int = Field(default=262_144, description="largest PDU that we receive (0: no limit)")
     move_watchdog_seconds: float = Field(
         default=900, description="a C-GET or C-MOVE without any sign of life ends after this"
@@ -82,6 +105,16 @@ class Settings(BaseSettings):
         default_factory=list,
         description="origins (app and EHRs) that may frame the viewer and post codes to it, as JSON",
     )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        """A listener has a port, and one with TLS its three files."""
+        files = (self.tls_certificate_file, self.tls_key_file, self.tls_ca_file)
+        if self.dimse_tls_port is not None and None in files:
+            raise ValueError("dimse_tls_port needs tls_certificate_file, tls_key_file and tls_ca_file")
+        if self.dimse_tls_port is None and not self.dimse_plain:
+            raise ValueError("without dimse_plain there has to be a dimse_tls_port")
+        return self
 
     @property
     def answers_queries(self) -> bool:

@@ -14,6 +14,9 @@ PENDING_OPTIONAL_KEYS_UNSUPPORTED: Final = 0xFF01
 SOP_CLASS_NOT_SUPPORTED: Final = 0x0122
 NOT_AUTHORIZED: Final = 0x0124
 PROCESSING_FAILURE: Final = 0x0110
+NO_SUCH_EVENT_TYPE: Final = 0x0113
+INVALID_ARGUMENT: Final = 0x0115
+NO_SUCH_ACTION: Final = 0x0123
 
 OUT_OF_RESOURCES: Final = 0xA700
 OUT_OF_RESOURCES_MATCHES: Final = 0xA701
@@ -29,6 +32,9 @@ NAMES: Final = {
     SOP_CLASS_NOT_SUPPORTED: "SOP class not supported",
     NOT_AUTHORIZED: "not authorized",
     PROCESSING_FAILURE: "processing failure",
+    NO_SUCH_EVENT_TYPE: "no such event type",
+    INVALID_ARGUMENT: "invalid argument value",
+    NO_SUCH_ACTION: "no such action type",
     OUT_OF_RESOURCES: "out of resources",
     OUT_OF_RESOURCES_MATCHES: "out of resources: cannot calculate the number of matches",
     OUT_OF_RESOURCES_SUBOPERATIONS: "out of resources: cannot perform sub-operations",
@@ -55,6 +61,7 @@ class Cause(StrEnum):
     """Why a retrieval did not bring what was expected: one word each, found by our own diagnosis."""
 
     PEER_DOWN = "peer-down"
+    TLS_FAILED = "tls-failed"
     ASSOCIATION_REJECTED = "association-rejected"
     ASSOCIATION_ABORTED = "association-aborted"
     CONTEXTS_REFUSED = "contexts-refused"
@@ -70,6 +77,7 @@ class Cause(StrEnum):
     NO_ANSWER = "no-answer"
     TOO_SLOW = "too-slow"
     STORAGE_FULL = "storage-full"
+    COMMITMENT_REFUSED = "commitment-refused"
     UNKNOWN_PEER = "unknown-peer"
     CANCELLED = "cancelled"
 
@@ -79,6 +87,11 @@ SENTENCES: Final[dict[Cause, tuple[str, str]]] = {
         "{title} does not answer.",
         "Ask its administrators whether it is running and reachable from here at {host}:{port}, then start the "
         "retrieval again.",
+    ),
+    Cause.TLS_FAILED: (
+        "No secure connection to {title} comes about.",
+        "Compare certificates with its administrators: ours has to be accepted there, theirs has to be the one in its "
+        "entry here, and neither may have expired.",
     ),
     Cause.ASSOCIATION_REJECTED: (
         "{title} refuses connections from {our}.",
@@ -140,6 +153,10 @@ SENTENCES: Final[dict[Cause, tuple[str, str]]] = {
         "Our own storage could not take the images.",
         "Tell the administrators of this gateway: its disk is full or read-only.",
     ),
+    Cause.COMMITMENT_REFUSED: (
+        "{title} does not say whether it keeps what it took.",
+        "Ask its administrators to allow storage commitment for {our}, or take `commit` out of its entry here.",
+    ),
     Cause.UNKNOWN_PEER: (
         "The outside archive named in the request is not registered here.",
         "Register it as a peer of this gateway, then start the retrieval again.",
@@ -156,5 +173,12 @@ CLOSED: Final = (
     "Images on a CD can follow."
 )
 SEARCH_REMEDIES: Final = dict.fromkeys(
-    (Cause.ASSOCIATION_REJECTED, Cause.CONTEXTS_REFUSED, Cause.IDENTIFIER_REFUSED, Cause.UNKNOWN_PEER), CLOSED
+    (
+        Cause.TLS_FAILED,
+        Cause.ASSOCIATION_REJECTED,
+        Cause.CONTEXTS_REFUSED,
+        Cause.IDENTIFIER_REFUSED,
+        Cause.UNKNOWN_PEER,
+    ),
+    CLOSED,
 )

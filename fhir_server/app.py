@@ -19,23 +19,27 @@ from fhir_server.audit.chain import Sealer
 from fhir_server.audit.journal import Journal
 from fhir_server.audit.keeping import Keeper
 from fhir_server.audit.listing import Lister
-from fhir_server.auth import records, signing, tokens
+from fhir_server.auth import mail, records, signing, tokens
 from fhir_server.conformance.canonicals import Canonicals
 from fhir_server.conformance.shelf import open_shelf
 from fhir_server.context import Node
 from fhir_server.definitions import default_profiles, load, read_profiles
 from fhir_server.errors import FhirError, NotAllowed, NotFound
 from fhir_server.http import oauth
-from fhir_server.http.endpoint import Authenticate
+from fhir_server.http.administration import administration
+from fhir_server.http.endpoint import Authenticate, limited
 from fhir_server.http.metadata import healthz
 from fhir_server.http.responses import failure
 from fhir_server.http.routes import Addresses, routes
+from fhir_server.interactions.bulk_export.run import exporting
+from fhir_server.interactions.lapse import Lapses
 from fhir_server.search.extract import Extractor
 from fhir_server.search.parse import QueryParser
 from fhir_server.search.registry import Registry
 from fhir_server.search.ucum import load_units
 from fhir_server.settings import Settings
 from fhir_server.store import auth_registry
+from fhir_server.store.consents import Consents
 from fhir_server.store.database import connect
 from fhir_server.store.objects import objects_at
 from fhir_server.store.parameters import follow, load_cursor_key, load_numbers
@@ -46,10 +50,14 @@ from fhir_server.terminology.membership import Terminology
 from fhir_server.validation.validator import Validator
 from fhir_server.xml.names import Shapes
 from konsil.migrate import behind, upgrade
+from konsil.rate_limit import RateLimit
+from konsil.serving import Guarded
 from konsil.telemetry import RequestMetrics, logger, metrics_app
 
 PROGRAM = "fhir_server"
 VERSION_TABLE = "alembic_version_fhir"
+DOORS = ("/oauth/", "/login", "/logout", "/account")
+"""Where people and programs prove who they are."""
 
 
 class SchemaBehind(RuntimeError):
@@ -71,12 +79,7 @@ def create_app(settings: Settings, authenticate: Authenticate | None = None) -> 
             app.state.node = node
             if settings.migrate_at_start:
                 await Reindexer(node.database, node.extractor, node.numbers).run(_indexed, alone=True)
-            running = [
-                asyncio.create_task(follow(node.database, node.registry, node.numbers)),
-                asyncio.create_task(sweeping(node.database, node.objects)),
-                asyncio.create_task(node.journal.run()),
-                asyncio.create_task(_keep_audit(node)),
-            ]
+            running = _running(node)
             try:
                 yield
             finally:
@@ -85,7 +88,8 @@ def create_app(settings: Settings, authenticate: Authenticate | None = None) -> 
                 await asyncio.wait(running)
                 await node.journal.flush()
 
-    return Starlette(
+    within_limits = limited(authenticate or tokens.resolve, settings)
+    app = Starlette(
         routes=[
             Route("/healthz", healthz),
             Route("/metrics", metrics_app),
@@ -94,11 +98,39 @@ def create_app(settings: Settings, authenticate: Authenticate | None = None) -> 
         ],
         middleware=[
             Middleware(RequestMetrics, program=PROGRAM),
-            Middleware(Addresses, authenticate=authenticate or tokens.resolve),
+            _guarded(settings),
+            Middleware(Addresses, authenticate=within_limits),
         ],
         exception_handlers={HTTPException: _not_routed, FhirError: _refused, Exception: _failed},
         lifespan=lifespan,
     )
+    return _administered(app, within_limits)
+
+
+def _running(node: Node) -> list[asyncio.Task[None]]:
+    """What goes on beside the requests, until the server ends."""
+    return [
+        asyncio.create_task(follow(node.database, node.registry, node.numbers)),
+        asyncio.create_task(sweeping(node.database, node.objects)),
+        asyncio.create_task(exporting(node)),
+        asyncio.create_task(node.journal.run()),
+        asyncio.create_task(node.audit.run()),
+        asyncio.create_task(Lapses(node).run()),
+        asyncio.create_task(mail.running(node.settings)),
+    ]
+
+
+def _administered(app: Starlette, authenticate: Authenticate) -> Starlette:
+    """The same with the administration API, which shares its state."""
+    api = administration(authenticate)
+    api.state = app.state
+    app.mount("/admin", api)
+    return app
+
+
+def _guarded(settings: Settings) -> Middleware:
+    limit = RateLimit(settings.sign_in_requests_per_minute)
+    return Middleware(Guarded, base_url=settings.base_url, per_address=limit, paths=DOORS)
 
 
 @asynccontextmanager
@@ -106,10 +138,15 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
     """Everything a server shares between requests: schema up to date, database open, definitions loaded."""
     await run_in_threadpool(prepare_schema, settings)
     definitions = await run_in_threadpool(load, settings.definitions, settings.profiles)
-    registry = Registry(definitions, await run_in_threadpool(load_units, settings.units))
+    registry = Registry(definitions, await run_in_threadpool(load_units, settings.units), full_text=settings.full_text)
     canonicals = await run_in_threadpool(_canonicals, settings)
     terminology = Terminology(canonicals, lambda code: registry.units.canonical(code) is not None)
     database = await connect(settings.database_url, settings.database_connections, settings.search_seconds)
+    journal = Journal(database, enabled=settings.audit)
+
+    async def sign(claims: Mapping[str, Any]) -> str:
+        return await signing.sign(database, claims, time.time())
+
     try:
         numbers, extractor = await load_numbers(database, registry), Extractor(registry, settings.fhir_url)
         yield Node(
@@ -132,21 +169,12 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
             shapes=Shapes(registry.definitions),
             validator=Validator(registry.definitions, terminology),
             objects=objects_at(settings.binary_store),
-            journal=Journal(database, enabled=settings.audit),
+            journal=journal,
+            audit=Keeper(journal, Sealer(database, sign), Lister(database, extractor, numbers)),
+            consents=Consents(numbers),
         )
     finally:
         await database.close()
-
-
-async def _keep_audit(node: Node) -> None:
-    """Seal and list what is in the audit journal, for as long as the server runs."""
-
-    async def sign(claims: Mapping[str, Any]) -> str:
-        return await signing.sign(node.database, claims, time.time())
-
-    if node.journal.enabled:
-        lister = Lister(node.database, node.extractor, node.numbers)
-        await Keeper(Sealer(node.database, sign), lister, node.journal).run()
 
 
 def _canonicals(settings: Settings) -> Canonicals:

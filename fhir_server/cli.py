@@ -1,16 +1,27 @@
 """`konsil fhir`: serve, migrate, provision, load, count, verify, back up, restore; `konsil audit`: verify."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import click
+
+from fhir_server.admin.register_commands import groups
+
+if TYPE_CHECKING:
+    from fhir_server.context import Node
+
+T = TypeVar("T")
 
 
 @click.group()
 def fhir() -> None:
     """The FHIR server and its authorization server."""
+
+
+for each in groups():
+    fhir.add_command(each)
 
 
 @fhir.command()
@@ -20,20 +31,24 @@ def serve() -> None:
 
     from fhir_server.app import PROGRAM, create_app
     from fhir_server.settings import Settings
+    from konsil.collector import expect_large_requests
+    from konsil.serving import PatientProtocol, tls_options
     from konsil.telemetry import configure_logging
 
     settings = Settings()
     configure_logging(PROGRAM)
+    expect_large_requests()
     uvicorn.run(
         create_app(settings),
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=PatientProtocol,
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=3,
+        **tls_options(settings.tls_certificate, settings.tls_key),
     )
 
 
@@ -107,6 +122,22 @@ def bulk_load(places: tuple[Path, ...], organization: str | None, errors: Path, 
         click.echo(f"{loaded.resumed} pieces had been loaded before")
     if loaded.refused:
         raise click.ClickException(f"{loaded.refused} could not be loaded: {errors}")
+
+
+@fhir.command()
+@click.option("--resend", type=int, help="Number of a failed one that is to be sent again.")
+def mails(resend: int | None) -> None:
+    """List the e-mails that could not be delivered, or send one again."""
+    from fhir_server.auth.mail import failed, send_again
+    from fhir_server.settings import Settings
+
+    if resend is not None:
+        if not send_again(Settings(), resend):
+            raise click.ClickException(f"there is no failed e-mail {resend}")
+        click.echo(f"e-mail {resend} will be sent again")
+        return
+    for number, kind, reason in failed(Settings()):
+        click.echo(f"{number:>8} {kind:<12} {reason}")
 
 
 @fhir.command()
@@ -187,7 +218,8 @@ def restore(file: Path) -> None:
 
 @fhir.command()
 @click.argument("file", type=click.File("rb"))
-def provision(file: BinaryIO) -> None:
+@click.option("--deactivate-others", is_flag=True, help="Deactivate clients, tenants and accounts that FILE lacks.")
+def provision(file: BinaryIO, deactivate_others: bool) -> None:
     """Insert or update the clients, tenants, accounts and resources of a JSON FILE (docs/provisioning.md)."""
     import asyncio
 
@@ -199,10 +231,57 @@ def provision(file: BinaryIO) -> None:
 
     async def write() -> dict[str, int]:
         async with open_node(Settings()) as node:
-            return await run(node, Document.model_validate(wire.loads(file.read())))
+            document = Document.model_validate(wire.loads(file.read()))
+            return await run(node, document, deactivate_others=deactivate_others)
 
     counts = asyncio.run(write())
     click.echo(f"provisioned: {', '.join(f'{count} {name}' for name, count in counts.items())}")
+
+
+@fhir.command("rotate-key")
+@click.option("--at-once", is_flag=True, help="A key has leaked: retire the others, what they signed is refused.")
+def rotate_key(at_once: bool) -> None:
+    """Make a new signing key: published now, signing in ten minutes; the former one stays until its tokens ended."""
+    from fhir_server.auth import administration
+
+    click.echo(f"new key {_administer(lambda node: administration.rotate_key(node, at_once=at_once))}")
+
+
+@fhir.command("reset-account")
+@click.argument("username")
+def reset_account(username: str) -> None:
+    """Print a link with which USERNAME sets a new password within a day; the second step is then set up anew."""
+    from fhir_server.auth import administration
+
+    click.echo(_administer(lambda node: administration.reset_link(node, username)))
+
+
+@fhir.command("sign-out")
+@click.argument("username")
+def sign_out(username: str) -> None:
+    """End every session of USERNAME and every access given to an application."""
+    from fhir_server.auth import administration
+
+    _administer(lambda node: administration.sign_out(node, username))
+    click.echo(f"{username} is signed out everywhere")
+
+
+def _administer(act: "Callable[[Node], Coroutine[object, object, T]]") -> T:
+    """Do one act of an administrator on the configured server's database."""
+    import asyncio
+
+    from fhir_server.app import open_node
+    from fhir_server.auth.administration import UnknownAccount
+    from fhir_server.settings import Settings
+
+    async def run() -> T:
+        async with open_node(Settings()) as node:
+            return await act(node)
+
+    try:
+        return asyncio.run(run())
+    except UnknownAccount as error:
+        raise click.ClickException(str(error)) from None
 
 
 @fhir.command("load-package")
@@ -270,8 +349,8 @@ def verify_audit() -> None:
     for proof in proofs:
         for problem in proof.problems:
             click.echo(f"seal {proof.seal.seal}: {problem}", err=True)
-    events = sum(proof.seal.count for proof in proofs)
+    entries = sum(proof.seal.count for proof in proofs)
     head = f", head {proofs[-1].seal.head.hex()}" if proofs else ""
-    click.echo(f"{events} events in {len(proofs)} seals{head}; {unsealed} not sealed yet")
+    click.echo(f"{entries} entries in {len(proofs)} seals{head}; {unsealed} not sealed yet")
     if any(proof.problems for proof in proofs):
         raise click.ClickException("the journal is not what was written")

@@ -4,8 +4,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fhir_server.access import Terms
+from fhir_server.access.terms import NO_TERMS
 from fhir_server.audit.event import Origin
 from fhir_server.audit.journal import Journal
+from fhir_server.audit.keeping import Keeper
 from fhir_server.audit.trail import Trail
 from fhir_server.caller import Caller
 from fhir_server.conformance.canonicals import Canonicals
@@ -14,6 +17,7 @@ from fhir_server.search.extract import Extractor
 from fhir_server.search.parse import QueryParser
 from fhir_server.search.registry import Registry
 from fhir_server.settings import Settings
+from fhir_server.store.consents import Consents
 from fhir_server.store.database import Database, Transaction
 from fhir_server.store.grants import Grants
 from fhir_server.store.objects import Objects
@@ -48,6 +52,8 @@ class Node:
     shapes: Shapes
     validator: Validator
     journal: Journal
+    audit: Keeper
+    consents: Consents
     objects: Objects | None = None
 
     @property
@@ -74,10 +80,14 @@ class Context:
     trail: Trail
 
     @classmethod
-    def of(cls, node: Node, caller: Caller, now: int, origin: Origin | None = None) -> "Context":
-        """The context of a caller; without an origin the server itself acts in the caller's name."""
+    def of(
+        cls, node: Node, caller: Caller, now: int, origin: Origin | None = None, terms: Terms = NO_TERMS
+    ) -> "Context":
+        """The context of a caller, under the terms of `consents`; without an origin the server itself acts in the
+        caller's name.
+        """
         trail = Trail(origin or Origin(caller, "127.0.0.1", node.settings.base_url))
-        return cls(node, caller, now, Grants(caller, node.numbers), trail)
+        return cls(node, caller, now, Grants(caller, node.numbers, terms), trail)
 
     @property
     def store(self) -> Repository:

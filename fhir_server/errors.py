@@ -150,6 +150,13 @@ class TooCostly(Unprocessable):
     issue_code = "too-costly"
 
 
+class TooManyRequests(FhirError):
+    """This caller asks too often: 429, with Retry-After.  RFC 6585 4"""
+
+    status = 429
+    issue_code = "throttled"
+
+
 class Unavailable(FhirError):
     """The server cannot do it now; trying again is right: 503."""
 

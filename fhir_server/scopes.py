@@ -32,6 +32,9 @@ CONTEXT_SCOPES = frozenset(
 )
 """Scopes that ask for identity, context or token life and open no resource."""
 
+ADMINISTRATION = "administration"
+"""A scope of our own: the administration API.  It opens no resource; only people of role administrator may hold it."""
+
 PATTERN = re.compile(r"(patient|user|system)/(\*|[A-Z][A-Za-z]+)\.(read|write|\*|c?r?u?d?s?)(?:\?(.+))?")
 TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 
@@ -102,7 +105,7 @@ def grant(asked: Iterable[str], allowed: Iterable[str]) -> tuple[str, ...]:
     for text in asked:
         scope = parse(text)
         if scope is None:
-            granted.update({text: None} if text in CONTEXT_SCOPES and text in permitted else {})
+            granted.update({text: None} if text in {*CONTEXT_SCOPES, ADMINISTRATION} and text in permitted else {})
             continue
         granted.update(dict.fromkeys(_narrow(text, scope, resources)))
     return tuple(granted)

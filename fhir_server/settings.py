@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -46,6 +46,10 @@ class Settings(BaseSettings):
     base_url: str = Field(
         "http://127.0.0.1:8401", description="Address under which clients reach the server; the issuer"
     )
+    tls_certificate: Path | None = Field(
+        None, description="Certificate chain (PEM) where TLS ends here; empty: plain HTTP, behind a proxy"
+    )
+    tls_key: Path | None = Field(None, description="Key of the certificate (PEM), if it is not in the same file")
     definitions: Path = Field(
         default_factory=default_definitions, description="The package hl7.fhir.r4.core (.tgz), fetched by set-up"
     )
@@ -77,6 +81,15 @@ class Settings(BaseSettings):
     validation_profiles: tuple[str, ...] = Field(
         (), description="Canonicals of profiles that every resource of their type must meet, as a JSON array"
     )
+    validation_references: bool = Field(
+        False, description="Whether what a resource refers to on this server has to be there (422 where it is not)"
+    )
+    full_text: bool = Field(
+        False,
+        description="Whether whole texts are indexed, for `_text` and `_content`; a change takes `konsil fhir reindex`",
+    )
+    export_kept_seconds: int = Field(86_400, description="A bulk export's files are removed after so long")
+    exports_at_once: int = Field(3, description="Most bulk exports of one client that run at a time; more is 429")
     max_expansion: int = Field(2_000, description="Most codes of a value set's expansion without `count`")
     terminology_server: str | None = Field(
         None, description="FHIR base URL of a terminology server that is asked where a code system is not loaded here"
@@ -87,11 +100,57 @@ class Settings(BaseSettings):
     cookie_name: str = Field("konsil-fhir", description="Part of the cookie names: each server of a host its own")
     session_seconds: int = Field(43_200, description="Longest life of a browser session")
     session_idle_seconds: int = Field(7_200, description="A browser session unused for so long has ended")
+    session_idle_seconds_by_role: dict[str, int] = Field(
+        {}, description='The same for people of a role, as JSON: `{"administrator": 900}`; the shortest time holds'
+    )
+    second_factor_roles: tuple[str, ...] = Field(
+        (), description="Roles whose people must have a second step of signing in, as a JSON array; the others may"
+    )
+    signing_proof: bool = Field(
+        True,
+        description="Whether who signs a report proves anew who they are: PIN, code, or a sign-in for that signature",
+    )
     access_token_seconds: int = Field(3_600, description="Life of an access token of the code flow")
     exchanged_token_seconds: int = Field(14_400, description="Life of an access token made from a tenant's id_token")
     refresh_token_seconds: int = Field(7_776_000, description="Life of a refresh token (offline_access)")
+    sign_in_requests_per_minute: int = Field(
+        600, description="Requests to sign-in, authorization and token from one address, in each process; 0: no limit"
+    )
+    failed_sign_ins_per_hour: int = Field(
+        100,
+        description="Wrong credentials of people and clients from one address before it must wait; 0: no limit",
+    )
+    requests_per_minute: int = Field(
+        6_000, description="FHIR requests of one person through one client, in each process; 0: no limit"
+    )
+    client_requests_per_minute: int = Field(
+        60_000, description="The same for a client that acts alone (role system, interface engine); 0: no limit"
+    )
+    case_watch_seconds: float = Field(
+        5.0,
+        description="How often cases are held against the Consents that release them, so that one whose Consent has "
+        "ended rests and goes on when it is renewed; 0: never",
+    )
+    emergency_minutes: int = Field(60, description="How long emergency access lasts when nobody says how long")
+    max_emergency_minutes: int = Field(240, description="How long emergency access may last at most")
     audit: bool = Field(True, description="Keep AuditEvents of every interaction; off for measurements alone")
     product_name: str = Field("konsil", description="Name on the sign-in pages")
+    patient_app_url: str | None = Field(
+        None, description="Where patients and their proxies go once they have an account: the app's `/sign-in`"
+    )
+    invitation_seconds: int = Field(604_800, description="How long the link of an invitation works: seven days")
+    mail_from: str = Field("konsil <no-reply@localhost>", description="Sender of e-mails, `Name <address>`")
+    mail_folder: Path = Field(
+        Path(".konsil/mail"), description="Where e-mails are put as `.eml` files when there is no `smtp_host`"
+    )
+    smtp_host: str | None = Field(None, description="Mail server that takes our e-mails; empty: `mail_folder`")
+    smtp_port: int = Field(587, description="Its port")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="`starttls` (587), `tls` from the first byte (465), or `none` on a trusted wire alone"
+    )
+    smtp_ca: Path | None = Field(None, description="Certificates (PEM) that may vouch for it; empty: the system's")
+    smtp_user: str | None = Field(None, description="Name to sign in with there; empty: without")
+    smtp_password: SecretStr = Field(SecretStr(""), description="The password to that name")
     demo_sign_in: bool = Field(
         False,
         description="Sign in whomever `login_hint` names, without a password: for a demo alone, never where there are "

@@ -93,6 +93,11 @@ def _integer(text: str) -> int | WrittenDecimal:
     return int(text) if len(text) < LONG_NUMBER else _decimal(text)
 
 
+def trusted(body: bytes) -> Any:
+    """Parse JSON that this server made, without a number that has a fraction: not looked at again."""
+    return orjson.loads(body)
+
+
 def _decimal(text: str) -> WrittenDecimal:
     if len(text) > LONGEST_NUMBER:
         raise Invalid(f"A number has more than {LONGEST_NUMBER} characters.")
@@ -150,13 +155,13 @@ def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _deeper_than(value: Any, depth: int) -> bool:
     """Whether containers nest deeper, level by level."""
-    level = [value]
+    level = [value] if value.__class__ is dict or value.__class__ is list else []
     while level and depth > 0:
-        below: list[Any] = []
-        for item in level:
-            if isinstance(item, dict):
-                below.extend(child for child in item.values() if isinstance(child, dict | list))
-            elif isinstance(item, list):
-                below.extend(child for child in item if isinstance(child, dict | list))
-        level, depth = below, depth - 1
+        level = [
+            child
+            for item in level
+            for child in (item.values() if item.__class__ is dict else item)
+            if child.__class__ is dict or child.__class__ is list
+        ]
+        depth -= 1
     return bool(level)

@@ -21,6 +21,11 @@ def new_master_key() -> str:
     return base64.b64encode(os.urandom(32)).decode()
 
 
+def require_master_key() -> None:
+    """Raise SecretsError without a usable master key."""
+    _master_key()
+
+
 def seal(plain: bytes) -> bytes:
     """Encrypt and authenticate.  Raises SecretsError without a usable master key."""
     nonce = os.urandom(_NONCE_BYTES)

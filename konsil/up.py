@@ -34,6 +34,7 @@ class Person(BaseModel):
     role: str
     user: str | None = None
     password: str | None = None
+    pin: str | None = None
     where: str | None = None
     what: str | None = Field(None, alias="try")
 
@@ -103,7 +104,8 @@ def _welcome(door: Door | None) -> None:
 def _lines(person: Person) -> Iterator[str]:
     yield f"  {click.style(person.name, bold=True)}, {person.role}"
     if person.user:
-        yield f"      user {person.user}   password {person.password or ''}   {person.where or ''}".rstrip()
+        pin = f"   signing PIN {person.pin}" if person.pin else ""
+        yield f"      user {person.user}   password {person.password or ''}{pin}   {person.where or ''}".rstrip()
     if person.what:
         yield f"      {person.what}"
 

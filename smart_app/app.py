@@ -18,8 +18,11 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
 from konsil.migrate import upgrade
+from konsil.rate_limit import RateLimit
+from konsil.serving import Guarded
 from konsil.telemetry import RequestMetrics, metrics_app
 from smart_app import launch, pages
+from smart_app.emergency import TREATING, Watch
 from smart_app.errors import AppError, Invalid, NotFound, TooLarge
 from smart_app.security import Security
 from smart_app.services import Services
@@ -33,6 +36,8 @@ from smart_app.visit import Visit
 
 STATIC = Path(__file__).parent / "static"
 VERSION_TABLE = "alembic_version_app"
+DOORS = ("/launch", "/callback", "/sign-in")
+"""Where a session begins."""
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -49,13 +54,20 @@ def create_app(settings: Settings) -> Starlette:
 
     app = Starlette(
         routes=routes(),
-        middleware=[Middleware(RequestMetrics, program="app"), Middleware(Security, settings=settings)],
+        middleware=[
+            Middleware(RequestMetrics, program="app"),
+            Middleware(
+                Guarded, base_url=settings.base_url, per_address=RateLimit(settings.sign_ins_per_minute), paths=DOORS
+            ),
+            Middleware(Security, settings=settings),
+        ],
         exception_handlers={AppError: on_app_error, HTTPException: on_http_error, Exception: on_fault},
         lifespan=lifespan,
     )
     app.state.services = services
     app.state.tokens = TokenKeeper(services)
     app.state.navigation = pages.navigation()
+    app.state.emergencies = Watch()
     return app
 
 
@@ -158,7 +170,10 @@ async def on_app_error(request: Request, error: Exception) -> Response:
         return HTMLResponse(services.templates.get_template("error_fragment.html").render(error=error), error.status)
     visit: Visit | None = request.scope.get("konsil.visit")
     if visit is not None and error.status != 401:  # the frame of the page stays: the menu is a way on
-        return visit.render("error.html", error.status, error=error, hospital=None, address=request.url.path)
+        hidden = request.path_params.get("case") if isinstance(error, NotFound) else None
+        case = hidden if visit.launch.has_role(*TREATING) else None
+        shown = {"error": error, "hospital": None, "address": request.url.path, "hidden_case": case}
+        return visit.render("error.html", error.status, **shown)
     hospital = await _hospital(services, request) if error.status == 401 else None
     page = services.templates.get_template("error.html")
     return HTMLResponse(page.render(error=error, hospital=hospital, address=request.url.path), error.status)

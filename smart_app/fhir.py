@@ -27,13 +27,20 @@ RETRIED = frozenset({429, 500, 502, 503, 504})
 TRIES, PATIENCE_SECONDS, FIRST_PAUSE_SECONDS = 3, 8.0, 0.4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Found:
-    """What a search gave: matches, what came along by _include, and whether there is more than was asked for."""
+    """What a search gave: matches, what came along by _include, whether there is more than was asked for, and what the
+    server says that it withholds.
+    """
 
     matches: list[Resource] = field(default_factory=list)
     included: list[Resource] = field(default_factory=list)
     cut: bool = False
+    withheld: str = ""
+
+
+EXPORT = {"X-Konsil-Export": "file"}
+"""Says that what is read leaves as a file; another server passes it over."""
 
 
 class FhirClient:
@@ -56,12 +63,12 @@ class FhirClient:
         """Read a resource by its relative reference.  http.html#read"""
         return await self._json("GET", reference)
 
-    async def find(self, reference: str | None) -> Resource | None:
-        """Read a resource that may be gone, or not ours to see: None then."""
+    async def find(self, reference: str | None, *, taken: bool = False) -> Resource | None:
+        """Read a resource that may be gone, or not ours to see: None then.  `taken`: to be taken as a file."""
         if not reference:
             return None
         try:
-            return await self.read(reference)
+            return await self._json("GET", reference, headers=EXPORT if taken else {})
         except NotFound:
             return None
         except FhirFailure as failure:
@@ -77,13 +84,19 @@ class FhirClient:
             _sort_into(found, bundle)
             following = self._next(bundle)
             if following is None or len(found.matches) >= most:
-                return Found(found.matches[:most], found.included, following is not None)
+                return Found(found.matches[:most], found.included, following is not None, found.withheld)
             bundle = await self._json("GET", following)
 
-    async def page(self, resource_type: str, parameters: Parameters) -> tuple[list[Resource], str | None]:
-        """One page of a search: its matches, and what `_cursor` gives the next one (None: this is the last)."""
+    async def page(
+        self, resource_type: str, parameters: Parameters, *, taken: bool = False
+    ) -> tuple[list[Resource], str | None]:
+        """One page of a search: its matches, and what `_cursor` gives the next one (None: this is the last).
+
+        `taken`: as a file.
+        """
         found = Found()
-        bundle = await self._json("GET", resource_type, params=_pairs(parameters))
+        headers = EXPORT if taken else {}
+        bundle = await self._json("GET", resource_type, params=_pairs(parameters), headers=headers)
         _sort_into(found, bundle)
         following = parse_qs(urlsplit(self._next(bundle) or "").query).get("_cursor")
         return found.matches, following[0] if following else None
@@ -125,6 +138,13 @@ class FhirClient:
     async def transaction(self, bundle: Resource) -> Resource:
         """Send a transaction: all or nothing.  http.html#transaction"""
         return await self._json("POST", "", resource=bundle, timeout=60)
+
+    async def operate(self, path: str, said: Mapping[str, str | int]) -> Resource:
+        """Call an operation that answers with a resource; what is said goes in the body.  operations.html#executing"""
+        kinds = {str: "valueString", int: "valueInteger"}
+        parameters = [{"name": name, kinds[type(value)]: value} for name, value in said.items()]
+        body = {"resourceType": "Parameters"} | ({"parameter": parameters} if parameters else {})
+        return await self._json("POST", path, resource=body)
 
     async def attachment(self, found: Resource) -> tuple[bytes, str]:
         """An Attachment's bytes: inline, or from this server.  An address elsewhere is never followed."""
@@ -221,11 +241,19 @@ def _pairs(parameters: Parameters) -> list[tuple[str, str]]:
 def _sort_into(found: Found, bundle: Resource) -> None:
     for entry in bundle.get("entry", []):
         resource, mode = entry.get("resource"), entry.get("search", {}).get("mode", "match")
+        if resource is not None and resource["resourceType"] == "OperationOutcome":
+            found.withheld = _withheld(resource) or found.withheld
         if resource is None or resource["resourceType"] == "OperationOutcome":
             continue
         known = found.matches if mode == "match" else found.included
         if not any(_same(resource, other) for other in known):  # Oracle Health repeats ids over pages
             known.append(resource)
+
+
+def _withheld(outcome: Resource) -> str:
+    """What an OperationOutcome says of withheld things.  http://hl7.org/fhir/issue-type#suppressed"""
+    found = (str(each.get("diagnostics", "")) for each in outcome.get("issue", []) if each.get("code") == "suppressed")
+    return " ".join(found)
 
 
 def _same(one: Resource, other: Resource) -> bool:

@@ -36,7 +36,7 @@ from smart_app.store.sessions import Session
 from smart_app.tenants import Tenant, base_url
 from smart_app.tokens import give_back, life_end, own_key, tenant_key
 
-OWN_SCOPE = "openid fhirUser profile offline_access user/*.cruds"
+OWN_SCOPE = "openid fhirUser profile offline_access user/*.cruds patient/*.rs administration"
 LONGEST_HINT = 100
 AGAIN = "Open the app again from the patient's chart."
 
@@ -199,7 +199,9 @@ async def _open_standalone(services: Services, pending: AuthorizationRequest, co
     answer = await oauth.token(key.for_token_url(pending.token_endpoint), _code_form(services, pending, code))
     claims, _ = await _identity(oauth, answer, pending)
     tokens = Tokens(own=answer.grant)
-    return _launch(services, pending, (claims, answer), tokens, {}), tokens
+    patient = answer.content.get("patient")  # named for patients and who acts for one: whose record it is
+    context = {"patient": f"Patient/{patient}"} if patient else {}
+    return _launch(services, pending, (claims, answer), tokens, context), tokens
 
 
 async def _identity(oauth: OAuthClient, answer: Answer, pending: AuthorizationRequest) -> tuple[dict[str, Any], str]:
@@ -234,7 +236,7 @@ def _launch(
     claims, own = who
     practitioner = _relative(str(own.content.get("fhirUser") or claims.get("fhirUser") or ""))
     if not practitioner:
-        raise LaunchRefused("Your account is not linked to a practitioner.", "Ask your administrator.")
+        raise LaunchRefused("Your account is not linked to anybody on record.", "Ask your administrator.")
     return Launch(
         id=str(uuid.uuid4()),
         session_id=pending.session_id,

@@ -15,6 +15,8 @@ Role = Literal[
     "programme-manager",
     "privacy-officer",
     "administrator",
+    "patient",
+    "proxy",
 ]
 
 ROLE_TITLES = {
@@ -26,6 +28,8 @@ ROLE_TITLES = {
     "programme-manager": "Programme manager",
     "privacy-officer": "Privacy officer",
     "administrator": "Administrator",
+    "patient": "Patient",
+    "proxy": "Acting for a patient",
 }
 
 

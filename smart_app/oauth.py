@@ -19,7 +19,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from konsil.oauth_client import ASSERTION_TYPE, ClientKey, client_assertion
-from smart_app.errors import LaunchRefused, Unavailable
+from smart_app.errors import LaunchRefused, SignedOut, Unavailable
 from smart_app.launches import Grant
 from smart_app.settings import origin_of
 
@@ -27,6 +27,8 @@ ID_TOKEN_ALGORITHMS = ["RS256", "RS384", "ES256", "ES384"]
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105
 ID_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105
 CLOCK_SKEW_SECONDS = 120  # a hospital's clock may be so far from ours, either way
+
+NAMED = ("authorization", "token", "revocation", "signing")
 
 CLOCKS = (
     f"Up to {CLOCK_SKEW_SECONDS // 60} minutes are allowed. Have the clock set, then open the app "
@@ -42,6 +44,7 @@ class Endpoints:
     authorization: str
     token: str
     revocation: str = ""
+    signing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +84,10 @@ class OAuthClient:
         if known and known[0] > time.monotonic():
             return known[1]
         content = await self._get(f"{fhir_base}/.well-known/smart-configuration")
-        named = (str(content.get(f"{name}_endpoint", "")) for name in ("authorization", "token", "revocation"))
+        named = (str(content.get(f"{name}_endpoint", "")) for name in NAMED)
         found = Endpoints(*named)
-        if not {origin_of(found.authorization), origin_of(found.token)} <= origins:
+        used = [found.authorization, found.token, *filter(None, [found.signing])]
+        if not {origin_of(address) for address in used} <= origins:
             raise LaunchRefused("The hospital's server names sign-in addresses that were not agreed with it.")
         if "S256" not in content.get("code_challenge_methods_supported", []):
             raise LaunchRefused("The hospital's server does not support PKCE with S256.")
@@ -110,6 +114,25 @@ class OAuthClient:
         proof = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": client_assertion(key)}
         with suppress(httpx.HTTPError):
             await self._http.post(address, data={"token": token, **proof})
+
+    async def signing(self, key: ClientKey, address: str, form: Mapping[str, str]) -> dict[str, Any]:
+        """Ask our own server about the proof of who signs.  docs/signature.md
+
+        Raises SignedOut when the person's token counts no more, Unavailable when nobody could say.
+        """
+        proof = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": client_assertion(key)}
+        try:
+            answer = await self._http.post(address, data={**form, **proof})
+        except httpx.HTTPError as error:
+            raise Unavailable(
+                "The sign-in server does not answer.", "Nothing was lost. Try again in a moment."
+            ) from error
+        content = _json(answer)
+        if answer.status_code == 401 and content.get("error") == "invalid_token":
+            raise SignedOut("This sign-in has ended.", "Sign in again; your drafts are kept.")
+        if answer.status_code != 200 or not content:
+            raise Unavailable(_trouble(answer), "Nothing was lost. Try again in a moment.")
+        return content
 
     async def id_token_claims(self, token: str, jwks_url: str, expected: Mapping[str, str]) -> dict[str, Any]:
         """Claims of an id_token after all checks: signature by the issuer's keys, iss, aud, exp, iat, sub, nonce.

@@ -1,6 +1,7 @@
 """Everything a request needs, built once at start and passed on; nothing in this package is global."""
 
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 import httpx
@@ -61,6 +62,7 @@ class Services:
     templates: Environment
     celery: Celery
     clients: Clients = field(default_factory=Clients)
+    clock: Callable[[], float] = time.time
     _oauth: dict[frozenset[str], OAuthClient] = field(default_factory=dict)
 
     @classmethod

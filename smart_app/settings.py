@@ -16,6 +16,16 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8402, description="Port to listen on.")
     base_url: str = Field(default="http://127.0.0.1:8402", description="Address under which browsers reach the app.")
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="Certificate chain (PEM) where TLS ends here; empty: plain HTTP, behind a proxy.",
+    )
+    tls_key: Path | None = Field(
+        default=None, description="Key of the certificate (PEM), if it is not in the same file."
+    )
+    sign_ins_per_minute: int = Field(
+        default=600, description="Launches and sign-ins from one address, in each process; 0: no limit."
+    )
     data_dir: Path = Field(
         default=Path(".konsil/app"), description="Folder of the embedded database and the embedded broker."
     )
@@ -30,6 +40,12 @@ class Settings(BaseSettings):
         default="http://127.0.0.1:8403", description="Address of dicom_gateway, for browsers and the app."
     )
     session_hours: float = Field(default=10, description="Longest life of a browser session.")
+    session_idle_minutes: float = Field(
+        default=120, description="A launch that nobody used for so long has ended; what an open page asks is no use."
+    )
+    session_idle_minutes_by_role: dict[str, float] = Field(
+        default={}, description='The same for people of a role, as JSON: `{"requester": 30}`; the shortest time holds.'
+    )
     sign_in_minutes: float = Field(
         default=10, description="Time within which a sign-in begun at an EHR must come back."
     )

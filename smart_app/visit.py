@@ -12,7 +12,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from smart_app import idle
 from smart_app.case.view import Case
+from smart_app.emergency import Beside, Watch
 from smart_app.errors import Forbidden, SignedOut, TooLarge
 from smart_app.fhir import FhirClient
 from smart_app.flash import Flash
@@ -45,6 +47,7 @@ class Visit:
     tenant: Tenant | None
     flash: Flash | None = None
     tour: Sequence[Step] = ()
+    beside: Beside = Beside()
 
     @cached_property
     def fhir(self) -> FhirClient:
@@ -185,11 +188,16 @@ async def visit_of(request: Request) -> Visit:
     launch = await run_sync(services.sessions.find_launch, launch_id, secret) if secret else None
     if launch is None:
         raise SignedOut("This sign-in has ended, or was made in another window.", "Open the app again, or sign in.")
+    await idle.check(services, launch, request)
     tenant = await run_sync(services.provisioned.by_name, launch.tenant) if launch.tenant else None
+    if launch.tenant and tenant is None:
+        raise SignedOut("This hospital does not work with this service any more.", "Ask its administrators.")
     request.scope["konsil.frame_ancestors"] = tenant.frame_origins if tenant else ()
     visit = Visit(request, services, launch, tenant)
     if request.method == "GET" and not visit.is_htmx:
-        visit = replace(visit, **await run_sync(_beside_the_page, visit))
+        watch: Watch = request.app.state.emergencies
+        emergencies = await watch.beside(visit.fhir, launch.practitioner, launch.roles)
+        visit = replace(visit, **await run_sync(_beside_the_page, visit), beside=emergencies)
     request.scope["konsil.visit"] = visit
     return visit
 

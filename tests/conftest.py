@@ -86,6 +86,14 @@ def postgresql_module_url(postgresql_cluster: str) -> Iterator[str]:
     yield from fresh_database(postgresql_cluster)
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def module_database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An empty database on SQLite, then on PostgreSQL: the tests of the module run twice."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path_factory.mktemp('database')}/test.db"
+    return str(request.getfixturevalue("postgresql_module_url"))
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database on SQLite, then on PostgreSQL: the test runs twice."""

@@ -1,6 +1,7 @@
 """`demo.json`: every address, user, client and key of the demo, for people and scripts."""
 
 from typing import Any
+from urllib.parse import quote
 
 from deploy.sandbox import people
 from deploy.sandbox.hospitals import HOSPITALS, OUR_AE_TITLE, OUTSIDE_AE_TITLE, WORKSTATION_AE_TITLE, Hospital
@@ -12,8 +13,13 @@ TRY = {
     "requester": "Open a patient's chart, choose “Second opinion”, ask a question, attach the outside images, send.",
     "him": "Open the inbox, compare the outside study with the patient, accept it.",
     "coordinator": "Open the board, offer the case to a consultant.",
-    "consultant": "Accept the case, read the images, write the report and sign it.",
-    "radiologist": "Read the images again, send them to the reading room's workstation, sign the report.",
+    "programme-manager": "Open the board: how many cases run, and which are late.",
+    "privacy-officer": "See who looked at a patient, and what a person saw.",
+    "administrator": "See which hospitals, programs and people work with konsil, and change what they may.",
+    "consultant": f"Accept the case, read the images, write the report and sign it with the PIN {people.PIN}.",
+    "patient": "See where your second opinion stands, read the answer in plain words, see who looked at your record.",
+    "proxy": "See the same for your daughter, for whom you act.",
+    "radiologist": "Read the images again, send them to the reading room's workstation, sign with the same PIN.",
 }
 
 
@@ -64,7 +70,11 @@ def server(base: str, client_id: str, key: dict[str, Any]) -> dict[str, Any]:
 
 def who(plan: Plan) -> list[dict[str, str]]:
     """Who one can be: name, role, user, password, where, what to try."""
-    return [*(physician(plan, each) for each in HOSPITALS), *(colleague(plan, each) for each in people.STAFF)]
+    return [
+        *(physician(plan, each) for each in HOSPITALS),
+        *(colleague(plan, each) for each in people.STAFF),
+        *(outsider(plan, each) for each in people.OUTSIDERS),
+    ]
 
 
 def physician(plan: Plan, hospital: Hospital) -> dict[str, str]:
@@ -81,6 +91,22 @@ def colleague(plan: Plan, who: people.Person) -> dict[str, str]:
     return person(who, who.specialty or who.roles[0], who.roles[0]) | place
 
 
+def outsider(plan: Plan, who: people.Outsider) -> dict[str, str]:
+    """A patient, or who acts for one."""
+    where = f"{plan.app_url}/sign-in"
+    return {
+        "name": who.name,
+        "role": "patient" if who.acts is None else "mother of a patient",
+        "roles": who.role,
+        "user": who.username,
+        "password": people.PASSWORD,
+        "pin": "",
+        "try": TRY[who.role],
+        "where": where,
+        "door": f"{where}?login_hint={quote(who.username)}",
+    }
+
+
 def person(each: people.Person, role: str, does: str) -> dict[str, str]:
     """Who somebody is and what to try as them."""
     return {
@@ -89,5 +115,6 @@ def person(each: people.Person, role: str, does: str) -> dict[str, str]:
         "roles": " ".join(each.roles),
         "user": each.username,
         "password": people.PASSWORD,
+        "pin": people.PIN if "consultant" in each.roles else "",
         "try": TRY.get(does, ""),
     }

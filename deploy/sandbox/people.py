@@ -6,6 +6,8 @@ from typing import Any
 from deploy.sandbox.hospitals import LAKESIDE, NORTHFIELD, PROGRAMME, Hospital
 
 PASSWORD = "konsil-demo-2026"  # noqa: S105 - a pretend hospital's, shown on its front page
+PIN = "274911"
+"""By which the demo's consultants sign, written beside the password."""
 Resource = dict[str, Any]
 NPI = "http://hl7.org/fhir/sid/us-npi"
 BOARDS = {"Minnesota": "Minnesota Board of Medical Practice", "Maine": "Maine Board of Licensure in Medicine"}
@@ -74,6 +76,7 @@ class Person:
             "roles": list(self.roles),
             "organization": self.organization,
             "practitioner": self.practitioner(),
+            **({"pin": PIN} if "consultant" in self.roles else {}),
         }
 
 
@@ -115,6 +118,7 @@ STAFF = (
     Person("castillo", "Castillo", "Rosa", "", ("coordinator",), "1999000056"),
     Person("albrecht", "Albrecht", "Martin", "", ("programme-manager",), "1999000171"),
     Person("sorensen", "Sørensen", "Maja", "", ("privacy-officer",), "1999000254"),
+    Person("vance", "Vance", "Thomas", "", ("administrator",), "1999000262"),
 )
 
 
@@ -143,3 +147,42 @@ REQUESTERS = {
 """Who asks, in each hospital; all have accounts at its EHR."""
 PHYSICIANS = {key: those[0] for key, those in REQUESTERS.items()}
 """The one of each hospital who is shown on the front page."""
+
+
+@dataclass(frozen=True)
+class Outsider:
+    """A patient of the demo with an account of her own, or (`acts`) a relative of one who acts for that patient."""
+
+    username: str
+    name: str
+    record: str
+    acts: tuple[str, str, str] | None = None
+
+    @property
+    def role(self) -> str:
+        """What the account is for."""
+        return "patient" if self.acts is None else "proxy"
+
+    def account(self) -> Resource:
+        """The account, as `konsil fhir provision` reads it."""
+        entry: Resource = {"username": self.username, "password": PASSWORD, "name": self.name, "roles": [self.role]}
+        if self.acts is None:
+            return entry | {"fhir_user": f"Patient/{self.record}"}
+        family, given, relation = self.acts
+        coding = {"system": "http://terminology.hl7.org/CodeSystem/v3-RoleCode", "code": relation}
+        related: Resource = {
+            "resourceType": "RelatedPerson",
+            "id": f"{relation.lower()}-of-{self.record}",
+            "active": True,
+            "patient": {"reference": f"Patient/{self.record}"},
+            "relationship": [{"coding": [coding]}],
+            "name": [{"family": family, "given": [given]}],
+        }
+        return entry | {"acts_for": [related]}
+
+
+OUTSIDERS = (
+    Outsider("renee.lefevre@mail.example", "Renée Lefèvre-Muñoz", "lefevre"),
+    Outsider("m.cwik@mail.example", "Małgorzata Ćwik", "kowalczyk", ("Ćwik", "Małgorzata", "MTH")),
+)
+"""Both are of Lakeside: provisioned before the first case, found by their record numbers when one is asked for."""

@@ -51,6 +51,7 @@ def write_files(plan: Plan, keys: Keys) -> list[Path]:
     folder.mkdir(exist_ok=True)
     documents = {
         "fhir.json": provision.our_server(plan, keys),
+        "patients.json": provision.patients(),
         "app.json": provision.app(plan, keys),
         "gateway.json": provision.gateway(plan),
         "outside.json": provision.outside_pacs(plan),
@@ -83,6 +84,7 @@ def run_all(plan: Plan, keys: Keys, say: Say) -> None:
     master = {"KONSIL_MASTER_KEY": keys["master"]}
     commands = [
         ("our FHIR server", ["fhir", "provision", "fhir.json"], fhir_env(plan)),
+        ("patients' accounts", ["fhir", "provision", "patients.json"], fhir_env(plan)),
         ("the app", ["app", "provision", "app.json"], app_env(plan)),
         ("the gateway", ["dicom", "provision", "gateway.json"], gateway_env(plan)),
     ]

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from deploy.sandbox import directory, people
+from deploy.sandbox import charts, directory, people
 from deploy.sandbox.hospitals import (
     HOSPITALS,
+    LAKESIDE,
     OUR_AE_TITLE,
     OUTSIDE_AE_TITLE,
     OUTSIDE_ISSUER,
@@ -20,12 +21,12 @@ from deploy.sandbox.plan import OutsidePeer, Plan
 
 Document = dict[str, Any]
 
-PERSON_SCOPES = "openid fhirUser profile online_access offline_access user/*.cruds"
+PERSON_SCOPES = "openid fhirUser profile online_access offline_access user/*.cruds patient/*.rs administration"
 GATEWAY_SCOPES = " ".join(
     [
         "system/Task.crus system/ImagingStudy.cruds system/Endpoint.cruds system/Patient.cruds",
         "system/Provenance.crs system/Device.crus system/ServiceRequest.rs",
-        "system/Practitioner.rs system/Organization.rs",
+        "system/Practitioner.rs system/Organization.rs system/AuditEvent.cu",
     ]
 )
 READER_SCOPES = "system/*.rs"
@@ -74,6 +75,24 @@ def our_server(plan: Plan, keys: Keys) -> Document:
         "accounts": [person.account() for person in people.STAFF],
         "organization": PROGRAMME,
     }
+
+
+def patients() -> Document:
+    """Accounts of people of Lakeside and their records, which the first case finds by their numbers."""
+    known = {each["id"]: each for each in charts.resources(LAKESIDE.key) if each["resourceType"] == "Patient"}
+    return {
+        "resources": [known_as(known[each.record]) for each in people.OUTSIDERS],
+        "accounts": [each.account() for each in people.OUTSIDERS],
+        "organization": LAKESIDE.organization,
+    }
+
+
+def known_as(chart: Document) -> Document:
+    """What our own server knows of a patient before anybody has asked for an opinion."""
+    kept = ("resourceType", "id", "name", "gender", "birthDate")
+    (number,) = (each for each in chart["identifier"] if each["system"] == LAKESIDE.mrn_system)
+    identifier = {name: number[name] for name in ("use", "type", "system", "value")}
+    return {name: chart[name] for name in kept} | {"identifier": [identifier]}
 
 
 def system_client(client_id: str, key: Jwk, scopes: str) -> Document:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from deploy.setup import clients, debian, definitions, environment, examples, frontend, hapi, units
+from deploy.setup import clients, debian, definitions, environment, examples, frontend, hapi, keycloak, units
 from deploy.setup.run import SetupError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -53,6 +53,7 @@ def steps(tests: bool) -> Iterator[Step]:
 def steps_of_full_tests() -> Iterator[Step]:
     """What only the full tests need."""
     yield Step("hapi", hapi.key, hapi.install)
+    yield Step("keycloak", keycloak.key, keycloak.install)
 
 
 def main() -> None:

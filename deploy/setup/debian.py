@@ -18,6 +18,7 @@ PACKAGES = (
     "poppler-utils",
     "postgresql",
     "redis-server",
+    "strace",
 )
 _POLICY = Path("/usr/sbin/policy-rc.d")
 

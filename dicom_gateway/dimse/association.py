@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ssl import SSLContext
 from typing import Any
 
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -13,6 +14,7 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import build_context
 
 from dicom_gateway.dimse.checkpoint import Checkpoint
+from dicom_gateway.dimse.tls import requestor_context, shaken, shown
 from dicom_gateway.dimse.transport import Entity
 from dicom_gateway.errors import PeerError
 from dicom_gateway.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -64,7 +66,7 @@ class _Trace:
 def associate(peer: Peer, proposal: Proposal) -> Iterator[Association]:
     """Open an association with a peer, release it at the end and abort it on any error.  PS3.8 7.1
 
-    Raises PeerError: peer-down, association-rejected, contexts-refused, association-aborted.
+    Raises PeerError: peer-down, tls-failed, association-rejected, contexts-refused, association-aborted.
     """
     trace = _Trace()
     ae = Entity(ae_title=peer.our_ae_title)
@@ -74,6 +76,7 @@ def associate(peer: Peer, proposal: Proposal) -> Iterator[Association]:
     ae.acse_timeout = NEGOTIATE_SECONDS
     ae.dimse_timeout = proposal.silence_seconds
     ae.network_timeout = None
+    context = _tls(peer)
     assoc = ae.associate(
         peer.host,
         peer.port,
@@ -82,9 +85,11 @@ def associate(peer: Peer, proposal: Proposal) -> Iterator[Association]:
         max_pdu=proposal.maximum_pdu_bytes,
         ext_neg=[_role(uid) for uid in proposal.as_scp],
         evt_handlers=[(evt.EVT_CONN_OPEN, trace.on_open), *proposal.handlers],
+        tls_args=(context, peer.tls.server_name or peer.host) if context and peer.tls else None,
     )
     if not assoc.is_established:
-        raise _failure(assoc, trace)
+        raise _failure(assoc, trace, context)
+    _check_certificate(peer, assoc)
     assoc._reactor_checkpoint = Checkpoint()
     try:
         yield assoc
@@ -104,9 +109,29 @@ def _role(sop_class_uid: str) -> SCP_SCU_RoleSelectionNegotiation:
     return role
 
 
-def _failure(assoc: Association, trace: _Trace) -> PeerError:
+def _tls(peer: Peer) -> SSLContext | None:
+    """Make the TLS context for a peer, None when it is called without.  Raises PeerError."""
+    try:
+        return requestor_context(peer.tls) if peer.tls else None
+    except OSError as error:  # no such file, or not a certificate
+        raise PeerError(Cause.TLS_FAILED, type(error).__name__) from error
+
+
+def _check_certificate(peer: Peer, assoc: Association) -> None:
+    """See that the peer shows one of its own certificates.  Raises PeerError."""
+    transport = assoc.dul.socket
+    if not peer.shows(shown(transport.socket if transport is not None else None)):
+        assoc.abort()
+        raise PeerError(Cause.TLS_FAILED, "the peer shows another certificate")
+
+
+def _failure(assoc: Association, trace: _Trace, context: SSLContext | None) -> PeerError:
+    if context is not None and not shaken(context):
+        return PeerError(Cause.TLS_FAILED)
     if not trace.connected:
         return PeerError(Cause.PEER_DOWN)
+    if context is not None and not assoc.is_rejected and not assoc.rejected_contexts:
+        return PeerError(Cause.TLS_FAILED)  # in TLS 1.3 our certificate is refused after the handshake
     if assoc.is_rejected:
         primitive = assoc.acceptor.primitive
         reason = getattr(primitive, "reason_str", "") if primitive is not None else ""

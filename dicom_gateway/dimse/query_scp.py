@@ -3,7 +3,8 @@
 Relational queries are answered without negotiation: a key above the level may be left out.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 from pydicom.charset import convert_encodings
@@ -17,6 +18,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from dicom_gateway.attributes import UNREADABLE, Attributes, tag_of, text
+from dicom_gateway.audit.disclosure import calling
+from dicom_gateway.audit.happened import QUERY, Happened, ourselves, put_down
 from dicom_gateway.errors import QueryRefused
 from dicom_gateway.gateway import Gateway
 from dicom_gateway.index.matching import LEVELS
@@ -79,11 +82,27 @@ def on_c_find(event: evt.Event, gateway: Gateway) -> Iterator[tuple[int | Datase
     pending = PENDING_OPTIONAL_KEYS_UNSUPPORTED if unsupported(query) else PENDING
     with reader(gateway.engine).connect() as connection:
         hits = find(connection, query)
+        about = find(connection, replace(query, level="STUDY")) if level == "PATIENT" else hits
+    asked(event, gateway, (level, keys), about)
     for hit in hits:
         if event.is_cancelled:
             yield CANCEL, None
             return
         yield pending, _answer(hit, keys, identifier, gateway.settings.ae_title)
+
+
+def asked(
+    event: evt.Event, gateway: Gateway, question: tuple[str, Mapping[str, str]], hits: Iterable[Attributes]
+) -> None:
+    """Put a question down with the studies that answer it, before they are told.  PS3.15 A.5.3.10"""
+    level, keys = question
+    text_of = " ".join([level, *(f"{keyword}={value}" for keyword, value in keys.items() if value)])
+    agents = (
+        replace(calling(event.assoc, getattr(event.assoc, "peer", None)), part="source"),
+        ourselves(gateway.settings, "destination"),
+    )
+    studies = {str(hit["0020000D"]["Value"][0]): None for hit in hits if "0020000D" in hit}
+    put_down(gateway, Happened(QUERY, "E", agents, studies, query=text_of))
 
 
 def _answer(hit: Attributes, keys: Iterable[str], identifier: Dataset, ae_title: str) -> Dataset:

@@ -16,6 +16,7 @@ from pynetdicom.dsutils import decode, encode
 from pynetdicom.presentation import PresentationContext
 
 from dicom_gateway.attributes import MALFORMED
+from dicom_gateway.audit.disclosure import application, calling, disclosure
 from dicom_gateway.dimse.query_scp import keys_of, level_of
 from dicom_gateway.dimse.store import Originator, Sent, send_one, sending
 from dicom_gateway.errors import PeerError, QueryRefused
@@ -111,7 +112,7 @@ class _Answers:
             answer.Identifier = BytesIO(encoded or b"")
 
 
-def serve_get(assoc: Association, request: C_GET, context: PresentationContext, gateway: Gateway) -> None:
+def serve_get(assoc: Association, request: C_GET, context: PresentationContext, gateway: Gateway, caller: Peer) -> None:
     """Send what is asked for on the same association.  PS3.4 C.4.3.3
 
     Final status 0000 all sent, B000 some failed, A702 all failed, A900 identifier refused, FE00 cancelled.
@@ -126,7 +127,8 @@ def serve_get(assoc: Association, request: C_GET, context: PresentationContext, 
         send_one(assoc, gateway.archive, item, number % 65535 + 1, None)
         for number, item in enumerate(found, int(request.MessageID or 0))
     )
-    _run(answers, sent, len(found))
+    with disclosure(gateway, found, (calling(assoc, caller), None)) as told:
+        told.add(_run(answers, sent, len(found)))
 
 
 def serve_move(
@@ -147,8 +149,12 @@ def serve_move(
         answers.send(IDENTIFIER_MISMATCH, comment=str(error))
         return
     originator = Originator(caller.ae_title if caller else "", int(request.MessageID or 0))
-    with closing(_sending(gateway, destination, found, originator)) as sent:
-        _run(answers, sent, len(found))
+    ends = calling(assoc, caller), application(destination)
+    with (
+        disclosure(gateway, found, ends) as told,
+        closing(_sending(gateway, destination, found, originator)) as sent,
+    ):
+        told.add(_run(answers, sent, len(found)))
 
 
 def _sending(gateway: Gateway, destination: Peer, found: list[Located], originator: Originator) -> Generator[Sent]:
@@ -163,18 +169,19 @@ def _sending(gateway: Gateway, destination: Peer, found: list[Located], originat
             yield Sent(uid, None)
 
 
-def _run(answers: _Answers, results: Iterable[Sent], total: int) -> None:
+def _run(answers: _Answers, results: Iterable[Sent], total: int) -> _Counters:
     counters = _Counters(total)
     for sent in results:
         counters.add(sent)
         if not answers.assoc.is_established:
-            return
+            return counters
         if answers.cancelled():
             answers.send(CANCEL, counters)
-            return
+            return counters
         if counters.remaining:
             answers.send(PENDING, counters)
     answers.send(counters.status, counters)
+    return counters
 
 
 def _destination(gateway: Gateway, caller: Peer | None, ae_title: str) -> Peer | None:

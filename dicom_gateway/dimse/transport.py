@@ -9,6 +9,7 @@ import contextlib
 import select
 import socket
 from ssl import SSLContext, SSLSocket
+from typing import Any
 
 from pynetdicom import AE
 from pynetdicom.association import Association
@@ -18,7 +19,9 @@ QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 
 
 class Transport(AssociationSocket):
-    """A connection of an association, ours or a peer's."""
+    """A connection of an association, ours or a peer's.  `replayed`: what was read before it was handed over."""
+
+    replayed: bytes = b""
 
     def _create_socket(self, address: AddressInformation) -> socket.socket:
         created = super()._create_socket(address)
@@ -30,6 +33,8 @@ class Transport(AssociationSocket):
         """Whether there is something to read; not by `select`, which ends at file descriptor 1,023."""
         if self.socket is None or not self._is_connected:
             return False
+        if self.replayed:
+            return True
         try:
             poll = select.poll()
             poll.register(self.socket, select.POLLIN | select.POLLHUP | select.POLLERR)
@@ -42,7 +47,9 @@ class Transport(AssociationSocket):
     def recv(self, nr_bytes: int) -> bytearray:
         """Read so many bytes, fewer only when the peer has gone; in pieces as large as they come."""
         received = bytearray(nr_bytes)
-        view, position = memoryview(received), 0
+        position = min(nr_bytes, len(self.replayed))
+        received[:position], self.replayed = self.replayed[:position], self.replayed[position:]
+        view = memoryview(received)
         connection = self.socket
         while connection is not None and position < nr_bytes:
             count = connection.recv_into(view[position:])
@@ -73,9 +80,10 @@ class Entity(AE):
         return transport
 
 
-def adopt(assoc: Association) -> None:
-    """Make a peer's connection, which pynetdicom has wrapped already, one of ours."""
-    transport = assoc.dul.socket
+def adopt(assoc: Association, replayed: bytes) -> None:
+    """Make a peer's connection, which pynetdicom has wrapped already, one of ours; it begins with `replayed`."""
+    transport: Any = assoc.dul.socket
     if transport is not None and transport.socket is not None:
         transport.__class__ = Transport
+        transport.replayed = replayed
         transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -24,7 +24,10 @@ TOUCH = update(study).where(study.c.id == bindparam("of_study")).values(updated_
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One object in the archive that the index does not know yet, and the header that the journal kept with it."""
+    """One object in the archive that the index does not know yet, and the header that the journal kept with it.
+
+    `association`: the one that brought it, empty for what came otherwise.
+    """
 
     stored: StoredObject
     sop_class_uid: str
@@ -36,6 +39,8 @@ class Arrival:
     calling_ae_title: str
     retrieval: str | None
     received_at: float
+    address: str = ""
+    association: str = ""
 
 
 @dataclass

@@ -94,3 +94,19 @@ forwarding_request = Table(
     Column("asked_by", Text, nullable=False),
     Column("asked_at", Float, nullable=False),
 )
+
+# A storage commitment.  forwarding_id: what was sent, when we asked; NULL when the peer asked us.  state: asked |
+# committed | failed | unanswered (we asked); due | reported (asked of us).  items: [[class, instance]], failed:
+# [[class, instance, reason]], as JSON.
+commitment = Table(
+    "commitment",
+    metadata,
+    Column("transaction_uid", Text, primary_key=True),
+    Column("peer", Text, nullable=False),
+    Column("forwarding_id", Integer, ForeignKey("forwarding.id"), nullable=True, index=True),
+    Column("state", Text, nullable=False),
+    Column("items", Text, nullable=False),
+    Column("failed", Text, nullable=False, default="[]"),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+)

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from konsil.outbox import outbox_table
@@ -132,6 +133,20 @@ journal = Table(
     Column("position", BigInteger, nullable=False),
 )
 
+# What came by each association (or retrieval, or import) of each study, and how much of it the audit has been told.
+reception = Table(
+    "reception",
+    metadata,
+    Column("association", Text, primary_key=True),
+    Column("study_instance_uid", Text, primary_key=True),
+    Column("peer", Text, nullable=False),
+    Column("calling_ae_title", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("instances", Integer, nullable=False),
+    Column("told", Integer, nullable=False),
+    Column("last_at", Float, nullable=False),
+)
+
 # What could not be indexed although it was accepted: kept in the archive, for a person to look at.
 unindexed = Table(
     "unindexed",
@@ -152,7 +167,8 @@ set_aside = Table(
     Column("created_at", Float, nullable=False),
 )
 
-# can, calling_ae_titles, addresses, readers: JSON lists.  capabilities: JSON, learned by probing and by use.
+# can, calling_ae_titles, addresses, readers: JSON lists.  tls: JSON, empty without.  capabilities: JSON, learned by
+# probing and by use.
 peer = Table(
     "peer",
     metadata,
@@ -171,9 +187,27 @@ peer = Table(
     Column("id_domain", Text, nullable=False),
     Column("calling_ae_titles", Text, nullable=False),
     Column("addresses", Text, nullable=False),
+    Column("tls", Text, nullable=False, server_default=""),
     Column("capabilities", Text, nullable=False),
     Column("reachable", Boolean),
     Column("checked_at", Float),
+    Column("disabled", Boolean, nullable=False, server_default=false()),
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("associations_at_once", Integer, nullable=False, server_default="0"),
+    Column("associations_per_minute", Integer, nullable=False, server_default="0"),
+    Column("from_file", Boolean, nullable=False, server_default=false()),
+)
+
+# What was changed of a peer, by whom; `details` is JSON: pairs of member and words.
+peer_change = Table(
+    "peer_change",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("peer", Text, nullable=False, index=True),
+    Column("changed_at", Float, nullable=False),
+    Column("changed_by", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("details", Text, nullable=False),
 )
 
 # Associations that peers opened with us, kept some days: how a failed C-MOVE is diagnosed.

@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from sqlalchemy.engine import RowMapping
 
+from dicom_gateway.audit.happened import ACCESSED, Agent, Happened, note, ourselves
 from dicom_gateway.coerce import Decision, rewrite
 from dicom_gateway.index.exchange import publication
 from dicom_gateway.index.models import version
@@ -60,12 +61,12 @@ def decide(exchange: Exchange, job: Job) -> Again | None:
         return None
     match codes.output_of(task, "decision"):
         case "accept" if filed_elsewhere(exchange, task, row):
-            reject(exchange, row)
+            reject(exchange, task, row)
             raise Failed("the study is filed with another patient: that decision has to be reversed first")
         case "accept":
             return accept(exchange, task, row, job)
         case "reject":
-            reject(exchange, row)
+            reject(exchange, task, row)
             return None
         case _:
             raise Failed("the completed reconciliation Task carries no decision")
@@ -79,13 +80,14 @@ def filed_elsewhere(exchange: Exchange, task: Resource, row: RowMapping) -> bool
     return codes.reference_of(study.get("subject")) != codes.reference_of(task.get("for"))
 
 
-def reject(exchange: Exchange, row: RowMapping) -> None:
+def reject(exchange: Exchange, task: Resource, row: RowMapping) -> None:
     """Shut the instances for good, and tell FHIR."""
     uids = [item.sop_instance_uid for item in waiting_instances(exchange, row)]
     with exchange.gateway.engine.begin() as connection:
         lock_transaction(connection, "dicom index")
         set_state(connection, uids, "rejected")
         set_publication(connection, row["task_id"], state="rejected", decision="reject")
+        note_decision(connection, exchange, task, (row, len(uids), "rejected"))
         enqueue_next(connection, NewJob("withdraw", dict(task_id=row["task_id"]), f"withdraw:{row['task_id']}"))
 
 
@@ -103,7 +105,7 @@ def accept(exchange: Exchange, task: Resource, row: RowMapping, job: Job) -> Aga
         job.renew()
     if left:
         return Again()
-    release(exchange, row, [item.sop_instance_uid for item in instances])
+    release(exchange, task, row, [item.sop_instance_uid for item in instances])
     return None
 
 
@@ -137,16 +139,32 @@ def coerce_batch(exchange: Exchange, batch: list[Located], decision: Decision) -
         metadata.keep(connection, kept)
 
 
-def release(exchange: Exchange, row: RowMapping, uids: list[str]) -> None:
+def release(exchange: Exchange, task: Resource, row: RowMapping, uids: list[str]) -> None:
     """Open the doors for all of them at once, and see that FHIR is told."""
     with exchange.gateway.engine.begin() as connection:
         lock_transaction(connection, "dicom index")
         set_state(connection, uids, "released")
         set_publication(connection, row["task_id"], state="deciding", decision="accept")
+        note_decision(connection, exchange, task, (row, len(uids), "accepted"))
         enqueue_next(
             connection,
             NewJob("publish", {"task_id": row["task_id"]}, f"publish:{row['task_id']}:{row['reconciliation_task_id']}"),
         )
+
+
+def note_decision(
+    connection: Connection, exchange: Exchange, task: Resource, decided: tuple[RowMapping, int, str]
+) -> None:
+    """Put down whose decision changed these instances, once.  DICOM 110103, action U"""
+    row, instances, decision = decided
+    decider = codes.reference_of(task.get("owner"))
+    person = Agent(decider or "unknown", reference=decider, asked=True)
+    agents = (person, ourselves(exchange.gateway.settings, ""))
+    studies = {str(row["study_instance_uid"]): instances}
+    patient = codes.reference_of(task.get("for")) if decision == "accepted" else ""
+    case = str(row["case_reference"])
+    happened = Happened(ACCESSED, "U", agents, studies, problem=decision, patient=patient, case=case)
+    note(connection, happened, f"decision:{task['id']}:{task['meta']['versionId']}")
 
 
 def publish(exchange: Exchange, row: RowMapping) -> None:

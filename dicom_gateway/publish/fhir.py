@@ -100,11 +100,20 @@ class FhirClient:
                 return url
         return None
 
+    def create(self, authorization: Authorization, resource: Resource) -> Resource:
+        """Create.  http.html#create"""
+        return self._call("POST", f"{self.base_url}/{resource['resourceType']}", authorization, Sent(body=resource))
+
     def update(self, authorization: Authorization, resource: Resource) -> Resource:
         """Update with If-Match on the version in `meta`.  http.html#concurrency"""
         url = f"{self.base_url}/{resource['resourceType']}/{resource['id']}"
         match = {"If-Match": f'W/"{resource["meta"]["versionId"]}"'}
         return self._call("PUT", url, authorization, Sent(body=resource, headers=match))
+
+    def put_new(self, authorization: Authorization, resource: Resource) -> None:
+        """Create a resource under an id that we chose.  http.html#upsert"""
+        url = f"{self.base_url}/{resource['resourceType']}/{resource['id']}"
+        self._call("PUT", url, authorization, Sent(body=resource))
 
     def amend(
         self, authorization: Authorization, reference: str, change: Callable[[Resource], Resource | None]

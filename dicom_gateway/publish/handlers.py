@@ -5,6 +5,8 @@ from functools import partial
 from typing import Any
 
 from dicom_gateway import route
+from dicom_gateway.audit import deliver, happened, reception
+from dicom_gateway.audit import received as audit_received
 from dicom_gateway.gateway import Gateway
 from dicom_gateway.publish import arrival, cursor, decision, late, progress
 from dicom_gateway.publish.exchange import Exchange, exchange_of
@@ -23,6 +25,7 @@ KINDS: dict[str, Callable[[Exchange, Job], Any]] = {
     "publish": decision.publish_job,
     "withdraw": decision.withdraw_job,
     "late": late.inherit,
+    happened.KIND: deliver.deliver,
 }
 
 
@@ -31,7 +34,7 @@ def handlers(gateway: Gateway, exchange: Exchange | None) -> dict[str, Handler]:
     if exchange is None:
         return {PROGRESS_KIND: ignore}
     found: dict[str, Handler] = {kind: partial(guarded, partial(handle, exchange)) for kind, handle in KINDS.items()}
-    return found | route.handlers(gateway)
+    return found | route.handlers(gateway) | {audit_received.KIND: partial(reception.tell, gateway)}
 
 
 def guarded(handle: Handler, job: Job) -> Any:

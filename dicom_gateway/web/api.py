@@ -17,7 +17,7 @@ from dicom_gateway.access import Access
 from dicom_gateway.peers import all_peers
 from dicom_gateway.publish.fhir import Bearer, FhirError, Resource
 from dicom_gateway.reconcile import local_identity
-from dicom_gateway.web.doors import Doors, ask, require_bearer
+from dicom_gateway.web.doors import Doors, ask, looker, require_bearer
 from dicom_gateway.web.errors import NotFound, Unauthenticated, WebError
 from dicom_gateway.web.sessions import CODE_SECONDS
 from konsil.database import reader
@@ -71,6 +71,8 @@ def search_priors(doors: Doors, request: Request, raw: bytes) -> Response:
     patient = read_as_caller(doors, token, body_of(raw).get("patient"), "Patient")
     with reader(doors.engine).begin() as connection:
         peers = all_peers(connection)
+    asked = f"C-FIND STUDY of {', '.join(peer.name for peer in peers)}"
+    doors.looking.asked(looker(request, token), asked, patient=f"Patient/{patient['id']}")
     return answer(
         priors.search(peers, local_identity(patient, doors.settings.id_domains), doors.settings.search_seconds)
     )

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from dicom_gateway.access import Access, Grant, TokenRefused
 from dicom_gateway.archive import Archive
+from dicom_gateway.audit.looking import Looker, Looking
 from dicom_gateway.gateway import Gateway
 from dicom_gateway.settings import Settings
 from dicom_gateway.web.errors import NotFound, Unauthenticated, WebError
@@ -32,10 +33,12 @@ class Doors:
     gateway: Gateway
     access: Access | None = None
     sessions: SessionStore = field(init=False)
+    looking: Looking = field(init=False)
 
     def __post_init__(self) -> None:
-        """Keep sessions in the gateway's own database."""
+        """Keep sessions, and who looked, in the gateway's own database."""
         object.__setattr__(self, "sessions", SessionStore(self.engine))
+        object.__setattr__(self, "looking", Looking(self.gateway, self.access))
 
     def bind(self, endpoint: Endpoint) -> Callable[[Request], Response]:
         """The endpoint as Starlette calls it, on a thread."""
@@ -86,6 +89,11 @@ def viewer_session(doors: Doors, request: Request) -> ViewerSession | None:
     return doors.sessions.touch(value) if value else None
 
 
+def looker(request: Request, token: str) -> Looker:
+    """Who looks, from where."""
+    return Looker(token, request.client.host if request.client else "")
+
+
 def require_bearer(request: Request) -> str:
     """The caller's token.  Raises Unauthenticated."""
     token = bearer_of(request)
@@ -94,11 +102,13 @@ def require_bearer(request: Request) -> str:
     return token
 
 
-def grant_for_study(doors: Doors, request: Request, study: str) -> None:
-    """Let the request go on if the caller is shown this study.  Raises Unauthenticated, NotFound."""
+def grant_for_study(doors: Doors, request: Request, study: str) -> str:
+    """Let the request go on if the caller is shown this study; gives whose token it is.  Raises Unauthenticated,
+    NotFound.
+    """
     if doors.access is None:
         static_grant(doors, request)
-        return
+        return ""
     token = bearer_of(request)
     session = viewer_session(doors, request) if token is None else None
     if session is not None:
@@ -107,6 +117,7 @@ def grant_for_study(doors: Doors, request: Request, study: str) -> None:
         raise Unauthenticated
     if not token or not ask(partial(doors.access.study, token, study)):
         raise NotFound
+    return token
 
 
 def grant_for_search(doors: Doors, request: Request) -> Grant:
@@ -115,12 +126,13 @@ def grant_for_search(doors: Doors, request: Request) -> Grant:
         return static_grant(doors, request)
     token = bearer_of(request)
     if token is not None:
-        return Grant(ask(partial(doors.access.studies, token)))
+        return Grant(ask(partial(doors.access.studies, token)), token)
     session = viewer_session(doors, request)
     if session is None:
         raise Unauthenticated
     study = doors.access.study
-    return Grant(frozenset(uid for uid in session.studies if ask(partial(study, session.token, uid))))
+    shown = frozenset(uid for uid in session.studies if ask(partial(study, session.token, uid)))
+    return Grant(shown, session.token)
 
 
 def ask(question: Callable[[], T]) -> T:

@@ -51,6 +51,7 @@ REMEDIES = {
     403: "Sign in with an account that has the role.",
     404: "Check the address, or ask who may show it to you.",
     406: "Ask for another format.",
+    429: "Wait as long as Retry-After says.",
     503: "Try again in a minute.",
     500: "Try again; if it persists, tell the administrators of the gateway.",
 }

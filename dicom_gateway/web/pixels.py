@@ -276,12 +276,13 @@ def picture(doors: Doors, request: Request, item: Located, frame: int, view: ren
 
 def view_of(request: Request, box: tuple[int, int] | None) -> render.View:
     """How the picture is to look, by Accept and the rendering parameters.  Raises NotAcceptable, WebError 400."""
-    offered = ("image/jpeg", "image/png")
-    found = next((kind for media in ranges(request) for kind in offered if media.matches(kind)), None)
+    found = next((kind for media in ranges(request) for kind in render.FORMATS if media.matches(kind)), None)
     if found is None:
-        raise NotAcceptable("Renderings are image/jpeg and image/png.")
+        raise NotAcceptable("Renderings are image/jpeg, image/png and image/gif.")
     window = numbers_of(request, "window", 2)
     viewport = numbers_of(request, "viewport", 2)
+    if (window and window[1] < 1) or (viewport and min(viewport[:2]) < 1):
+        raise WebError(400, "The width of a window and both sides of a viewport are 1 or more.")
     size = (int(viewport[0]), int(viewport[1])) if viewport else box
     return render.View((window[0], window[1]) if window else None, size, found)
 

@@ -5,7 +5,7 @@ that FHIR shows to the caller.  Nothing found is 204.  Answers are capped; a War
 (PS3.18 10.6.1.3, 8.3.4.4).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,10 @@ from starlette.routing import Route
 
 from dicom_gateway.access import Grant
 from dicom_gateway.index.query import Query, count, find, unsupported
-from dicom_gateway.web.doors import Doors, grant_for_search, grant_for_study, ranges
-from dicom_gateway.web.errors import NotAcceptable, WebError
-from dicom_gateway.web.wado import JSON, PRIVATE, accepts_json
+from dicom_gateway.web.doors import Doors, bearer_of, grant_for_search, grant_for_study, looker, ranges
+from dicom_gateway.web.errors import WebError
+from dicom_gateway.web.native_xml import XML
+from dicom_gateway.web.wado import JSON, PRIVATE, model_type, xml_response
 from konsil.database import reader
 
 CAP = 1000
@@ -125,8 +126,7 @@ def parse(request: Request, level: str, grant: Grant) -> Search:
 
 def answer(doors: Doors, request: Request, level: str, grant: Grant) -> Response:
     """Run a search and answer it.  Raises NotAcceptable, WebError 400."""
-    if not any(accepts_json(media) for media in ranges(request)):
-        raise NotAcceptable("Searches are answered as application/dicom+json.")
+    kind = model_type(ranges(request))
     search = parse(request, level, grant)
     with reader(doors.engine).begin() as connection:
         hits = find(connection, search.query)
@@ -135,12 +135,24 @@ def answer(doors: Doors, request: Request, level: str, grant: Grant) -> Response
     warnings = [*search.warnings]
     if left and not search.limited:
         warnings.append(f"There are {left} additional results that can be requested")
-    headers = {**PRIVATE, "Content-Type": JSON}
+    headers = {**PRIVATE}
     if warnings:
         headers["Warning"] = ", ".join(f'299 {doors.root}: "{text}"' for text in warnings)
+    told(doors, request, hits, grant)
     if not hits:
         return Response(status_code=204, headers=headers)
-    return Response(orjson.dumps([shown(doors, hit, level, search.fields) for hit in hits]), headers=headers)
+    models = [shown(doors, hit, level, search.fields) for hit in hits]
+    if kind == XML:
+        return xml_response(models, headers)
+    return Response(orjson.dumps(models), headers={**headers, "Content-Type": JSON})
+
+
+def told(doors: Doors, request: Request, hits: Sequence[dict[str, Any]], grant: Grant) -> None:
+    """Put down who asked what and was shown which studies; a viewer's own questions belong to its look."""
+    if bearer_of(request) is not None:
+        found = {str(hit["0020000D"]["Value"][0]) for hit in hits}
+        query = f"{request.url.path.partition('/dicom-web/')[2]}?{request.url.query}"
+        doors.looking.asked(looker(request, grant.token), query, sorted(found))
 
 
 def shown(doors: Doors, hit: dict[str, Any], level: str, fields: frozenset[str] | None) -> dict[str, Any]:
@@ -163,8 +175,8 @@ def search_all(doors: Doors, request: Request, level: str) -> Response:
 def search_study(doors: Doors, request: Request, level: str) -> Response:
     """A search inside one study."""
     study = request.path_params["study"]
-    grant_for_study(doors, request, study)
-    return answer(doors, request, level, Grant(frozenset({study})))
+    token = grant_for_study(doors, request, study)
+    return answer(doors, request, level, Grant(frozenset({study}), token))
 
 
 def studies(doors: Doors, request: Request) -> Response:

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dicom_gateway import coerce, retrieve
+from dicom_gateway.audit.happened import ACCESSED
 from dicom_gateway.errors import NotFound as NoRetrieval
 from dicom_gateway.index.exchange import publication
 from dicom_gateway.index.models import instance, version
@@ -29,7 +30,7 @@ from dicom_gateway.publish.imaging_study import StudyContent, text
 from dicom_gateway.reconcile import Difference, Identity, compare, local_identity, outside_identity
 from dicom_gateway.web import pixels, render
 from dicom_gateway.web.api import access_of, answer, read_as_caller
-from dicom_gateway.web.doors import Doors, require_bearer
+from dicom_gateway.web.doors import Doors, looker, require_bearer
 from dicom_gateway.web.errors import NotFound
 from dicom_gateway.web.frames import read_header
 from dicom_gateway.weights import match_of, weight
@@ -215,6 +216,7 @@ def picture(box: tuple[int, int], doors: Doors, request: Request) -> Response:
     if number >= len(chosen):
         raise NotFound
     item = chosen[number]
+    doors.looking.at(looker(request, require_bearer(request)), ACCESSED, {row["study_instance_uid"]: None})
     if item.sop_class_uid == pixels.PDF:
         return Response(render.document_icon("image/png", box), media_type="image/png", headers=NOT_KEPT)
     with doors.archive.open(item.object_key) as stream:

@@ -32,7 +32,7 @@ def path_of(item: Located) -> str:
     return f"/studies/{item.study_instance_uid}/series/{item.series_instance_uid}/instances/{item.sop_instance_uid}"
 
 
-def entity_tag(instances: Sequence[Located]) -> str:
-    """A strong ETag that changes when any version does."""
-    digest = sha256("".join(item.object_key for item in instances).encode()).hexdigest()
+def entity_tag(instances: Sequence[Located], form: str = "") -> str:
+    """A strong ETag that changes when any version does, another for each form in which they are served."""
+    digest = sha256("".join([*(item.object_key for item in instances), form]).encode()).hexdigest()
     return f'"{digest[:32]}"'

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from dicom_gateway import aside, retrieve, route, workstation
+from dicom_gateway import aside, commitment, retrieve, route, workstation
 from dicom_gateway.dimse.echo import probe
 from dicom_gateway.index.exchange import forwarding, publication
 from dicom_gateway.index.models import association, instance, retrieval, study, version
@@ -118,10 +118,11 @@ def list_transfers(doors: Doors, request: Request) -> Response:
         ]
         titles = {peer.name: peer.title for peer in all_peers(connection)}
         found = connection.execute(select(forwarding).order_by(forwarding.c.updated_at.desc())).mappings()
-        asked = workstation.askers(connection)
+        asked, commitments = workstation.askers(connection), commitment.standing(connection)
         forwardings = [
             shown_forwarding(row)
             | {"title": titles.get(row["peer"], row["peer"]), "asked_by": asked_by(asked.get(row["id"]))}
+            | {"commitment": commitments.get(row["id"], "")}
             for row in found
             if row["study_instance_uid"] in studies
         ]

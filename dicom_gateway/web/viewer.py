@@ -8,7 +8,7 @@ import base64
 import hashlib
 import mimetypes
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -17,9 +17,10 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from dicom_gateway.audit.happened import ACCESSED
 from dicom_gateway.viewer import config
 from dicom_gateway.viewer.install import opens_with
-from dicom_gateway.web.doors import Doors, viewer_session
+from dicom_gateway.web.doors import Doors, looker, viewer_session
 from dicom_gateway.web.errors import NotFound, WebError
 from dicom_gateway.web.sessions import COOKIE
 
@@ -47,6 +48,8 @@ async def open_session(doors: Doors, request: Request) -> Response:
     if redeemed is None:
         return HTMLResponse(ENDED, 400, headers={"Cache-Control": "no-store"})
     value, session = redeemed
+    opened = partial(doors.looking.at, looker(request, session.token), ACCESSED, dict.fromkeys(session.studies))
+    await run_in_threadpool(opened, case=session.case)
     query = urlencode({"StudyInstanceUIDs": ",".join(session.studies)}, safe=",")
     cookie = f"{COOKIE}={value}; Path=/; Secure; HttpOnly; SameSite=None; Partitioned"
     return RedirectResponse(f"/viewer?{query}", 303, headers={"Set-Cookie": cookie, "Cache-Control": "no-store"})

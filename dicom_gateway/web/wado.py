@@ -9,17 +9,20 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from dicom_gateway.audit.happened import ACCESSED, TRANSFERRED
 from dicom_gateway.index.query import Located, Place
-from dicom_gateway.web import dicom_json, multipart
-from dicom_gateway.web.doors import Doors, grant_for_study, ranges
+from dicom_gateway.web import dicom_json, multipart, native_xml
+from dicom_gateway.web.doors import Doors, bearer_of, grant_for_study, looker, ranges
 from dicom_gateway.web.errors import NotAcceptable, NotFound
 from dicom_gateway.web.media import ANY_SYNTAX, MediaRange
 from dicom_gateway.web.metadata import of_instances
 from dicom_gateway.web.multipart import Part
+from dicom_gateway.web.native_xml import XML
 from dicom_gateway.web.stored import entity_tag, path_of, released
 
 DICOM = "application/dicom"
@@ -34,12 +37,17 @@ def place_of(request: Request) -> Place:
 
 
 def granted(doors: Doors, request: Request) -> list[Located]:
-    """The released instances at the path, if the caller is shown the study.  Raises Unauthenticated, NotFound."""
+    """The released instances at the path, if the caller is shown the study, which is put down.  Raises Unauthenticated,
+    NotFound.
+    """
     place = place_of(request)
-    grant_for_study(doors, request, request.path_params["study"])
+    study = request.path_params["study"]
+    token = grant_for_study(doors, request, study)
     instances = released(doors.engine, place)
     if not instances:
         raise NotFound
+    code = ACCESSED if bearer_of(request) is None else TRANSFERRED
+    doors.looking.at(looker(request, token), code, {study: None})
     return instances
 
 
@@ -100,19 +108,32 @@ def single(doors: Doors, item: Located) -> Response:
 
 
 def metadata(doors: Doors, request: Request) -> Response:
-    """Metadata of a study, series or instance as DICOM JSON, with an ETag.  PS3.18 10.4.1.1.2"""
+    """Metadata of a study, series or instance as DICOM JSON or XML, with an ETag.  PS3.18 10.4.1.1.2"""
     instances = granted(doors, request)
-    if not any(accepts_json(media) for media in ranges(request)):
-        raise NotAcceptable("Metadata is served as application/dicom+json.")
-    tag = entity_tag(instances)
-    body = metadata_array(of_instances(doors.engine, doors.archive, instances), doors.root)
-    headers = {"Content-Type": JSON, "ETag": tag, **PRIVATE}
+    kind = model_type(ranges(request))
+    tag = entity_tag([*instances], kind)
     answer = unchanged(request, tag)
     if answer is not None:
         return answer
+    models = (dicom_json.with_root(item, doors.root) for item in of_instances(doors.engine, doors.archive, instances))
+    headers = {"ETag": tag, **PRIVATE}
+    if kind == XML:
+        return xml_response(map(orjson.loads, models), headers)
+    headers["Content-Type"] = JSON
+    body = metadata_array(models)
     if "gzip" in request.headers.get("accept-encoding", ""):
         return StreamingResponse(gzipped(body), headers={**headers, "Content-Encoding": "gzip"})
     return StreamingResponse(body, headers=headers)
+
+
+def model_type(accepted: Iterable[MediaRange]) -> str:
+    """DICOM JSON or XML, whichever the client likes better.  PS3.18 8.7.3.2  Raises NotAcceptable."""
+    for media in accepted:
+        if accepts_json(media):
+            return JSON
+        if media.multipart and media.inner == XML:
+            return XML
+    raise NotAcceptable(f'Served as {JSON} and as multipart/related; type="{XML}".')
 
 
 def accepts_json(media: MediaRange) -> bool:
@@ -120,11 +141,18 @@ def accepts_json(media: MediaRange) -> bool:
     return not media.multipart and (media.matches(JSON) or media.media_type == "application/json")
 
 
-def metadata_array(items: Iterable[bytes], root: str) -> Iterator[bytes]:
-    """A JSON array, an object a piece, with the DICOMweb root put in."""
+def xml_response(models: Iterable[native_xml.Model], headers: dict[str, str]) -> Response:
+    """Data sets as parts of XML."""
+    boundary = multipart.new_boundary()
+    kind = {"Content-Type": multipart.content_type(XML, boundary)}
+    return StreamingResponse(native_xml.body(models, boundary), headers={**headers, **kind})
+
+
+def metadata_array(items: Iterable[bytes]) -> Iterator[bytes]:
+    """A JSON array, an object a piece."""
     opening = b"["
     for item in items:
-        yield opening + dicom_json.with_root(item, root)
+        yield opening + item
         opening = b","
     yield b"[]" if opening == b"[" else b"]"
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from fhir_server import scopes
 from fhir_server.access.algebra import (
+    Carrying,
     Coded,
     Everything,
     InCompartment,
@@ -16,31 +17,60 @@ from fhir_server.access.algebra import (
     Restriction,
     all_of,
     any_of,
+    negated,
     specialise,
 )
+from fhir_server.access.emergency import opened
+from fhir_server.access.labels import closed_to
 from fhir_server.access.policy import LETTER, OPEN_TYPES, POLICY, READING, Interaction
 from fhir_server.access.relations import released
+from fhir_server.access.terms import BOUND_ROLES, NO_TERMS, Terms, stands_aside, under
 from fhir_server.caller import Caller
 from fhir_server.errors import Forbidden
 
-__all__ = ["Caller", "Interaction", "Restriction", "restriction", "sees_quarantine", "written"]
+__all__ = ["Caller", "Interaction", "Restriction", "Terms", "restriction", "sees_quarantine", "written"]
 
 
-def restriction(caller: Caller, interaction: Interaction, resource_type: str) -> Restriction:
-    """Say which rows of a type the caller may touch by this interaction: role and scope, the narrower wins.
+def restriction(caller: Caller, interaction: Interaction, resource_type: str, terms: Terms = NO_TERMS) -> Restriction:
+    """Say which rows of a type the caller may touch by this interaction: role, scope and Consent, the narrower wins.
 
     For update and delete it speaks of the row as it was before; for create of the row as written.
     Raises Forbidden when nothing can be granted.
     """
-    return _granted(caller, interaction, resource_type, after=interaction == "create")
+    _check_standing(caller, interaction, resource_type, terms)
+    if terms.emergencies:
+        return _in_emergency(caller, interaction, resource_type, terms)
+    return under(_granted(caller, interaction, resource_type, after=interaction == "create"), terms, resource_type)
 
 
-def written(caller: Caller, interaction: Interaction, resource_type: str) -> Restriction:
+def _in_emergency(caller: Caller, interaction: Interaction, resource_type: str, terms: Terms) -> Restriction:
+    """The same where emergencies open more. Raises Forbidden."""
+    more = all_of(
+        opened(caller, interaction, resource_type, terms),
+        specialise(_by_scope(caller, interaction, resource_type), resource_type),
+    )
+    try:
+        granted = _granted(caller, interaction, resource_type, after=interaction == "create")
+    except Forbidden:
+        if more == Nothing():
+            raise
+        return more
+    return any_of(under(granted, terms, resource_type), more)
+
+
+def written(caller: Caller, interaction: Interaction, resource_type: str, terms: Terms = NO_TERMS) -> Restriction:
     """Say what a row that the caller has just written must satisfy, checked before commit.
 
     It differs from `restriction` where a step ends the caller's own access (a consultant declines).  Raises Forbidden.
     """
-    return _granted(caller, interaction, resource_type, after=True)
+    _check_standing(caller, interaction, resource_type, terms)
+    return under(_granted(caller, interaction, resource_type, after=True), terms, resource_type)
+
+
+def _check_standing(caller: Caller, interaction: Interaction, resource_type: str, terms: Terms) -> None:
+    """A proxy whose relation is not in force sees what everybody sees.  Raises Forbidden."""
+    if stands_aside(caller, terms) and not (resource_type in OPEN_TYPES and interaction in READING):
+        raise Forbidden("You do not act for this patient now: ask the hospital that keeps the record.")
 
 
 def sees_quarantine(caller: Caller) -> bool:
@@ -69,14 +99,19 @@ def _granted(caller: Caller, interaction: Interaction, resource_type: str, after
 
 
 def _by_role(caller: Caller, interaction: Interaction, resource_type: str, after: bool) -> Restriction:
-    grants = (grant for role in sorted(caller.roles) for grant in POLICY.get(role, ()))
     return any_of(
         *(
-            (grant.after if after and grant.after else grant.relation)(caller)
-            for grant in grants
+            all_of((grant.after if after and grant.after else grant.relation)(caller), _open_to(role))
+            for role in sorted(caller.roles)
+            for grant in POLICY.get(role, ())
             if grant.covers(interaction, resource_type)
         )
     )
+
+
+def _open_to(role: str) -> Restriction:
+    """Rows without a label that is closed to the role; to whom a case is given, its Consent opens them."""
+    return Everything() if role in BOUND_ROLES else negated(Carrying(closed_to((role,))))
 
 
 def _by_scope(caller: Caller, interaction: Interaction, resource_type: str) -> Restriction:

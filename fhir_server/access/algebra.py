@@ -86,6 +86,34 @@ class NamedBy:
 
 
 @dataclass(frozen=True, slots=True)
+class Identified:
+    """These rows: `Type/id`, in order."""
+
+    references: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Carrying:
+    """Rows that carry one of these (system, code), as a security label or otherwise."""
+
+    tokens: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """The caller's cases (Task) or their requests (ServiceRequest) whose release to the caller has a basis; `terms.py`
+    says which these are.
+    """
+
+    resource_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """Rows that this basis lets the caller see; `terms.py` says which these are."""
+
+
+@dataclass(frozen=True, slots=True)
 class AllOf:
     """Rows in every part."""
 
@@ -118,6 +146,10 @@ Restriction = (
     | PointsAt
     | Naming
     | NamedBy
+    | Identified
+    | Carrying
+    | Covered
+    | Agreed
     | AllOf
     | AnyOf
     | Not
@@ -140,6 +172,21 @@ def any_of(*parts: Restriction) -> Restriction:
     return kept[0] if len(kept) == 1 else AnyOf(kept) if kept else Nothing()
 
 
+def negated(part: Restriction) -> Restriction:
+    """Take the complement, folding what is trivial."""
+    match part:
+        case Everything():
+            return Nothing()
+        case Nothing():
+            return Everything()
+        case Carrying(()):
+            return Everything()
+        case Not(inner):
+            return inner
+        case _:
+            return Not(part)
+
+
 def specialise(restriction: Restriction, resource_type: str) -> Restriction:
     """Fold away what cannot be met by, or is always true of, rows of this type; the result holds for such rows only."""
     match restriction:
@@ -148,10 +195,12 @@ def specialise(restriction: Restriction, resource_type: str) -> Restriction:
         case AnyOf(parts):
             return any_of(*(specialise(part, resource_type) for part in parts))
         case Not(part):
-            inner = specialise(part, resource_type)
-            return Everything() if inner == Nothing() else Not(inner)
+            return negated(specialise(part, resource_type))
         case OfType(resource_types):
             return Everything() if resource_type in resource_types else Nothing()
+        case Identified(references):
+            named = tuple(one for one in references if one.startswith(f"{resource_type}/"))
+            return Identified(named) if named else Nothing()
         case Coded() | PointsAt() | Naming():
             return restriction if restriction.resource_type == resource_type else Nothing()
         case NamedBy(_, _, _, target_types):

@@ -9,20 +9,25 @@ from typing import Literal
 
 from fhir_server.access.algebra import Restriction
 from fhir_server.access.relations import (
+    all_emergencies,
     assigned_cases,
     assigned_patients,
     assigned_requests,
     assigned_tasks,
     cases,
     everything,
+    everything_but_emergencies,
     his_tasks,
     named_records,
     own_compartment,
+    own_emergencies,
     own_messages,
     own_opinions,
     own_organization,
     own_organization_if_any,
     own_requests,
+    reporting,
+    represented,
     vouching,
     vouching_for_own_work,
 )
@@ -129,6 +134,7 @@ REQUESTING = (
     Grant(MESSAGE, CREATE, own_organization),
     Grant({"Provenance"}, CREATE, own_organization),
     Grant({"Task"}, WRITE, own_requests),
+    Grant({"Task"}, READING, own_emergencies),
 )
 OPINION = frozenset({"DiagnosticReport", "Observation"})
 
@@ -149,22 +155,34 @@ POLICY: Mapping[str, tuple[Grant, ...]] = {
         Grant(OPINION, WRITE, own_opinions),
         Grant(MESSAGE, READING | CREATE, own_messages),
         Grant({"Provenance"}, CREATE, vouching_for_own_work),
+        Grant({"Task"}, READING, own_emergencies),
     ),
     "him": (
-        Grant(ANY, READING, everything),
+        Grant(ANY, READING, everything_but_emergencies),
         Grant({"Task"}, WRITE, his_tasks),
         Grant({"Provenance", "DocumentReference", "ServiceRequest"}, WRITE, everything),
         Grant(MESSAGE, CREATE, everything),
     ),
     "coordinator": (
-        Grant(ANY, READING, everything),
+        Grant(ANY, READING, everything_but_emergencies),
         Grant({"Task"}, UPDATE, cases),
         Grant({"Communication", "Provenance"}, CREATE, everything),
     ),
-    "privacy-officer": (Grant(PRIVACY, READING, everything),),
-    "programme-manager": (Grant({"Task", "ServiceRequest", "Patient"}, READING, everything),),
+    "privacy-officer": (
+        Grant(PRIVACY, READING, everything),
+        Grant({"Task"}, READING, all_emergencies),
+    ),
+    "programme-manager": (Grant({"Task", "ServiceRequest", "Patient"}, READING, everything_but_emergencies),),
     "patient": (Grant(ANY | {"AuditEvent"}, READING, own_compartment),),
-    "system": (Grant(ANY, ALL, own_organization_if_any),),
+    "proxy": (Grant(ANY | {"AuditEvent"}, READING, represented),),
+    "system": (Grant(ANY, ALL, own_organization_if_any), Grant({"AuditEvent"}, WRITE, reporting)),
     "administrator": (Grant(ANY | SHIELDED, ALL, everything),),
 }
 """The whole policy."""
+
+EMERGENCY_ROLES = frozenset({"requester", "consultant", "radiologist"})
+"""Who treats, and may open one patient's record in an emergency (`emergency.py`)."""
+EMERGENCY = Grant(ANY, READING, everything)
+"""What is open then, of that patient's compartment."""
+REVIEWERS = frozenset({"privacy-officer"})
+"""Who reviews emergency accesses of others, and may end them."""

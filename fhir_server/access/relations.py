@@ -2,7 +2,10 @@
 
 import profiles
 from fhir_server.access.algebra import (
+    Agreed,
+    Carrying,
     Coded,
+    Covered,
     Everything,
     InCompartment,
     NamedBy,
@@ -19,9 +22,12 @@ from fhir_server.access.algebra import (
     any_of,
     specialise,
 )
+from fhir_server.access.labels import closed_to
 from fhir_server.caller import Caller
+from fhir_server.scopes import parse_all
 
 CANONICAL = "https://konsil.example/fhir"
+BREAK_GLASS = "break-glass"
 TASK_CODE = f"{CANONICAL}/CodeSystem/task-code"
 HL7_TASK_CODE = "http://hl7.org/fhir/CodeSystem/task-code"
 PRODUCT = f"{CANONICAL}/CodeSystem/product"
@@ -63,6 +69,28 @@ def drafts() -> Restriction:
     )
 
 
+def emergencies() -> Restriction:
+    """Tasks that stand for an emergency access; privacy officers review them."""
+    return Coded("Task", "code", f"{CANONICAL}/CodeSystem/break-glass", (BREAK_GLASS,))
+
+
+def own_emergencies(caller: Caller) -> Restriction:
+    """The caller's own emergency accesses."""
+    if caller.fhir_user is None:
+        return Nothing()
+    return all_of(emergencies(), PointsAt("Task", "focus", caller.fhir_user))
+
+
+def all_emergencies(caller: Caller) -> Restriction:
+    """Everybody's emergency accesses."""
+    return emergencies()
+
+
+def everything_but_emergencies(caller: Caller) -> Restriction:
+    """Every row but the Tasks that privacy officers review."""
+    return Not(emergencies())
+
+
 def own_organization(caller: Caller) -> Restriction:
     """Rows about the patients of the caller's organization, what vouches for them and what they consist of.
 
@@ -73,7 +101,7 @@ def own_organization(caller: Caller) -> Restriction:
     ours = OfOrganization(_id(caller.organization))
     about_ours = all_of(ours, OfSomePatient(), Not(drafts()))
     return any_of(
-        about_ours,
+        all_of(about_ours, Not(emergencies())),
         all_of(OfType(("Binary",)), ours),
         Naming("Binary", "security-context", about_ours),
         Naming("Provenance", "target", about_ours),
@@ -84,6 +112,12 @@ def own_organization(caller: Caller) -> Restriction:
 def own_organization_if_any(caller: Caller) -> Restriction:
     """Every row for a client of the platform; a client that belongs to an organization is kept to it."""
     return own_organization(caller) if caller.organization else Everything()
+
+
+def reporting(caller: Caller) -> Restriction:
+    """AuditEvents for a program whose scopes name them: the gateway reports what it transferred, and nobody else."""
+    named = any(scope.resource_type == "AuditEvent" for scope in parse_all(caller.scopes))
+    return Everything() if named else Nothing()
 
 
 def own_requests(caller: Caller) -> Restriction:
@@ -115,15 +149,19 @@ def assigned_cases(caller: Caller) -> Restriction:
     return all_of(cases(caller), PointsAt("Task", "owner", caller.fhir_user), status)
 
 
+def covered_cases(caller: Caller) -> Restriction:
+    """The caller's cases whose release to the caller has a basis: Consent or treatment.  Rule 3"""
+    return Covered("Task")
+
+
 def assigned_tasks(caller: Caller) -> Restriction:
-    """The caller's cases and their child Tasks."""
-    held = assigned_cases(caller)
-    return any_of(held, Naming("Task", "part-of", held))
+    """The caller's cases, and the child Tasks of those that are covered."""
+    return any_of(assigned_cases(caller), Naming("Task", "part-of", covered_cases(caller)))
 
 
 def assigned_requests(caller: Caller) -> Restriction:
-    """The ServiceRequests of the caller's cases."""
-    return NamedBy("Task", "focus", assigned_cases(caller), ("ServiceRequest",))
+    """The ServiceRequests of the caller's cases that are covered."""
+    return Covered("ServiceRequest")
 
 
 def assigned_patients(caller: Caller) -> Restriction:
@@ -138,16 +176,18 @@ def named_records(caller: Caller) -> Restriction:
         any_of(
             NamedBy("ServiceRequest", "supporting-info", requests),
             NamedBy("ServiceRequest", "reason-reference", requests),
-            NamedBy("Task", "task-input", assigned_cases(caller)),
+            NamedBy("Task", "task-input", covered_cases(caller)),
         ),
         Released(),
+        Agreed(),
     )
     opinions = Naming("DiagnosticReport", "based-on", requests)
     hops = (
         NamedBy(source, parameter, specialise(any_of(named, opinions), source), (target,))
         for source, parameter, target in DECLARED_HOPS
     )
-    return any_of(named, *hops, Naming("Binary", "security-context", any_of(named, opinions)))
+    further = any_of(*hops, Naming("Binary", "security-context", any_of(named, opinions)))
+    return any_of(named, all_of(further, Agreed()))
 
 
 def own_opinions(caller: Caller) -> Restriction:
@@ -158,7 +198,7 @@ def own_opinions(caller: Caller) -> Restriction:
 
 def own_messages(caller: Caller) -> Restriction:
     """Messages threaded on the caller's cases; those of another case on the same request are not among them."""
-    return Naming("Communication", "based-on", assigned_cases(caller))
+    return Naming("Communication", "based-on", covered_cases(caller))
 
 
 def vouching(caller: Caller) -> Restriction:
@@ -173,8 +213,17 @@ def vouching_for_own_work(caller: Caller) -> Restriction:
 
 
 def own_compartment(caller: Caller) -> Restriction:
-    """The patient's own record."""
-    return InCompartment(caller.patient) if caller.patient else Nothing()
+    """The patient's own record; a consultant's draft is not in it before it is signed."""
+    return all_of(InCompartment(caller.patient), Not(drafts())) if caller.patient else Nothing()
+
+
+def represented(caller: Caller) -> Restriction:
+    """The record of the patient for whom a proxy acts, and who looked at what a proxy sees of it.
+
+    That the proxy acts for the patient at this moment is for `Terms.acts_for` to say.
+    """
+    closed = Naming("AuditEvent", "entity", Carrying(closed_to(("proxy",))))
+    return all_of(own_compartment(caller), Not(closed))
 
 
 def _id(reference: str) -> str:

@@ -24,6 +24,7 @@ from fhir_server.context import Context
 from fhir_server.settings import Settings
 from fhir_server.store.database import Database, connect
 from fhir_server.store.load_marks import forget_marks, gather_statistics, marks
+from konsil.collector import expect_large_requests
 
 # Nobody waits for an answer.
 UNLIMITED = {"search_seconds": 0.0}
@@ -144,6 +145,7 @@ def _start(settings: Settings, organization: str | None) -> None:
 
 
 def _start_process(settings: Settings, organization: str | None) -> None:
+    expect_large_requests()
     _start(settings, organization)
     Finalize(None, _stop, exitpriority=10)
 

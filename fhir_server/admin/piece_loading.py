@@ -14,6 +14,7 @@ from typing import Any
 from fhir_server import wire
 from fhir_server.admin.sources import NAMED, Piece, wave_of
 from fhir_server.admin.unpack import resources_of
+from fhir_server.audit.batch import batch_rows
 from fhir_server.audit.event import IMPORT, Happening
 from fhir_server.context import Context
 from fhir_server.errors import FhirError
@@ -108,7 +109,7 @@ async def _write(ctx: Context, transaction: Transaction, resources: dict[Identit
     ready = [extracted[write.resource_type, write.resource_id] for write in writes]
     ctx.trail.show(await writer.write(writes, time.time_ns() // 1000, ready))
     if writes and ctx.node.journal.enabled:
-        await append(transaction, ctx.trail.rows(Happening(IMPORT.code, ctx.now, kind=IMPORT)))
+        await append(transaction, batch_rows([ctx.trail.noted(Happening(IMPORT.code, ctx.now, kind=IMPORT))]))
 
 
 def _change(identity: Identity, resource: Resource, old: Existing | None, done: Done) -> Write | None:

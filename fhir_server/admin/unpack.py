@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from fhir_server.definitions import Definitions
@@ -45,7 +46,7 @@ def _entries(bundle: Resource, definitions: Definitions) -> Iterator[Resource | 
         if isinstance(entry.get("fullUrl"), str):
             addresses[entry["fullUrl"]] = f"{resource['resourceType']}/{resource['id']}"
     for n, resource in named:
-        found = _checked(_rewritten(resource, addresses), definitions)
+        found = _checked(resource, definitions, addresses)
         if isinstance(found, FhirError):
             found.expression = f"Bundle.entry[{n}].resource: {found.expression or resource['resourceType']}"
         yield found
@@ -63,21 +64,20 @@ def _named(entry: Mapping[str, Any]) -> Resource:
     return {"resourceType": resource["resourceType"], "id": own, **resource}
 
 
-def _rewritten(resource: Resource, addresses: Mapping[str, str]) -> Resource:
-    written: Resource = references.rewrite(resource, addresses)
-    return written
-
-
-def _checked(resource: Any, definitions: Definitions) -> Resource | FhirError:
+def _checked(
+    resource: Any, definitions: Definitions, addresses: Mapping[str, str] = MappingProxyType({})
+) -> Resource | FhirError:
+    """The resource with its references to entries rewritten."""
+    left: list[str] = []
     try:
         check_structure(resource, definitions)
+        loadable: Resource = references.rewrite(resource, addresses, left)
         if not ID.match(str(resource.get("id", ""))):
             raise Invalid("A resource that is loaded needs an id of 1 to 64 letters, digits, hyphens and dots.")
         if resource["resourceType"] != "Bundle":
-            references.check_resolved(resource)
-            if references.conditional(resource):
+            references.check_resolved(resource, left)
+            if references.conditional(left):
                 raise Invalid("A bulk load takes no conditional references.")
     except FhirError as problem:
         return problem
-    loadable: Resource = resource
     return loadable

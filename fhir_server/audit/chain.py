@@ -1,30 +1,46 @@
-"""The chain: each event's digest covers the one before it; each batch ends in a seal that the server signs.
+"""The chain: each event has a digest, each seal chains those of a batch to the seal before, and the server signs it.
 
-Whoever changes, removes or inserts an event later would have to make every digest and seal after it anew, and cannot
+Whoever changes, removes or inserts an event later would have to make its seal and every one after it anew, and cannot
 sign them. Seals are linked too, so that none can be taken out; what remains possible, cutting off the end, shows
 against a head that was noted elsewhere (each one is logged).
 """
 
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from fhir_server import wire
 from fhir_server.store import audit
 from fhir_server.store.audit import Seal
-from fhir_server.store.database import Database, Row
+from fhir_server.store.database import Database
 from fhir_server.store.models import UNSEALED
 from konsil.telemetry import logger
 
 Sign = Callable[[Mapping[str, Any]], Awaitable[str]]
 START = b"\0" * 32
+STORED = frozenset({"versionId", "lastUpdated"})
 MOST_IN_A_SEAL = 500
 
 
-def link(previous: bytes, event: Mapping[str, Any]) -> bytes:
-    """The digest of an event after the one before: SHA-256 over that and the canonical form, `meta` left out."""
-    return hashlib.sha256(previous + wire.canonical(dict(event))).digest()
+def digest(event: bytes) -> bytes:
+    """The digest of an event as it was put down: SHA-256 over its JSON."""
+    return hashlib.sha256(event).digest()
+
+
+def put_down(resource: bytes) -> bytes:
+    """The JSON of an event as it was put down, from its resource: without what storing adds to `meta`."""
+    event = wire.loads(resource)
+    meta = {name: value for name, value in event.pop("meta", {}).items() if name not in STORED}
+    head = {name: event.pop(name) for name in ("resourceType", "id")}
+    return wire.dumps(head | ({"meta": meta} if meta else {}) | event)
+
+
+def chained(previous: bytes, digests: Iterable[bytes]) -> bytes:
+    """The head after these digests: SHA-256 over the head before and a digest, one after the other."""
+    for each in digests:
+        previous = hashlib.sha256(previous + each).digest()
+    return previous
 
 
 def claims(seal: Seal, previous: bytes) -> dict[str, Any]:
@@ -58,21 +74,19 @@ class Sealer:
     async def _seal_some(self) -> int:
         async with self.database.transaction() as transaction:
             await audit.alone(transaction, audit.SEALER)
-            rows = await audit.waiting(transaction, UNSEALED, MOST_IN_A_SEAL)
+            rows = await audit.unsealed(transaction, MOST_IN_A_SEAL)
             if not rows:
                 return 0
             last = await audit.last_seal(transaction)
-            digests = linked(last.head if last else START, rows)
             seal = Seal(
                 seal=last.seal + 1 if last else 1,
                 sealed_at=time.time_ns() // 1000,
                 first=rows[0]["position"],
                 last=rows[-1]["position"],
                 count=len(rows),
-                head=digests[-1],
+                head=chained(last.head if last else START, (bytes(row["digest"]) for row in rows)),
             )
-            positions = (row["position"] for row in rows)
-            await audit.add_seal(transaction, seal, list(zip(positions, digests, strict=True)))
+            await audit.add_seal(transaction, seal, [row["position"] for row in rows])
         return len(rows)
 
     async def sign(self) -> None:
@@ -83,12 +97,3 @@ class Sealer:
             async with self.database.transaction() as transaction:
                 await audit.sign(transaction, seal.seal, signature)
             logger("fhir_server").info("audit seal %d: %d events, head %s", seal.seal, seal.count, seal.head.hex())
-
-
-def linked(previous: bytes, rows: Sequence[Row]) -> list[bytes]:
-    """The digests of these rows, one after the other."""
-    digests: list[bytes] = []
-    for row in rows:
-        previous = link(previous, wire.loads(bytes(row["content"])))
-        digests.append(previous)
-    return digests

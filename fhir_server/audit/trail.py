@@ -3,11 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from fhir_server.audit.batch import Noted
+from fhir_server.audit.chain import digest, put_down
 from fhir_server.audit.event import Happening, Origin, audit_event
 from fhir_server.store.audit import JournalRow, journal_row
 from fhir_server.store.repository import Version
 
-SENSITIVE = (b"CodeSystem/v3-Confidentiality", b"CodeSystem/v3-ActCode")
+CONFIDENTIALITY, ACT_CODE = b"CodeSystem/v3-Confidentiality", b"CodeSystem/v3-ActCode"
 
 
 @dataclass(slots=True)
@@ -25,20 +27,27 @@ class Trail:
         for version in versions:
             patient = version.resource_id if version.resource_type == "Patient" else version.patient
             self.seen[version.reference] = patient
-            if not self.sensitive and version.content is not None and any(s in version.content for s in SENSITIVE):
+            if version.content is not None and (CONFIDENTIALITY in version.content or ACT_CODE in version.content):
                 self.sensitive = True
 
     def wrote(self, version: Version) -> JournalRow:
         """The row of a write, for its own transaction. An AuditEvent that others send is an event itself."""
         if version.resource_type == "AuditEvent" and version.content is not None:
-            return journal_row(version.resource_id, version.content)
+            event = put_down(version.content)
+            return journal_row(version.resource_id, event, digest(event))
         patient = version.resource_id if version.resource_type == "Patient" else version.patient
         happening = Happening(version.interaction, version.last_updated, version.reference)
-        return journal_row(*audit_event(self.origin, happening, patient))
+        return event_row(self.origin, happening, patient)
 
-    def rows(self, happening: Happening, patient: str | None = None) -> list[JournalRow]:
-        """The rows of something that was read or refused: one for each patient that it showed something of, else one,
-        about the patient who was asked for.
+    def noted(self, happening: Happening, patient: str | None = None) -> Noted:
+        """Something that was read or refused: an event for each patient that it showed something of, else one, about
+        the patient who was asked for.
         """
-        shown = dict.fromkeys(each for each in self.seen.values() if each) or (patient,)
-        return [journal_row(*audit_event(self.origin, happening, each)) for each in shown]
+        shown = tuple(dict.fromkeys(filter(None, self.seen.values()))) or (patient,)
+        return self.origin, happening, shown
+
+
+def event_row(origin: Origin, happening: Happening, patient: str | None) -> JournalRow:
+    """The row of an event about this patient."""
+    event_id, content = audit_event(origin, happening, patient)
+    return journal_row(event_id, content, digest(content))

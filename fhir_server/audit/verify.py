@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhir_server import wire
-from fhir_server.audit.chain import START, claims, link
+from fhir_server.audit.batch import events_of, is_batch
+from fhir_server.audit.chain import START, chained, claims, digest, put_down
 from fhir_server.store import audit
 from fhir_server.store.audit import Seal
 from fhir_server.store.database import Database, Row
+from fhir_server.store.models import LISTED
 
 CheckSignature = Callable[[str], Awaitable[Mapping[str, Any] | None]]
 """The claims of a JWT that the server's key has signed, None for any other."""
@@ -30,7 +32,7 @@ async def verify(database: Database, check: CheckSignature) -> AsyncIterator[Pro
         for seal in found:
             problems = [] if seal.seal == number + 1 else [f"seals {number + 1} to {seal.seal - 1} are missing"]
             problems += await _signature(seal, head, check)
-            problems += _rows(seal, head, await audit.sealed_rows(database, seal))
+            problems += await _rows(database, seal, head)
             yield Proof(seal, tuple(problems))
             head, number = seal.head, seal.seal
 
@@ -44,17 +46,34 @@ async def _signature(seal: Seal, previous: bytes, check: CheckSignature) -> list
     return [] if dict(signed) == claims(seal, previous) else ["it is not what was signed"]
 
 
-def _rows(seal: Seal, head: bytes, rows: list[Row] | Any) -> list[str]:
+async def _rows(database: Database, seal: Seal, head: bytes) -> list[str]:
+    rows = await audit.sealed_rows(database, seal)
     problems: list[str] = []
     if len(rows) != seal.count:
-        problems.append(f"it has {len(rows)} events, {seal.count} were sealed")
+        problems.append(f"it has {len(rows)} entries, {seal.count} were sealed")
     for row in rows:
-        content = row["kept"] if row["content"] is None else row["content"]
-        if content is None:
-            problems.append(f"AuditEvent/{row['event_id']} is gone")
-        elif link(head, wire.loads(bytes(content))) != bytes(row["digest"]):
-            problems.append(f"AuditEvent/{row['event_id']} was changed")
-        head = bytes(row["digest"])
-    if not problems and head != seal.head:
-        problems.append("its last event is not the one that was sealed")
+        problems += await _row(database, row)
+    if not problems and chained(head, (bytes(row["digest"]) for row in rows)) != seal.head:
+        problems.append("its events are not those that were sealed")
+    return problems
+
+
+async def _row(database: Database, row: Row) -> list[str]:
+    """What a row holds, else its resource, against the digest; of a batch also every resource made of it."""
+    content = put_down(bytes(row["kept"])) if row["content"] is None and row["kept"] else row["content"]
+    if content is None:
+        return [f"AuditEvent/{row['event_id']} is gone"]
+    if digest(bytes(content)) != bytes(row["digest"]):
+        return [f"AuditEvent/{row['event_id']} was changed"]
+    return await _batch(database, row) if is_batch(bytes(content)) else []
+
+
+async def _batch(database: Database, row: Row) -> list[str]:
+    events = events_of(row["event_id"], bytes(row["content"]))
+    kept, problems = await audit.kept(database, list(events)), []
+    for event_id, event in events.items():
+        if event_id not in kept and row["state"] == LISTED:
+            problems.append(f"AuditEvent/{event_id} is gone")
+        elif event_id in kept and put_down(kept[event_id]) != wire.dumps(event):
+            problems.append(f"AuditEvent/{event_id} was changed")
     return problems

@@ -20,7 +20,7 @@ async def account(server: AuthorizationServer, username: str) -> Account | None:
     if not server.settings.demo_sign_in or not username:
         return None
     found = await auth_registry.find_account_by_username(server.db, accounts.normal(username))
-    return None if found is None or found[0].disabled else found[0]
+    return None if found is None or found[0].disabled or found[0].second_factor else found[0]
 
 
 async def enter(server: AuthorizationServer, entering: Account, cookies: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 from fhir_server.auth import clients, exchange, signing
 from fhir_server.auth.server import issuer
-from fhir_server.scopes import CONTEXT_SCOPES
+from fhir_server.scopes import ADMINISTRATION, CONTEXT_SCOPES
 from fhir_server.settings import Settings
 
 CAPABILITIES = [
@@ -16,6 +16,7 @@ CAPABILITIES = [
     "client-confidential-asymmetric",
     "sso-openid-connect",
     "context-banner",
+    "context-style",
     "context-ehr-patient",
     "context-ehr-encounter",
     "context-standalone-patient",
@@ -28,12 +29,13 @@ CAPABILITIES = [
 ]
 GRANT_TYPES = ["authorization_code", "refresh_token", "client_credentials", exchange.GRANT_TYPE]
 CLAIMS = ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "name", "preferred_username", "fhirUser", "profile"]
-SCOPES = [*sorted(CONTEXT_SCOPES), "patient/*.cruds", "user/*.cruds", "system/*.cruds"]
+SCOPES = [*sorted(CONTEXT_SCOPES), ADMINISTRATION, "patient/*.cruds", "user/*.cruds", "system/*.cruds"]
 
 
 def smart_configuration(settings: Settings) -> dict[str, Any]:
-    """Write `.well-known/smart-configuration`."""
-    return _common(settings) | {"capabilities": CAPABILITIES}
+    """Write `.well-known/smart-configuration`; `signing_endpoint` is a member of our own (docs/signature.md)."""
+    own = {"signing_endpoint": f"{issuer(settings)}/oauth/signing"} if settings.signing_proof else {}
+    return _common(settings) | {"capabilities": CAPABILITIES} | own
 
 
 def openid_configuration(settings: Settings) -> dict[str, Any]:

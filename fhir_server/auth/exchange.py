@@ -81,8 +81,9 @@ async def _person(server: AuthorizationServer, tenant: Tenant, claims: Mapping[s
         if known.disabled:
             raise InvalidGrantError("this person may no longer sign in")
         return known
-    name = _name(claims)
-    fhir_user = await practitioners.ensure(server.node, tenant, subject, name)
+    name = shown_name(claims)
+    identity = practitioners.Identity(tenant.issuer, subject, tenant.organization, name)
+    fhir_user = await practitioners.ensure(server.node, identity)
     account = Account(str(uuid4()), name, ROLES, tenant.organization, fhir_user)
     async with server.db.transaction() as transaction:
         await auth_registry.put_tenant_account(transaction, account, tenant.issuer, subject)
@@ -90,7 +91,7 @@ async def _person(server: AuthorizationServer, tenant: Tenant, claims: Mapping[s
     return made if made is not None else account
 
 
-def _name(claims: Mapping[str, Any]) -> str:
+def shown_name(claims: Mapping[str, Any]) -> str:
     """Choose a name to show: `name`, else the parts, else the login name; never an address."""
     parts = " ".join(str(claims[part]) for part in ("given_name", "family_name") if claims.get(part))
     for candidate in (claims.get("name"), parts, claims.get("preferred_username")):

@@ -1,11 +1,13 @@
 """Signed JWTs of others, checked.  RFC 7515, RFC 7519; joserfc does the cryptography, only named algorithms pass."""
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import orjson
+from anyio import Lock
 from joserfc import jws, jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
@@ -83,29 +85,35 @@ def key_set(jwks: Mapping[str, Any]) -> KeySet:
 
 
 async def fetch_jwks(url: str) -> Mapping[str, Any]:
-    """Get a JWK Set from its registered address, no redirect followed.  Raises Rejected."""
+    """Get a JWK Set from its registered address, no redirect followed, 256 kB read at most.  Raises Rejected."""
+    body = bytearray()
     async with guarded_async_client([url]) as client:
         try:
-            answer = await client.get(url, headers={"Accept": "application/json"})
-            body = answer.raise_for_status().json() if len(answer.content) <= JWKS_BYTES else None
+            async with client.stream("GET", url, headers={"Accept": "application/json"}) as answer:
+                async for piece in answer.raise_for_status().aiter_bytes():
+                    body += piece
+                    if len(body) > JWKS_BYTES:
+                        raise Rejected("unusable key set")
+            found = orjson.loads(body)
         except (httpx.HTTPError, ValueError) as error:
             raise Rejected("key set not available") from error
-    if not isinstance(body, dict):
+    if not isinstance(found, dict):
         raise Rejected("unusable key set")
-    return body
+    return found
 
 
 @dataclass
 class KeySource:
     """Key sets by value or by address; those by address are kept for five minutes, an unknown `kid` looks again.
 
-    An address is asked at most every ten seconds for an unknown `kid`, every two after a failure: nobody can make this
-    server call another one in a row.
+    An address is asked at most every ten seconds for an unknown `kid`, every two after a failure, by one request at a
+    time: nobody can make this server call another one in a row.
     """
 
     fetch: Fetch = fetch_jwks
     _kept: dict[str, tuple[float, KeySet]] = field(default_factory=dict)
     _failed: dict[str, float] = field(default_factory=dict)
+    _turns: defaultdict[str, Lock] = field(default_factory=lambda: defaultdict(Lock))
 
     async def find(self, jwks: Mapping[str, Any] | None, url: str | None, kid: object, now: float) -> KeySet:
         """Get the key set that is to hold `kid`.  Raises Rejected, also when it holds no such key."""
@@ -117,10 +125,11 @@ class KeySource:
     async def _by_address(self, url: str | None, kid: object, now: float) -> KeySet:
         if url is None:
             raise Rejected("no keys registered")
-        fetched_at, keys = self._kept.get(url, (float("-inf"), None))
-        age = now - fetched_at
-        if keys is None or age > CACHE_SECONDS or (age > RETRY_SECONDS and not _holds(keys, kid)):
-            keys = await self._fetched(url, now)
+        async with self._turns[url]:
+            fetched_at, keys = self._kept.get(url, (float("-inf"), None))
+            age = now - fetched_at
+            if keys is None or age > CACHE_SECONDS or (age > RETRY_SECONDS and not _holds(keys, kid)):
+                keys = await self._fetched(url, now)
         return keys
 
     async def _fetched(self, url: str, now: float) -> KeySet:

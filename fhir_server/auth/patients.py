@@ -1,10 +1,11 @@
 """The patient picker of a standalone launch: it shows what the person may see, nothing else."""
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fhir_server.auth import records
+from fhir_server.auth import acting, records
 from fhir_server.caller import Caller
 from fhir_server.context import Node
 from fhir_server.store.auth_values import Account
@@ -25,14 +26,27 @@ class Choice:
 
 async def find(node: Node, account: Account, text: str) -> list[Choice]:
     """Search patients by name as this person."""
+    if acting.is_in_person(account):
+        return await _own(node, account)
     query = {"_count": SHOWN, "_sort": "family"} | ({"name": text.strip()} if text.strip() else {})
     return [_choice(patient) for patient in await records.search(node, _caller(account), "Patient", query)]
 
 
 async def may_choose(node: Node, account: Account, patient: str) -> bool:
     """Whether this person sees this patient."""
+    if acting.is_in_person(account):
+        return patient in {one.patient for one in await acting.choices(node, account, time.time())}
     found = await records.search(node, _caller(account), "Patient", {"_id": patient})
     return [one["id"] for one in found] == [patient]
+
+
+async def _own(node: Node, account: Account) -> list[Choice]:
+    """The own record and those of patients for whom the account acts."""
+    found = await acting.choices(node, account, time.time())
+    ids = ",".join(one.patient for one in found)
+    known = await records.search(node, records.registrar(None), "Patient", {"_id": ids}) if ids else []
+    by_id = {one["id"]: _choice(one) for one in known}
+    return [by_id[one.patient] for one in found if one.patient in by_id]
 
 
 def _caller(account: Account) -> Caller:
@@ -48,14 +62,18 @@ def _caller(account: Account) -> Caller:
 
 def _choice(patient: Mapping[str, Any]) -> Choice:
     identifiers: Iterable[Mapping[str, Any]] = patient.get("identifier", ())
-    names = [_written(name) for name in patient.get("name", ())]
     return Choice(
         id=patient["id"],
-        name=next((name for name in names if name), "no name"),
+        name=written_name(patient) or "no name",
         birth_date=patient.get("birthDate", "birth date unknown"),
         gender=patient.get("gender", "sex unknown"),
         record_number=next((str(identifier["value"]) for identifier in identifiers if "value" in identifier), ""),
     )
+
+
+def written_name(person: Mapping[str, Any]) -> str:
+    """The first name that says something; empty where there is none."""
+    return next((written for name in person.get("name", ()) if (written := _written(name))), "")
 
 
 def _written(name: Mapping[str, Any]) -> str:

@@ -1,8 +1,9 @@
 """What may be granted to whom, pure: the scopes asked, narrowed by the client's registration and the person's roles."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from fhir_server.scopes import CONTEXT_SCOPES, grant, parse
+from fhir_server.scopes import ADMINISTRATION, CONTEXT_SCOPES, Scope, grant, parse
 
 PERSONS = frozenset(
     {
@@ -26,8 +27,10 @@ SYSTEM_SCOPES = ("system/*.cruds",)
 def role_scopes(roles: Iterable[str]) -> tuple[str, ...]:
     """List the resource scopes that a person of these roles may hold; nobody holds system scopes in person."""
     held = set(roles)
-    limits = (PATIENT_SCOPES if held & (PERSONS | {"patient"}) else ()) + (USER_SCOPES if held & PERSONS else ())
-    return limits
+    limits = (PATIENT_SCOPES if held & (PERSONS | {"patient", "proxy"}) else ()) + (
+        USER_SCOPES if held & PERSONS else ()
+    )
+    return limits + ((ADMINISTRATION,) if "administrator" in held else ())
 
 
 def for_person(asked: Iterable[str], allowed: Iterable[str], roles: Iterable[str]) -> tuple[str, ...]:
@@ -54,19 +57,54 @@ WORDS = {"c": "add", "r": "read", "u": "change", "d": "delete", "s": "find"}
 EXTENT = {"patient": "of the chosen patient", "user": "that you may see", "system": "of every patient"}
 
 
+IDENTITY = ("openid", "fhirUser", "profile")
+LIFE = {
+    "offline_access": "Keep this access after you have left",
+    "online_access": "Keep this access while you are signed in",
+    ADMINISTRATION: "Change clients, hospitals and people as the administrator you are",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a person can allow or refuse by itself: scopes (with blanks between) and what they mean."""
+
+    scope: str
+    words: str
+
+
+def offers(granted: Iterable[str]) -> list[Offer]:
+    """Say in plain words what can be allowed, each scope by itself, those of identity together."""
+    held = tuple(granted)
+    found = [Offer(text, _words(scope)) for text in held if (scope := parse(text)) is not None]
+    identity = " ".join(text for text in IDENTITY if text in held)
+    found += [Offer(identity, "Know who you are")] if identity else []
+    return found + [Offer(text, words) for text, words in LIFE.items() if text in held]
+
+
 def describe(granted: Iterable[str]) -> list[str]:
-    """Say in plain words what is granted, a line a scope."""
-    lines = []
-    for text in granted:
-        scope = parse(text)
-        if scope is not None:
-            *most, last = (WORDS[letter] for letter in scope.interactions)
-            verbs = f"{', '.join(most)} and {last}" if most else last
-            kind = "all records" if scope.resource_type == "*" else f"{scope.resource_type} records"
-            limit = ", limited to certain ones" if scope.query else ""
-            lines.append(f"{verbs.capitalize()} {kind} {EXTENT[scope.level]}{limit}")
-    if {"openid", "fhirUser", "profile"} & set(granted):
-        lines.append("Know who you are")
-    if "offline_access" in set(granted):
-        lines.append("Keep this access after you have left")
-    return lines
+    """Say in plain words what is granted."""
+    return [offer.words for offer in offers(granted)]
+
+
+def ticked(granted: Iterable[str], allowed: Iterable[str]) -> tuple[str, ...]:
+    """Leave out what the person did not allow; `launch` and `launch/...` open nothing and need no leave.
+
+    Nothing remains when only those would.
+    """
+    wanted = set(allowed)
+    kept = tuple(text for text in granted if text in wanted or text.partition("/")[0] == "launch")
+    return kept if any(text in wanted for text in kept) else ()
+
+
+def _words(scope: Scope) -> str:
+    *most, last = (WORDS[letter] for letter in scope.interactions)
+    verbs = f"{', '.join(most)} and {last}" if most else last
+    kind = "all records" if scope.resource_type == "*" else f"{scope.resource_type} records"
+    limit = f", limited to {_limit(scope)}" if scope.query else ""
+    return f"{verbs.capitalize()} {kind} {EXTENT[scope.level]}{limit}"
+
+
+def _limit(scope: Scope) -> str:
+    """Name what narrows a scope, by the last part of each value: `category laboratory`."""
+    return " and ".join(f"{name} {value.rpartition('|')[2]}" for name, value in scope.query)

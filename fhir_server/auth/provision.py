@@ -1,149 +1,81 @@
-"""What an administrator provisions from one JSON file: clients, accounts, tenants, resources.  docs/provisioning.md
+"""What an administrator provisions from one JSON file.  docs/provisioning.md
 
 Running it again changes nothing but what the file changed.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+import time
 from uuid import uuid4
 
 from anyio import to_thread
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
-from fhir_server.auth import accounts, passwords, records, tokens
+from fhir_server.auth import accounts, administration, passwords, pins, records, register, tokens
+from fhir_server.auth.entries import AccountEntry, ClientEntry, Entry, Organization, Resource, TenantEntry
+from fhir_server.auth.federation import entry as identity_providers
+from fhir_server.auth.federation.entry import ProviderEntry
 from fhir_server.context import Node
-from fhir_server.scopes import CONTEXT_SCOPES, parse, split
-from fhir_server.store import auth_registry
+from fhir_server.store import auth_joining, auth_registry
 from fhir_server.store.auth_values import Account, Client, Tenant
 
-Resource = dict[str, Any]
+LISTS = ("resources", "clients", "tenants", "identity_providers", "accounts")
 
 
-def _known_scopes(scopes: tuple[str, ...]) -> tuple[str, ...]:
-    unknown = [text for text in scopes if text not in CONTEXT_SCOPES and parse(text) is None]
-    if unknown:
-        raise ValueError(f"not SMART scopes: {' '.join(unknown)}")
-    return scopes
-
-
-def _addresses(uris: tuple[str, ...]) -> tuple[str, ...]:
-    for uri in uris:
-        parts = urlsplit(uri)
-        loopback = parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"}
-        if not (parts.scheme == "https" or loopback) or not parts.netloc or "#" in uri or "@" in parts.netloc:
-            raise ValueError(f"not an https address (or http on loopback) without fragment: {uri}")
-    return uris
-
-
-def _split(value: object) -> object:
-    return split(value) if isinstance(value, str) else value
-
-
-Organization = Annotated[str, Field(pattern=r"^Organization/[A-Za-z0-9\-.]{1,64}$")]
-
-
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ClientEntry(_Entry):
-    """A client; `scopes` is a list or one text with blanks between."""
-
-    client_id: str
-    name: str
-    type: Literal["public", "confidential"] = "confidential"
-    redirect_uris: Annotated[tuple[str, ...], AfterValidator(_addresses)] = ()
-    jwks: dict[str, Any] | None = None
-    jwks_url: str | None = None
-    secret: str | None = None
-    scopes: Annotated[tuple[str, ...], AfterValidator(_known_scopes)] = ()
-    launch_url: str | None = None
-    trusted: bool = False
-    may_exchange: bool = False
-    roles: frozenset[str] = frozenset()
-    organization: Organization | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _spellings(cls, value: Any) -> Any:
-        if not isinstance(value, Mapping):
-            return value
-        given = dict(value)
-        if "role" in given:
-            given["roles"] = [given.pop("role")]
-        return given | ({"scopes": _split(given["scopes"])} if "scopes" in given else {})
-
-    @model_validator(mode="after")
-    def _can_prove_itself(self) -> "ClientEntry":
-        proofs = [self.jwks is not None, self.jwks_url is not None, self.secret is not None]
-        if sum(proofs) != (1 if self.type == "confidential" else 0):
-            raise ValueError("a confidential client has one of jwks, jwks_url and secret; a public one has none")
-        if self.jwks is not None and any("d" in key for key in self.jwks.get("keys", ())):
-            raise ValueError("jwks holds a private key; register the public half")
-        return self
-
-
-class AccountEntry(_Entry):
-    """A local account; `practitioner` is its Practitioner resource with an id."""
-
-    username: str
-    password: str | None = None
-    name: str
-    roles: frozenset[str]
-    organization: Organization | None = None
-    practitioner: Resource | None = None
-    fhir_user: str | None = None
-    disabled: bool = False
-
-
-class TenantEntry(_Entry):
-    """An EHR tenant whose id_tokens may be exchanged."""
-
-    name: str
-    issuer: str
-    client_id: str
-    organization: Organization
-    jwks: dict[str, Any] | None = None
-    jwks_url: str | None = None
-
-
-class Document(_Entry):
+class Document(Entry):
     """The whole file.  `organization` is the one that the resources are written for."""
 
     clients: tuple[ClientEntry, ...] = ()
     accounts: tuple[AccountEntry, ...] = ()
     tenants: tuple[TenantEntry, ...] = ()
+    identity_providers: tuple[ProviderEntry, ...] = ()
     resources: tuple[Resource, ...] = ()
     organization: Organization | None = None
     comment: str = Field(default="", exclude=True)
 
 
-async def provision(node: Node, document: Document) -> dict[str, int]:
-    """Insert or update everything of the document; gives how many of each."""
+async def provision(node: Node, document: Document, *, deactivate_others: bool = False) -> dict[str, int]:
+    """Insert or update everything of the document; gives how many of each.
+
+    `deactivate_others`: clients, tenants, identity providers and local accounts that the document does not name may do
+    nothing from now on.  They are kept, and active again as soon as a document names them.
+    """
     caller = records.registrar(document.organization)
     await records.put(node, caller, document.resources)
     for client in document.clients:
         await _client(node, client)
     for tenant in document.tenants:
         await _tenant(node, tenant)
+    for position, provider in enumerate(document.identity_providers):
+        await identity_providers.provision(node, provider, position)
     for account in document.accounts:
         await _account(node, account)
+    counts = {name.replace("_", " "): len(getattr(document, name)) for name in LISTS}
+    await administration.note(node, f"provisioned {', '.join(f'{count} {name}' for name, count in counts.items())}")
+    if deactivate_others:
+        counts |= {"deactivated": await _deactivate_others(node, document)}
     tokens.forget(node.database)
-    return {name: len(getattr(document, name)) for name in ("resources", "clients", "tenants", "accounts")}
+    return counts
+
+
+async def _deactivate_others(node: Node, document: Document) -> int:
+    named: dict[auth_registry.Kind, set[str]] = {
+        "client": {client.client_id for client in document.clients},
+        "tenant": {tenant.name for tenant in document.tenants},
+        "account": {accounts.normal(account.username) for account in document.accounts},
+    }
+    providers = {provider.name for provider in document.identity_providers}
+    gone = await identity_providers.deactivate_others(node, providers)
+    return gone + sum([await administration.deactivate_others(node, kind, names) for kind, names in named.items()])
 
 
 async def _client(node: Node, entry: ClientEntry) -> None:
     known = await auth_registry.find_client(node.database, entry.client_id)
     secret_hash = await _hash(entry.secret, known.secret_hash if known is not None else None)
     values = entry.model_dump(exclude={"secret"})
-    async with node.database.transaction() as transaction:
-        await auth_registry.put_client(transaction, Client(**values, secret_hash=secret_hash))
+    await register.put(node, "client", auth_registry.client_row(Client(**values, secret_hash=secret_hash)))
 
 
 async def _tenant(node: Node, entry: TenantEntry) -> None:
-    async with node.database.transaction() as transaction:
-        await auth_registry.put_tenant(transaction, Tenant(**entry.model_dump()))
+    await register.put(node, "tenant", auth_registry.tenant_row(Tenant(**entry.model_dump())))
 
 
 async def _account(node: Node, entry: AccountEntry) -> None:
@@ -156,8 +88,24 @@ async def _account(node: Node, entry: AccountEntry) -> None:
     password_hash = await _hash(entry.password, known[1] if known is not None else None)
     values = entry.model_dump(include={"name", "roles", "organization", "disabled"})
     account = Account(**values, account_id=str(uuid4()), fhir_user=fhir_user, username=username)
+    row = auth_registry.account_row(account) | {"username": username}
+    await register.put(node, "account", row | ({} if password_hash is None else {"password_hash": password_hash}))
+    kept = await auth_registry.find_local_account(node.database, username)
+    if entry.pin is not None and kept is not None:
+        await pins.keep(node.database, kept, entry.pin)
+    if entry.acts_for and kept is not None:
+        await _acting(node, kept, entry)
+    if entry.disabled and known is not None:
+        await accounts.sign_out_everywhere(node.database, known[0].account_id, time.time())
+
+
+async def _acting(node: Node, kept: Account, entry: AccountEntry) -> None:
+    """Note whom a proxy acts for: each RelatedPerson names its patient."""
+    await records.put(node, records.registrar(entry.organization), list(entry.acts_for))
     async with node.database.transaction() as transaction:
-        await auth_registry.put_local_account(transaction, account, password_hash)
+        for related in entry.acts_for:
+            patient = str(related["patient"]["reference"]).partition("/")[2]
+            await auth_joining.add_acting(transaction, kept.account_id, f"RelatedPerson/{related['id']}", patient)
 
 
 async def _hash(secret: str | None, known: str | None) -> str | None:

@@ -33,7 +33,7 @@ def registrar(organization: str | None) -> Caller:
 
 async def create_once(node: Node, caller: Caller, resource: Resource, criteria: Mapping[str, str]) -> str:
     """Create unless one matches; gives the id of the one there is.  https://hl7.org/fhir/R4/http.html#ccreate"""
-    outcome = await create(_context(node, caller), resource["resourceType"], resource, urlencode(criteria))
+    outcome = await create(await _context(node, caller), resource["resourceType"], resource, urlencode(criteria))
     if outcome.version is None:
         raise NotFound("The resource was not kept.")
     return outcome.version.resource_id
@@ -44,7 +44,7 @@ async def put(node: Node, caller: Caller, resources: Sequence[Resource]) -> int:
 
     Raises what an update raises, and Invalid for one without type or id.
     """
-    ctx = _context(node, caller)
+    ctx = await _context(node, caller)
     changed = [resource for resource in resources if not await _is_there(ctx, resource)]
     for start in range(0, len(changed), AT_ONCE):
         part = changed[start : start + AT_ONCE]
@@ -56,7 +56,7 @@ async def put(node: Node, caller: Caller, resources: Sequence[Resource]) -> int:
 
 async def search(node: Node, caller: Caller, resource_type: str, query: Mapping[str, str]) -> list[Resource]:
     """Search as this caller; gives the matches of the first page."""
-    found = await search_type(_context(node, caller), resource_type, list(query.items()))
+    found = await search_type(await _context(node, caller), resource_type, list(query.items()))
     entries = wire.loads(wire.dumps(found)).get("entry", ())
     return [entry["resource"] for entry in entries if entry["search"]["mode"] == "match"]
 
@@ -77,5 +77,7 @@ def _sorted(resource: Resource) -> Resource:
     return dict(sorted(resource.items()))
 
 
-def _context(node: Node, caller: Caller) -> Context:
-    return Context.of(node, caller, time.time_ns() // 1000)
+async def _context(node: Node, caller: Caller) -> Context:
+    """A request of this caller, under what the patients' Consents say to her or him."""
+    now = time.time_ns() // 1000
+    return Context.of(node, caller, now, terms=await node.consents.terms(node.database, caller, now))

@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from fhir_server.auth.federation.discovery import MetadataSource
 from fhir_server.auth.jose import KeySource
 from fhir_server.context import Node
 from fhir_server.settings import Settings
 from fhir_server.store import auth_grants
 from fhir_server.store.database import Database
+from konsil.rate_limit import RateLimit
 
 CLEANING_SECONDS = 60.0
 
@@ -28,11 +30,16 @@ class Cleaning:
 
 @dataclass(frozen=True)
 class AuthorizationServer:
-    """What every endpoint needs.  `keys` lives as long as the application, the rest is made for each request."""
+    """What every endpoint needs.  `keys`, `failures` and `providers` live as long as the application.
+
+    `failures` counts wrong credentials by address: trying one password for many names locks no name.
+    """
 
     node: Node
     keys: KeySource = field(default_factory=KeySource)
     clock: Callable[[], float] = time.time
+    failures: RateLimit = field(default_factory=lambda: RateLimit(0))
+    providers: MetadataSource = field(default_factory=MetadataSource)
 
     @property
     def db(self) -> Database:

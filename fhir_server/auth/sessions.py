@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fhir_server.auth import opaque
 from fhir_server.settings import Settings
 from fhir_server.store import auth_registry, auth_sessions
+from fhir_server.store.auth_providers import FederatedSignIn, add_sign_in
 from fhir_server.store.auth_values import Account
 from fhir_server.store.database import Database
 
@@ -41,12 +42,18 @@ def clear_cookie(settings: Settings) -> str:
     return f"{cookie_name(settings)}=; Max-Age=0; {ATTRIBUTES}"
 
 
-async def create(db: Database, settings: Settings, account: Account, now: float) -> str:
-    """Sign a person in and give the cookie's value."""
+async def create(
+    db: Database, settings: Settings, account: Account, now: float, federated: FederatedSignIn | None = None
+) -> str:
+    """Sign a person in and give the cookie's value; `federated` where an identity provider says who it is."""
     token = opaque.make()
+    key, until = opaque.digest(token), now + settings.session_seconds
+    signed_in_at = federated.signed_in_at if federated is not None else now
     async with db.transaction() as transaction:
-        expires_at = now + settings.session_seconds
-        await auth_sessions.add_session(transaction, opaque.digest(token), account.account_id, now, expires_at)
+        await auth_sessions.add_session(transaction, key, account.account_id, (signed_in_at, now, until))
+        if federated is not None:
+            longest = max(settings.session_seconds, settings.refresh_token_seconds)
+            await add_sign_in(transaction, key, account.account_id, federated, now + longest)
     return token
 
 
@@ -54,15 +61,21 @@ async def lookup(db: Database, settings: Settings, cookies: Mapping[str, str], n
     """Find out who is signed in; None when nobody is, or was idle too long, or may no longer sign in."""
     token = cookies.get(cookie_name(settings))
     row = await auth_sessions.find_session(db, opaque.digest(token)) if token else None
-    if row is None or row["expires_at"] <= now or row["seen_at"] + settings.session_idle_seconds <= now:
+    if row is None or row["expires_at"] <= now:
         return None
     account = await auth_registry.find_account(db, row["account_id"])
-    if account is None or account.disabled:
+    if account is None or account.disabled or row["seen_at"] + idle_seconds(settings, account) <= now:
         return None
     if row["seen_at"] + TOUCH_SECONDS < now:
         async with db.transaction() as transaction:
             await auth_sessions.touch_session(transaction, row["token_hash"], now)
     return Session(account, row["signed_in_at"])
+
+
+def idle_seconds(settings: Settings, account: Account) -> float:
+    """How long a session of this person may be unused: the shortest time of the person's roles."""
+    by_role = settings.session_idle_seconds_by_role
+    return min([settings.session_idle_seconds, *(by_role[role] for role in account.roles if role in by_role)])
 
 
 async def end(db: Database, settings: Settings, cookies: Mapping[str, str]) -> None:

@@ -12,8 +12,9 @@ from authlib.oauth2.rfc6749 import (
 )
 
 from fhir_server import scopes
-from fhir_server.auth import clients, exchange, grants, id_tokens, opaque, policy, tokens
+from fhir_server.auth import acting, clients, exchange, grants, id_tokens, opaque, policy, tokens
 from fhir_server.auth.server import AuthorizationServer
+from fhir_server.auth.styling import style_url
 from fhir_server.auth.tokens import Grant
 from fhir_server.store import auth_grants, auth_registry
 from fhir_server.store.auth_values import Account, Client
@@ -143,7 +144,8 @@ async def _for_person(server: AuthorizationServer, grant: Grant, body: Answer, n
     if account is None or account.disabled:
         await tokens.revoke_grant(server.db, grant.grant_id, server.clock())
         raise InvalidGrantError("this person may no longer sign in")
-    body |= grant.context.members() | _person(account)
+    account = acting.acting(account, grant.context)
+    body |= grant.context.members() | _person(account) | {"smart_style_url": style_url(server.settings)}
     if "openid" in grant.scopes:
         body["id_token"] = await id_tokens.make(server, grant, account, nonce)
     return body

@@ -139,11 +139,13 @@ def introspect(row: Row | None, issuer: str, now: float) -> Mapping[str, Any]:
 def _caller(row: Row) -> Caller:
     behind = "client" if row["account_id"] is None else "account"
     context = LaunchContext.from_json(row["context_json"])
+    roles = frozenset(orjson.loads(row[f"{behind}_roles_json"]))
+    as_proxy = context.related_person is not None
     return Caller(
         subject=row["account_id"] or row["client_id"],
         client_id=row["client_id"],
-        fhir_user=row["fhir_user"],
-        roles=frozenset(orjson.loads(row[f"{behind}_roles_json"])),
+        fhir_user=context.related_person or row["fhir_user"],
+        roles=roles & {"proxy"} if as_proxy else roles - {"proxy"},
         organization=row[f"{behind}_organization"],
         scopes=tuple(row["scope"].split()),
         patient=context.patient,

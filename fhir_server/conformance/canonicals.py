@@ -73,12 +73,16 @@ class Canonicals:
 
     def find(self, canonical: str, resource_type: str | None = None) -> Entry | None:
         """Like `resolve`, without reading the definition."""
+        return max(self.candidates(canonical, resource_type), key=lambda one: one.order, default=None)
+
+    def candidates(self, canonical: str, resource_type: str | None = None) -> list[Entry]:
+        """Every definition that the canonical may mean."""
         url, version = split(canonical)
         entries = [one for one in self._entries.get(url, ()) if resource_type in {None, one.resource_type}]
         if version:
             exact = [one for one in entries if one.version == version]
             entries = exact or [one for one in entries if _is_named_in_part(one, version)]
-        return max(entries, key=lambda one: one.order, default=None)
+        return entries
 
     def of_type(self, resource_type: str) -> list[Entry]:
         """Every definition of a type, ordered by URL."""

@@ -27,12 +27,14 @@ from fhir_server.fhirpath.values import truth
 __all__ = [
     "Expression",
     "ExpressionError",
+    "Model",
     "Node",
     "Placed",
     "Services",
     "Surroundings",
     "compile_expression",
     "compile_path",
+    "model_of",
     "reference_type",
 ]
 
@@ -82,7 +84,7 @@ def compile_expression(
     any expression from a client) the nodes that members give are `Placed`: they know parent, key and index; regular
     expressions and `repeat` are refused, since nothing bounds their time.
     """
-    model = _model(definitions)
+    model = model_of(definitions)
     try:
         return Expression(text, model, Compiler(model, context_type, placed).compile(parse(text)))
     except RecursionError:
@@ -107,8 +109,8 @@ def compile_path(expression: str, context_type: str, definitions: Definitions) -
 _MODELS: WeakKeyDictionary[Definitions, Model] = WeakKeyDictionary()
 
 
-def _model(definitions: Definitions) -> Model:
-    """One model for each set of definitions, with what it has learnt."""
+def model_of(definitions: Definitions) -> Model:
+    """FHIR's types as these definitions have them: one model for each, with what it has learnt."""
     found = _MODELS.get(definitions)
     if found is None:
         found = _MODELS[definitions] = Model(definitions)

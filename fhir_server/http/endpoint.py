@@ -1,5 +1,6 @@
 """The way of every FHIR request: format, token, body, handler, answer; errors become OperationOutcomes here."""
 
+import math
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,15 +15,17 @@ from fhir_server import wire
 from fhir_server.audit.trail import Trail
 from fhir_server.caller import Caller
 from fhir_server.context import Context, Node
-from fhir_server.errors import FhirError, Invalid, NotAllowed, NotFound, Unauthorized
+from fhir_server.errors import FhirError, Invalid, NotAllowed, NotFound, TooManyRequests, Unauthorized
 from fhir_server.http import auditing
 from fhir_server.http.body import read_body
 from fhir_server.http.browser import reader
 from fhir_server.http.compression import packed
-from fhir_server.http.negotiation import XML_TYPES, Preference, check_content_type, negotiate, preference
+from fhir_server.http.negotiation import XML_TYPES, Preference, check_content_type, header, negotiate, preference
 from fhir_server.http.responses import PREFLIGHT, failure
+from fhir_server.settings import Settings
 from fhir_server.store.database import Database
 from fhir_server.xml.reading import read_xml
+from konsil.rate_limit import RateLimit
 
 PART = re.compile(r"[A-Za-z0-9\-.]{1,64}\Z")
 Authenticate = Callable[[Database, str], Awaitable[Caller]]
@@ -38,7 +41,7 @@ class Call:
 
     def path(self, name: str) -> str:
         """A part of the address. Raises NotFound for what cannot be an id."""
-        part = str(self.request.path_params[name])
+        part = str(self.request.scope["path_params"][name])
         if not PART.match(part):
             raise NotFound("There is nothing at this address.")
         return part
@@ -108,26 +111,44 @@ class Endpoint:
     async def _respond(self, request: Request) -> Response:
         if request.method == "OPTIONS":
             return Response(status_code=204, headers={**PREFLIGHT, "Allow": self.allow})
-        is_binary = request.path_params.get("type") == "Binary"
-        negotiate(request, native=is_binary and request.method in {"GET", "HEAD"} and self.binary != self.handlers)
+        node: Node = request.app.state.node
+        is_binary = request.scope["path_params"].get("type") == "Binary"
+        is_bytes = "file" in request.scope["path_params"] or (is_binary and self.binary != self.handlers)
+        negotiate(request, native=is_bytes and request.method in {"GET", "HEAD"})
         handler = (self.binary if is_binary else self.handlers).get(request.method)
         try:
-            caller = await authenticated(request, self.authenticate)
+            caller = await authenticated(node, request, self.authenticate)
         except Unauthorized as error:
-            await auditing.refused(request, Trail(auditing.origin_of(request, None)), error)
+            await auditing.refused(node, request, Trail(auditing.origin_of(node, request, None)), error)
             raise
         if handler is None:
             raise NotAllowed(f"{request.method} is not offered here.", headers={"Allow": self.allow})
-        node: Node = request.app.state.node
-        node.journal.requests += 1
-        ctx = Context.of(node, caller, time.time_ns() // 1000, auditing.origin_of(request, caller))
+        node.journal.asked()
+        now = time.time_ns() // 1000
+        terms = await node.consents.terms(node.database, caller, now)
+        ctx = Context.of(node, caller, now, auditing.origin_of(node, request, caller, terms), terms)
         try:
             response = await handler(Call(request, ctx, preference(request)))
         except FhirError as error:
-            await auditing.refused(request, ctx.trail, error)
+            await auditing.refused(node, request, ctx.trail, error)
             raise
-        await auditing.answered(request, ctx.trail)
+        await auditing.answered(node, request, ctx.trail)
         return response
+
+
+def limited(authenticate: Authenticate, settings: Settings) -> Authenticate:
+    """Refuse (429) who asks more often than a person, or a program that acts alone, may."""
+    persons, programs = RateLimit(settings.requests_per_minute), RateLimit(settings.client_requests_per_minute)
+
+    async def within_limits(database: Database, token: str) -> Caller:
+        caller = await authenticate(database, token)
+        limit = programs if caller.subject == caller.client_id else persons
+        seconds = limit.wait(f"{caller.client_id} {caller.subject}")
+        if seconds:
+            raise TooManyRequests("Too many requests.", headers={"Retry-After": str(math.ceil(seconds))})
+        return caller
+
+    return within_limits
 
 
 def _with_head(handlers: Mapping[str, Handler]) -> dict[str, Handler]:
@@ -142,12 +163,12 @@ def without_body(response: Response) -> Response:
     return response
 
 
-async def authenticated(request: Request, authenticate: Authenticate) -> Caller:
+async def authenticated(node: Node, request: Request, authenticate: Authenticate) -> Caller:
     """Who asks, by the bearer token (RFC 6750), or for pages by the browser's session. Raises Unauthorized."""
-    given = request.headers.get("authorization")
+    given = header(request, b"authorization")
     if given is None and (person := await reader(request)) is not None:
         return person
     scheme, _, token = (given or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthorized("A bearer token is needed.")
-    return await authenticate(request.app.state.node.database, token.strip())
+    return await authenticate(node.database, token.strip())

@@ -29,12 +29,13 @@ KEY = "fhir_server.presentation"
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """`Prefer`: what a write returns, and whether unknown search parameters are refused.  http.html#ops,
-    search.html#errors
+    """`Prefer`: what a write returns, whether unknown search parameters are refused, whether the answer may be made
+    later.  http.html#ops, search.html#errors, async.html
     """
 
     returns: str | None = None
     lenient: bool = False
+    asynchronous: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +57,21 @@ PLAIN = Presentation()
 NO_PREFERENCE = Preference()
 
 
+def header(request: Request, name: bytes) -> str | None:
+    """The first header of this name, which is in small letters: Starlette's look-up takes four times as long."""
+    for key, value in request.scope["headers"]:
+        if key == name:
+            return str(value, "latin-1")
+    return None
+
+
 def negotiate(request: Request, *, native: bool = False) -> Presentation:
     """How to answer; `_format` comes before Accept. Raises NotAcceptable, Invalid.
 
     Where bytes may be served as what they are (`native`), they are unless FHIR is asked for by name.
     """
     query = request.scope["query_string"]
-    accept = request.headers.get("accept", "*/*")
+    accept = header(request, b"accept") or "*/*"
     if not query and accept in {"*/*", JSON_TYPE} and not native:
         return PLAIN
     presentation = _negotiated(query.decode("latin-1"), accept, native)
@@ -147,7 +156,7 @@ def check_content_type(request: Request, *accepted: str) -> str:
 
 def preference(request: Request) -> Preference:
     """Read `Prefer`. What there is not is passed over, and the first of several counts.  RFC 7240 2"""
-    headers = request.headers.getlist("prefer")
+    headers = [value.decode("latin-1") for name, value in request.scope["headers"] if name == b"prefer"]
     return _preference(tuple(headers)) if headers else NO_PREFERENCE
 
 
@@ -158,4 +167,5 @@ def _preference(headers: tuple[str, ...]) -> Preference:
         name, _, value = text.strip().partition("=")
         asked.setdefault(name.strip().lower(), value.strip().strip('"'))
     returns = asked.get("return")
-    return Preference(returns if returns in RETURNS else None, asked.get("handling") == "lenient")
+    asynchronous = "respond-async" in asked
+    return Preference(returns if returns in RETURNS else None, asked.get("handling") == "lenient", asynchronous)

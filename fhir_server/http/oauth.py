@@ -9,13 +9,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from fhir_server.auth import clients, discovery, opaque, signing, token_endpoint, tokens
+from fhir_server.auth import clients, discovery, opaque, signing, styling, token_endpoint, tokens
+from fhir_server.auth.federation.discovery import MetadataSource
 from fhir_server.auth.jose import KeySource, Rejected, peek
 from fhir_server.auth.server import AuthorizationServer, Cleaning
 from fhir_server.caller import Caller
-from fhir_server.http import auditing, oauth_form, sign_in
+from fhir_server.http import auditing, invitations_api, oauth_form, reauthentication, sign_in
 from fhir_server.settings import Settings
 from fhir_server.store import auth_grants
+from konsil.rate_limit import RateLimit
+from konsil.serving import address_of
 
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 CORS = {
@@ -24,6 +27,7 @@ CORS = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type, Accept",
     "Access-Control-Max-Age": "600",
 }
+MORE = {401: {"WWW-Authenticate": 'Basic realm="oauth"'}, 429: {"Retry-After": "60"}}
 PUBLIC = CORS | {"Cache-Control": "public, max-age=300"}
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -32,21 +36,15 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 def routes(settings: Settings, keys: KeySource | None = None) -> list[BaseRoute]:
     """List the routes of the authorization server, addresses relative to the application's root."""
     source, cleaning = keys if keys is not None else KeySource(), Cleaning()
+    failures, providers = RateLimit(settings.failed_sign_ins_per_hour, 3600.0), MetadataSource()
 
     def server(request: Request) -> AuthorizationServer:
-        return AuthorizationServer(request.app.state.node, source)
+        return AuthorizationServer(request.app.state.node, source, failures=failures, providers=providers)
 
     async def token(request: Request) -> Response:
-        here, parameters = server(request), await oauth_form.read(request)
+        here = server(request)
         await cleaning.run(here.db, here.clock())
-        try:
-            body = await token_endpoint.answer(here, parameters, request.headers.get("authorization"))
-        except OAuth2Error as error:
-            await auditing.signed_in(request, _asking(parameters), auditing.LOGIN, error.error or "refused")
-            raise
-        if parameters.get("grant_type") != ["refresh_token"]:
-            await auditing.signed_in(request, _asking(parameters, body), auditing.LOGIN)
-        return JSONResponse(body, headers=NO_STORE | CORS)
+        return JSONResponse(await _token(here, request), headers=NO_STORE | CORS)
 
     async def introspect(request: Request) -> Response:
         return JSONResponse(await _introspect(server(request), request), headers=NO_STORE)
@@ -65,8 +63,27 @@ def routes(settings: Settings, keys: KeySource | None = None) -> list[BaseRoute]
         _endpoint("/oauth/revoke", revoke, "POST"),
         _endpoint("/oauth/jwks", jwks, "GET"),
         Route("/oauth/introspect", _answering(introspect), methods=["POST"]),
+        *[_confidential(path, handler, server) for path, handler in reauthentication.HANDLERS.items()],
         *sign_in.routes(server),
+        *invitations_api.routes(server),
     ]
+
+
+async def _token(server: AuthorizationServer, request: Request) -> Mapping[str, Any]:
+    """Answer a token request and put it down; renewals, which come by themselves each hour, only when refused."""
+    parameters, address = await oauth_form.read(request), f"client {address_of(request.scope)}"
+    try:
+        if server.failures.closed(address):
+            raise OAuth2Error("too many wrong credentials; wait", error="temporarily_unavailable", status_code=429)
+        body = await token_endpoint.answer(server, parameters, request.headers.get("authorization"))
+    except OAuth2Error as error:
+        if error.error == "invalid_client":
+            server.failures.wait(address)
+        await auditing.signed_in(request, _asking(parameters), auditing.LOGIN, error.error or "refused")
+        raise
+    if parameters.get("grant_type") != ["refresh_token"]:
+        await auditing.signed_in(request, _asking(parameters, body), auditing.LOGIN)
+    return body
 
 
 def _asking(parameters: Mapping[str, Sequence[str]], body: Mapping[str, Any] | None = None) -> Caller:
@@ -91,6 +108,7 @@ def _documents(settings: Settings) -> list[BaseRoute]:
         "/fhir/.well-known/smart-configuration": smart,
         "/.well-known/smart-configuration": smart,
         "/.well-known/openid-configuration": openid,
+        styling.PATH: styling.STYLE,
     }
     return [_endpoint(path, _document(content), "GET") for path, content in paths.items()]
 
@@ -112,6 +130,15 @@ def _endpoint(path: str, handler: Endpoint, method: str) -> Route:
     return Route(path, answer, methods=[method, "OPTIONS"])
 
 
+def _confidential(path: str, handler: reauthentication.Handler, server: sign_in.ServerOf) -> Route:
+    """Make a route that only programs call, never a page."""
+
+    async def answer(request: Request) -> Response:
+        return JSONResponse(await handler(server(request), request), headers=NO_STORE)
+
+    return Route(path, _answering(answer), methods=["POST"])
+
+
 def _answering(handler: Endpoint) -> Endpoint:
     """Turn an OAuth2Error into its JSON.  RFC 6749 5.2"""
 
@@ -121,8 +148,7 @@ def _answering(handler: Endpoint) -> Endpoint:
         except OAuth2Error as error:
             body = {"error": error.error, "error_description": error.get_error_description()}
             status = error.status_code or 400
-            challenge = {"WWW-Authenticate": 'Basic realm="oauth"'} if status == 401 else {}
-            return JSONResponse(body, status_code=status, headers=NO_STORE | CORS | challenge)
+            return JSONResponse(body, status_code=status, headers=NO_STORE | CORS | MORE.get(status, {}))
 
     return answer
 

@@ -20,9 +20,11 @@ async def on_operation(call: Call) -> Response:
         call.path("id") if "id" in path else None,
         tuple(call.query),
         body,
+        call.preference.asynchronous,
+        call.preference.lenient,
     )
     reply = await invoke(call.ctx, request)
-    return document(call.request, reply.document, headers=reply.headers)
+    return document(call.request, reply.document, reply.status, reply.headers)
 
 
 def _has_body(call: Call) -> bool:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from fhir_server.auth import opaque
 from fhir_server.auth.server import AuthorizationServer
@@ -15,6 +15,8 @@ from fhir_server.auth.sessions import ATTRIBUTES
 from fhir_server.settings import Settings
 
 STYLE = (Path(__file__).parent.parent / "auth" / "templates" / "pages.css").read_bytes()
+LOCKED = "Too many attempts. Please wait a few minutes and try again."
+EXPIRED = "This page has expired. Please try again."
 ENVIRONMENT = Environment(
     loader=PackageLoader("fhir_server.auth"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
 )
@@ -27,7 +29,8 @@ def render(
     token = form_token(request, server.settings) or opaque.make()
     fixed = {"form_token": token, "base": server.issuer, "product_name": server.settings.product_name}
     text = ENVIRONMENT.get_template(template).render(fixed | dict(values))
-    answer = HTMLResponse(text, status, headers=_headers(str(values.get("return_to", ""))))
+    headers = _headers(str(values.get("return_to", ""))) | ({"Retry-After": "60"} if status == 429 else {})
+    answer = HTMLResponse(text, status, headers=headers)
     answer.headers.append("Set-Cookie", f"{_cookie_name(server.settings)}={token}; {ATTRIBUTES}")
     return answer
 
@@ -47,6 +50,12 @@ def is_own_form(server: AuthorizationServer, request: Request, fields: Mapping[s
 async def style(request: Request) -> Response:
     """Answer the style sheet."""
     return Response(STYLE, media_type="text/css", headers={"Cache-Control": "public, max-age=3600"})
+
+
+def redirect(url: str) -> Response:
+    """Redirect by 303: after a POST the browser goes on with GET and sends no form data along."""
+    headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+    return RedirectResponse(url, status_code=303, headers=headers)
 
 
 def _cookie_name(settings: Settings) -> str:

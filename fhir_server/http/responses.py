@@ -11,7 +11,7 @@ from fhir_server import wire
 from fhir_server.errors import FhirError
 from fhir_server.http.html_page import HEADERS as HTML_HEADERS
 from fhir_server.http.html_page import page
-from fhir_server.http.negotiation import JSON_TYPE, XML_TYPE, Preference, presentation_of
+from fhir_server.http.negotiation import JSON_TYPE, XML_TYPE, Preference, header, presentation_of
 from fhir_server.interactions.bundle import etag, outcome, refusal
 from fhir_server.interactions.etag import is_among
 from fhir_server.interactions.operation import Outcome
@@ -39,7 +39,10 @@ PREFLIGHT = CORS | {
 PRIVATE = {"Cache-Control": "private, no-cache", "Vary": "Accept, Accept-Encoding, Authorization"}
 
 
-FIXED = [(name.lower().encode(), value.encode()) for name, value in {**PRIVATE, **CORS}.items()]
+FIXED = [
+    (name.lower().encode(), value.encode())
+    for name, value in {**PRIVATE, **CORS, "Content-Type": f"{JSON_TYPE}; charset=utf-8"}.items()
+]
 
 
 class Stored(Response):
@@ -50,9 +53,9 @@ class Stored(Response):
         self.body = found.content or b""
         self.raw_headers = [
             *FIXED,
-            (b"content-type", MEDIA_TYPE.encode()),
             (b"content-length", b"%d" % len(self.body)),
-            *((name.lower().encode(), value.encode()) for name, value in tags(found).items()),
+            (b"etag", etag(found).encode()),
+            (b"last-modified", _http_date(found.last_updated // 1_000_000).encode()),
         ]
 
 
@@ -107,7 +110,7 @@ def not_modified(request: Request, found: Version) -> Response | None:
 
     `If-Modified-Since` counts only without `If-None-Match`.  RFC 9110 13.1.3
     """
-    known, since = request.headers.get("if-none-match"), request.headers.get("if-modified-since")
+    known, since = header(request, b"if-none-match"), header(request, b"if-modified-since")
     fresh = is_among(etag(found), known) if known is not None else since is not None and _unchanged(found, since)
     return Response(status_code=304, headers={**PRIVATE, **CORS, **tags(found)}) if fresh else None
 

@@ -3,7 +3,7 @@
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fhir_server.http import binary, handlers
+from fhir_server.http import binary, bulk_export, handlers
 from fhir_server.http.endpoint import Authenticate, Endpoint
 from fhir_server.http.metadata import metadata, openapi_document
 from fhir_server.http.operations import on_operation
@@ -26,6 +26,8 @@ TABLE = {
     "/fhir/${operation}": OPERATION,
     "/fhir/{type}/${operation}": OPERATION,
     "/fhir/{type}/{id}/${operation}": OPERATION,
+    "/fhir/${operation}/{key}": {"GET": bulk_export.on_status, "DELETE": bulk_export.on_cancel},
+    "/fhir/${operation}/{key}/{file}": {"GET": bulk_export.on_file},
     "/fhir": {"GET": handlers.on_search_system, "POST": handlers.on_bundle},
     "/fhir/": {"GET": handlers.on_search_system, "POST": handlers.on_bundle},
     "/fhir/_search": {"POST": handlers.on_post_search_system},
@@ -87,7 +89,7 @@ def _parts(path: str) -> list[str] | None:
 
 def _shape(parts: list[str]) -> Shape:
     """What the table tells apart: the words of FHIR, operations, and anything else."""
-    return tuple(part if part in WORDS else "$" if part[:1] == "$" and part != "$" else "{}" for part in parts)
+    return tuple([part if part in WORDS else "$" if part[:1] == "$" and part != "$" else "{}" for part in parts])
 
 
 def _names(path: str) -> tuple[tuple[int, str], ...]:

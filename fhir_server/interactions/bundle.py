@@ -49,6 +49,11 @@ def outcome_entry(diagnostics: str) -> Document:
     return {"resource": outcome("warning", "not-supported", diagnostics), "search": {"mode": "outcome"}}
 
 
+def suppressed_entry(diagnostics: str) -> Document:
+    """The statement inside a searchset that something is withheld.  https://hl7.org/fhir/R4/valueset-issue-type.html"""
+    return {"resource": outcome("information", "suppressed", diagnostics), "search": {"mode": "outcome"}}
+
+
 def outcome(severity: str, code: str, diagnostics: str, expression: str | None = None) -> Document:
     """An OperationOutcome with one issue.  https://hl7.org/fhir/R4/operationoutcome.html"""
     issue: Document = {"severity": severity, "code": code, "diagnostics": diagnostics}

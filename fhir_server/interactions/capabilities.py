@@ -20,6 +20,12 @@ INTERACTIONS = (
     "search-type",
 )
 SYSTEM_INTERACTIONS = ("transaction", "batch", "history-system", "search-system")
+# Beside the parameters of each type; neither `_list` nor `_has` has a definition in R4.
+OF_EVERY_TYPE = (
+    {"name": "_filter", "definition": "http://hl7.org/fhir/SearchParameter/filter", "type": "special"},
+    {"name": "_list", "type": "special"},
+    {"name": "_has", "type": "special"},
+)
 STARTED = "2026-11-22"
 
 
@@ -47,6 +53,7 @@ def capabilities(node: Node) -> dict[str, Any]:
                     for name in sorted(node.definitions.resource_types)
                 ],
                 "interaction": [{"code": code} for code in SYSTEM_INTERACTIONS],
+                "searchParam": [dict(one) for one in OF_EVERY_TYPE],
                 **({"operation": found} if (found := operations.offered()) else {}),
             }
         ],
@@ -83,7 +90,7 @@ def _resource(registry: Registry, resource_type: str) -> dict[str, Any]:
         "searchInclude": ["*", *(f"{resource_type}:{code}" for code in references)],
         "searchRevInclude": _pointing(registry, resource_type),
         "searchParam": [
-            {"name": code, "definition": parameter.definition.url, "type": parameter.type}
+            {"name": code, "definition": parameter.definition.url, "type": parameter.definition.type}
             for code, parameter in sorted(parameters.items())
         ],
         "operation": operations.offered(resource_type),

@@ -26,12 +26,14 @@ from fhir_server.errors import (
 from fhir_server.interactions import references
 from fhir_server.interactions.admission import admit
 from fhir_server.interactions.binary import moved_out
+from fhir_server.interactions.existence import check_targets
 from fhir_server.interactions.fhirpath_patch import apply_fhirpath_patch
 from fhir_server.interactions.json_patch import apply_patch
 from fhir_server.interactions.matching import match, matches, normal
 from fhir_server.interactions.operation import Operation, Outcome
 from fhir_server.interactions.rules import enforce_rules
 from fhir_server.store.binaries import kept_of
+from fhir_server.store.consents import DECIDING
 from fhir_server.store.database import Contention, Transaction
 from fhir_server.store.parts import claim
 from fhir_server.store.rows import Write
@@ -67,6 +69,8 @@ async def commit_then(
                 result = await finish(transaction, outcomes)
             if any(operation.resource_type in CANONICAL_TYPES for operation in operations):
                 ctx.node.stored_canonicals.touch()
+            if any(operation.resource_type in DECIDING for operation in operations):
+                ctx.node.consents.touch()
             return result
         except Contention:
             await asyncio.sleep(random.uniform(0, 0.02) * 2**attempt)  # noqa: S311
@@ -89,6 +93,7 @@ class _Unit:
         self.targets: dict[int, Identity] = {}
         self.new_ids: set[Identity] = set()
         self.addresses: dict[str, str] = {}
+        self.rewritten: dict[int, tuple[dict[str, Any], list[str]]] = {}
 
     async def run(self) -> list[Outcome]:
         await self._answer_conditions()
@@ -97,7 +102,7 @@ class _Unit:
         writes: dict[int, Write] = {}
         for n, operation in enumerate(self.operations):
             if n not in self.outcomes:
-                write = self._write_of(operation, self.targets[n], existing)
+                write = self._write_of(n, operation, existing)
                 if write is not None and write.resource_type == "Binary":
                     await self._move_out(operation, write)
                 if write is not None:
@@ -172,13 +177,22 @@ class _Unit:
         for n, operation in enumerate(self.operations):
             if operation.full_url:
                 self.addresses[operation.full_url] = "/".join(self.targets[n])
-        wanted = {text for operation in self.operations for text in references.conditional(operation.resource)}
+        for n, operation in enumerate(self.operations):
+            self._rewrite(n, operation.resource)
+        wanted = references.conditional(text for _, left in self.rewritten.values() for text in left)
         for text in sorted(wanted):
             resource_type, _, condition = text.partition("?")
             found = await match(self.ctx, self.store, resource_type, condition)
             if found is None:
                 raise MultipleMatches(f"No {resource_type} meets the condition of a reference.")
             self.addresses[text] = found.reference
+        for n, operation in enumerate(self.operations if wanted else ()):
+            self._rewrite(n, operation.resource)
+
+    def _rewrite(self, n: int, resource: Any) -> None:
+        """The resource of an operation with what it says of entries, and the references that are left."""
+        left: list[str] = []
+        self.rewritten[n] = references.rewrite(resource or {}, self.addresses, left), left
 
     async def _lock_targets(self) -> dict[Identity, Existing]:
         """Lock what is to be changed; nothing may be changed twice."""
@@ -196,33 +210,39 @@ class _Unit:
         existing = await self.writer.existing("update", wanted["update"])
         return existing | await self.writer.existing("delete", wanted["delete"])
 
-    def _write_of(self, operation: Operation, target: Identity, existing: dict[Identity, Existing]) -> Write | None:
+    def _write_of(self, n: int, operation: Operation, existing: dict[Identity, Existing]) -> Write | None:
+        target = self.targets[n]
         found = existing.get(target)
         if found is not None:
+            self._check_changeable(operation)
             _may_write(operation, found)
-            _check_changeable(operation)
         _check_version(operation, found)
         if operation.verb == "delete":
             return None if found is None else Write("delete", *target, None, found.version)
-        resource = self._state(operation, target, found)
+        resource = self._state(n, operation, found)
         if found is None:
             self.ctx.grants.restriction("create", operation.resource_type)
             return Write("create", *target, resource)
         return Write("update", *target, resource, found.version)
 
-    def _state(self, operation: Operation, target: Identity, found: Existing | None) -> dict[str, Any]:
-        resource = operation.resource or {}
+    def _check_changeable(self, operation: Operation) -> None:
+        """An AuditEvent stays as it was written: who may write them is told so.  R4 auditevent.html#6.5.4"""
+        if operation.resource_type == "AuditEvent":
+            self.ctx.grants.restriction("delete" if operation.verb == "delete" else "update", "AuditEvent")
+            raise NotAllowed("An AuditEvent is never changed or deleted.", headers={"Allow": "GET, HEAD"})
+
+    def _state(self, n: int, operation: Operation, found: Existing | None) -> dict[str, Any]:
         if operation.verb == "patch":
             if found is None:
-                raise NotFound(f"{'/'.join(target)} is not known.")
-            resource = self._patched(wire.loads(found.version.content or b""), operation.patch)
-            admit(self.ctx, resource, operation.resource_type)
-            if resource.get("id") != target[1]:
+                raise NotFound(f"{'/'.join(self.targets[n])} is not known.")
+            patched = self._patched(wire.loads(found.version.content or b""), operation.patch)
+            admit(self.ctx, patched, operation.resource_type)
+            if patched.get("id") != self.targets[n][1]:
                 raise Invalid("A patch may not change the id.")
-        if self.addresses:
-            resource = references.rewrite(resource, self.addresses)
+            self._rewrite(n, patched)
+        resource, left = self.rewritten[n]
         if self.bundled:
-            references.check_resolved(resource)
+            references.check_resolved(resource, left)
         return resource
 
     async def _move_out(self, operation: Operation, write: Write) -> None:
@@ -253,6 +273,8 @@ class _Unit:
             status = {"create": 201, "update": 200, "delete": 204}[write.interaction]
             self.outcomes[n] = Outcome(status, version)
         await self._fill_repeated()
+        if self.ctx.node.settings.validation_references:
+            await check_targets(self.ctx, self.transaction, writes.values())
         if versions:
             await enforce_rules(self.ctx, self.transaction, self.writer, list(writes.values()))
 
@@ -269,12 +291,6 @@ def _may_write(operation: Operation, found: Existing) -> None:
         raise NotFound(f"{found.version.reference} is not known.")
     if not found.writable:
         raise Forbidden(f"This caller may not {operation.verb} this {operation.resource_type}.")
-
-
-def _check_changeable(operation: Operation) -> None:
-    """An AuditEvent stays as it was written.  R4 auditevent.html#6.5.4"""
-    if operation.resource_type == "AuditEvent":
-        raise NotAllowed("An AuditEvent is never changed or deleted.", headers={"Allow": "GET, HEAD"})
 
 
 def _check_version(operation: Operation, found: Existing | None) -> None:

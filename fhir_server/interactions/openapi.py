@@ -28,8 +28,9 @@ def openapi(statement: Mapping[str, Any]) -> Document:
         "/_history": {"get": _operation("history-system", "Bundle", [_query(name) for name in WINDOW])},
     }
     paths |= _operations("", rest.get("operation", ()))
+    everywhere = [_searched(each) for each in rest.get("searchParam", ()) if each["name"] != "_has"]
     for resource in rest["resource"]:
-        paths |= _resource(resource)
+        paths |= _resource(resource, everywhere)
     return {
         "openapi": "3.1.0",
         "info": {"title": statement["software"]["name"], "version": statement["fhirVersion"]},
@@ -66,10 +67,10 @@ def _methods(offered: set[str], table: Mapping[str, tuple[str, Document]]) -> Do
     return {method: operation for code, (method, operation) in table.items() if code in offered}
 
 
-def _resource(resource: Mapping[str, Any]) -> Document:
+def _resource(resource: Mapping[str, Any], everywhere: Sequence[Document]) -> Document:
     name = resource["type"]
     offered = {each["code"] for each in resource["interaction"]}
-    parameters = [_searched(each) for each in resource.get("searchParam", ())]
+    parameters = [*(_searched(each) for each in resource.get("searchParam", ())), *everywhere]
     paged = [*parameters, *(_query(each) for each in (*PAGING, *CONTROLS))]
     search = _operation("search-type", "Bundle", paged)
     on_type = {
@@ -82,7 +83,11 @@ def _resource(resource: Mapping[str, Any]) -> Document:
         "patch": ("patch", _operation("patch", name, [ID, _header("If-Match")], body="Resource", forms=PATCHES)),
         "delete": ("delete", _operation("delete", None, [ID, _header("If-Match")], status="204")),
     }
-    paths = {f"/{name}": _methods(offered, on_type), f"/{name}/{{id}}": _methods(offered, on_instance)}
+    paths = {
+        f"/{name}": _methods(offered, on_type) | _on_condition(resource),
+        f"/{name}/_search": {"post": _operation("search-type", "Bundle", requestBody=_form(paged))},
+        f"/{name}/{{id}}": _methods(offered, on_instance),
+    }
     windows = [_query(each) for each in WINDOW]
     if "vread" in offered:
         paths[f"/{name}/{{id}}/_history/{{vid}}"] = {"get": _operation("vread", name, [ID, VERSION])}
@@ -91,6 +96,23 @@ def _resource(resource: Mapping[str, Any]) -> Document:
     if "history-type" in offered:
         paths[f"/{name}/_history"] = {"get": _operation("history-type", "Bundle", windows)}
     return paths | _operations(name, resource.get("operation", ()))
+
+
+def _on_condition(resource: Mapping[str, Any]) -> Document:
+    """Writes of what meets a condition, which is written as the search of the type is.  R4 http.html#cond-update"""
+    found: Document = {}
+    if resource.get("conditionalUpdate"):
+        found["put"] = _operation("conditional update", resource["type"], body=resource["type"])
+        found["patch"] = _operation("conditional patch", resource["type"], body="Resource", forms=PATCHES)
+    if resource.get("conditionalDelete", "not-supported") != "not-supported":
+        found["delete"] = _operation("conditional delete", None, status="204")
+    return found
+
+
+def _form(parameters: Sequence[Document]) -> Document:
+    """The parameters of a search as a form."""
+    properties = {each["name"]: each["schema"] for each in parameters}
+    return {"content": {"application/x-www-form-urlencoded": {"schema": {"type": "object", "properties": properties}}}}
 
 
 def _operations(name: str, operations: Sequence[Mapping[str, Any]]) -> Document:

@@ -4,16 +4,23 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from fhir_server import wire
+from fhir_server.access.policy import OPEN_TYPES
 from fhir_server.context import Context
 from fhir_server.errors import Invalid, NotFound
-from fhir_server.interactions.bundle import Document, bundle, match_entry, outcome_entry
+from fhir_server.interactions.bundle import Document, bundle, match_entry, outcome_entry, suppressed_entry
 from fhir_server.interactions.cursor import seal, unseal
+from fhir_server.interactions.events import INCOMPLETE, listed_for
+from fhir_server.interactions.provenance import of_includes, of_search
 from fhir_server.interactions.subset import subset
+from fhir_server.search.positions import Point, metres_between, point
 from fhir_server.search.query import Include, Pairs, Query
+from fhir_server.search.ucum import SYSTEM as UCUM
 from fhir_server.store.repository import Page, Repository, Version
 from fhir_server.store.rows import next_row_id
 
 MAX_ROUNDS = 4
+DISTANCE = "http://hl7.org/fhir/StructureDefinition/location-distance"
 
 
 async def search_type(
@@ -53,15 +60,28 @@ async def search_compartment(
 
 async def answer(ctx: Context, query: Query, repository: Repository) -> Document:
     """The page of a parsed search. Raises Invalid, Forbidden."""
+    complete = await listed_for(ctx, query, repository)
+    found = await _answer(ctx, query, repository)
+    if not complete:
+        found.setdefault("entry", []).append(outcome_entry(INCOMPLETE))
+    return found
+
+
+async def _answer(ctx: Context, query: Query, repository: Repository) -> Document:
+    made = await of_search(ctx, query) if query.resource_type == "Provenance" else []
     if query.summary == "count":
-        return bundle("searchset", _warnings(query), [("self", _url(ctx, query))], await repository.count(query))
+        counted = await repository.count(query) + len(made)
+        return bundle("searchset", _warnings(ctx, query), [("self", _url(ctx, query))], counted)
     after, ceiling = _place(ctx, query)
     page = await repository.search(query, after, None if after is None else ceiling)
     included = await _included(ctx, repository, query, page.matches)
-    entries = [_entry(ctx, query, version, "match") for version in page.matches]
+    included += await of_includes(ctx, query.includes, page.matches)
+    shown = page.matches if page.more else [*page.matches, *made]
+    entries = [_entry(ctx, query, version, "match") for version in shown]
     entries += [_entry(ctx, query, version, "include") for version in included]
     total = await _total(repository, query, page, first=after is None)
-    return bundle("searchset", entries + _warnings(query), _links(ctx, query, page, ceiling), total)
+    total = None if total is None else total + len(made)
+    return bundle("searchset", entries + _warnings(ctx, query), _links(ctx, query, page, ceiling), total)
 
 
 def _place(ctx: Context, query: Query) -> tuple[Sequence[Any] | None, int]:
@@ -101,13 +121,29 @@ async def _total(repository: Repository, query: Query, page: Page, *, first: boo
 
 def _entry(ctx: Context, query: Query, version: Version, mode: str) -> Document:
     content = subset(version.content or b"{}", query, ctx.node.definitions)
-    return match_entry(ctx.node.settings.fhir_url, version, mode, content)
+    entry = match_entry(ctx.node.settings.fhir_url, version, mode, content)
+    if query.places and mode == "match":
+        entry["search"] = _distance(query.places, version) | entry["search"]
+    return entry
 
 
-def _warnings(query: Query) -> list[Document]:
-    if not query.ignored:
-        return []
-    return [outcome_entry(f"Not searched by: {', '.join(sorted(query.ignored))}.")]
+def _distance(places: Sequence[Point], version: Version) -> Document:
+    """How far it is to the nearest place that was asked for.  R4 extension-location-distance.html"""
+    position = wire.loads(version.content or b"{}").get("position", {})
+    metres = min(metres_between(place, point(position["latitude"], position["longitude"])) for place in places)
+    distance = {"value": round(metres / 1000, 3), "unit": "km", "system": UCUM, "code": "km"}
+    return {"extension": [{"url": DISTANCE, "valueDistance": distance}]}
+
+
+def _warnings(ctx: Context, query: Query) -> list[Document]:
+    """What was not searched by, and that Consents keep something from this caller.
+
+    The latter is the same whatever is asked, so that nobody learns by asking what is hidden.
+    """
+    ignored = f"Not searched by: {', '.join(sorted(query.ignored))}."
+    warnings = [outcome_entry(ignored)] if query.ignored else []
+    withheld = "" if query.resource_type in OPEN_TYPES else ctx.grants.terms.withheld
+    return [*warnings, suppressed_entry(withheld)] if withheld else warnings
 
 
 async def _included(ctx: Context, repository: Repository, query: Query, matches: list[Version]) -> list[Version]:

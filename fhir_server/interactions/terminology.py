@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fhir_server import wire
@@ -9,9 +10,14 @@ from fhir_server.errors import Invalid, NotFound
 from fhir_server.interactions.admission import check_readable
 from fhir_server.interactions.operations import Invocation
 from fhir_server.interactions.operations.parameters import Parameters
+from fhir_server.search.dates import date_range
 from fhir_server.terminology.code_system import CodeSystem
 from fhir_server.terminology.loaded import not_loaded
+from fhir_server.terminology.membership import Terminology
+from fhir_server.terminology.pinned import PinnedTerminology, Pins, versions
 from fhir_server.terminology.value_set import ValueSet
+
+PINNING = ("date", "system-version", "check-system-version", "force-system-version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +28,24 @@ class Coding:
     code: str
     display: str | None = None
     version: str | None = None
+
+
+def terminology_of(call: Invocation) -> Terminology:
+    """What this server knows; with `date` or versions of code systems, as the caller wants it. Raises Invalid."""
+    parameters, terminology = call.parameters, call.ctx.node.terminology
+    if parameters.names.isdisjoint(PINNING):
+        return terminology
+    default, checked, forced = (versions([str(one) for one in parameters.all(name)]) for name in PINNING[1:])
+    date = parameters.text("date")
+    was_there = None if date is None else partial(_is_dated_before, date_range(date)[1])
+    return PinnedTerminology(terminology, Pins(default, checked, forced, date, was_there))
+
+
+def _is_dated_before(moment: int, date: str) -> bool:
+    try:
+        return date_range(date)[0] < moment
+    except Invalid:
+        return False
 
 
 async def value_set_of(call: Invocation) -> ValueSet:
@@ -38,7 +62,7 @@ async def value_set_of(call: Invocation) -> ValueSet:
         canonical = _bound_at(call, context)
     else:
         canonical = _canonical(parameters.needed("url"), parameters.text("valueSetVersion"))
-    found = call.ctx.node.terminology.value_set(canonical)
+    found = terminology_of(call).value_set(canonical)
     if found is None:
         raise not_loaded("value set", canonical)
     return found
@@ -71,7 +95,7 @@ async def code_system_of(call: Invocation, url: str | None, version: str | None)
         return CodeSystem(sent)
     if url is None:
         raise Invalid("Which code system is meant? Name it by system or url.")
-    found = call.ctx.node.terminology.code_system(url, version)
+    found = terminology_of(call).code_system(url, version)
     if found is None:
         raise not_loaded("code system", _canonical(url, version))
     return found

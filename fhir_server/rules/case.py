@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from fhir_server.caller import Caller
 from fhir_server.rules import children, material, messages, opinion, steps
-from fhir_server.rules.change import Change, Find, Keys, Load, Resource, Store, View, reference, refuse, unless
+from fhir_server.rules.change import Change, Resource, Store, View, reference, refuse, unless
 from fhir_server.rules.pair import (
     Case,
     business_status,
@@ -24,17 +24,19 @@ from fhir_server.rules.pair import (
 )
 from fhir_server.rules.states import BUSINESS_STATUS, TASK_CODE, table
 
-__all__ = ["Change", "Find", "Keys", "Load", "enforce"]
+__all__ = ["RULED", "Change", "Store", "enforce"]
+
+# The types whose every change is looked at; of others only the label of quarantine and the comparison are.
+RULED = frozenset({"Communication", "DiagnosticReport", "Provenance", "ServiceRequest", "Task"})
 
 
-async def enforce(changes: Sequence[Change], caller: Caller, load: Load, find: Find, keys: Keys) -> list[Change]:
+async def enforce(changes: Sequence[Change], caller: Caller, store: Store) -> list[Change]:
     """Check every rule on a transaction; return what the server adds to it.  Raises Unprocessable.
 
-    `load`, `find` and `keys` are unrestricted and inside the transaction; `load` and `find` may give the state before
-    or after it, and `load` locks ServiceRequests and Tasks until commit.  What is returned is written without asking
-    whether the caller may.
+    The store is unrestricted and inside the transaction; its `load` and `find` may give the state before or after it,
+    and `load` locks ServiceRequests and Tasks until commit.  What is returned is written without asking whether the
+    caller may.
     """
-    store = Store(load, find, keys)
     asked = View(changes, caller, store)
     added = [change async for change in _other_halves(asked)]
     view = View([*changes, *added], caller, store)

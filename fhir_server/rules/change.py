@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NamedTuple, NoReturn
 
 from fhir_server.caller import Caller
 from fhir_server.errors import Unprocessable
@@ -11,6 +11,16 @@ Resource = dict[str, Any]
 Load = Callable[[str], Awaitable[Resource | None]]
 Find = Callable[[str, dict[str, str]], Awaitable[list[Resource]]]
 Keys = Callable[[str], Awaitable[Sequence[Mapping[str, Any]]]]
+
+
+class Proof(NamedTuple):
+    """How and when a signer proved who they are.  RFC 8176, OpenID Connect Core 2 `auth_time`"""
+
+    amr: tuple[str, ...]
+    auth_time: int
+
+
+Proofs = Callable[[str, str], Awaitable[Proof | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +51,14 @@ class Change:
 class Store:
     """How rules look beyond the changes: `load` by reference, `find` by search parameters, `keys` of a client.
 
-    All three are unrestricted and inside the transaction; a rule must not tell the caller what they contain.
+    All are unrestricted and inside the transaction; a rule must not tell the caller what they contain.  `proof` uses up
+    the caller's proof of who they are for a resource and its SHA-256; without it none is asked for.
     """
 
     load: Load
     find: Find
     keys: Keys
+    proof: Proofs | None = None
 
 
 class View:

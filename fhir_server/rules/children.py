@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from fhir_server.access.emergency import is_emergency
 from fhir_server.rules.change import Change, Resource, View, codes, reference, reference_of, refuse, unless
 from fhir_server.rules.pair import Case, has_ended, is_case
 from fhir_server.rules.states import TASK_CODE, TASK_OUTPUT, Child, table
@@ -14,6 +15,8 @@ OPEN = frozenset({"requested", "accepted", "in-progress", "on-hold"})
 async def check(view: View) -> None:
     """Check every child Task that the transaction writes.  Raises Unprocessable."""
     for change in view.of_type("Task"):
+        emergency = any(is_emergency(state) for state in (change.old, change.new) if state)
+        unless(not emergency, 1, "emergency access is opened, ended and reviewed by its operations only")
         code = next(iter(codes(change.resource.get("code"), TASK_CODE)), None)
         if code is not None and change.new is not None:
             await _check_child(view, change, code)

@@ -77,7 +77,7 @@ async def _check_signing(view: View, change: Change, request: str, taken: Taken)
 
 async def _check_compared(view: View, report: Resource) -> None:
     results = [await view.load(one) for one in sorted(references(report.get("result", [])))]
-    found = [one for one in results if one and _is_concordance(one) and one.get("status") in FINAL]
+    found = [one for one in results if one and is_concordance(one) and one.get("status") in FINAL]
     unless(bool(found), 4, "a final report has the concordance Observation among its results")
 
 
@@ -95,18 +95,24 @@ async def _check_signature(view: View, report: Resource) -> None:
         refuse(4, "a final report comes with Provenance that carries the signature of the caller")
     keys = await view.store.keys(view.caller.client_id)
     try:
-        signature.verify(signature.decode(str(elements[0].get("data", ""))), report, signer, keys)
+        signed = signature.verify(signature.decode(str(elements[0].get("data", ""))), report, signer, keys)
     except signature.BadSignature as error:
         refuse(4, str(error).rstrip("."))
+    if view.store.proof is not None:
+        proof = await view.store.proof(target, signature.digest(report))
+        unless(proof is not None, 4, "the signer has not proved who they are for this very report")
+        held = proof and signed.get("amr") == list(proof.amr) and signed.get("auth_time") == proof.auth_time
+        unless(bool(held), 4, "the signed amr and auth_time are not those of the signer's proof")
 
 
-def _is_concordance(observation: Resource | None) -> bool:
+def is_concordance(observation: Resource | None) -> bool:
+    """Whether an Observation is the comparison of a second opinion with the first."""
     return observation is not None and "concordance" in codes(observation.get("code"), CONCORDANCE)
 
 
 async def _check_concordance(view: View, change: Change) -> None:
     """The comparison is written by the consultant, in the words of the table, and changes only with its report."""
-    if not (_is_concordance(change.old) or _is_concordance(change.new)):
+    if not (is_concordance(change.old) or is_concordance(change.new)):
         return
     request = await _request_of(view, change)
     if request is None:

@@ -37,11 +37,12 @@ def decode(data: str) -> str:
         raise BadSignature("Signature.data is not base64 of a compact JWS.") from error
 
 
-def verify(compact: str, resource: dict[str, Any], signer: str, keys: Sequence[Mapping[str, Any]]) -> list[str]:
+def verify(compact: str, resource: dict[str, Any], signer: str, keys: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Check that `signer` (`Practitioner/x`) signed this very resource with one of the client's public keys.
 
-    Returns the SOP Instance UIDs that were available at signing.  Raises BadSignature: unknown key, other algorithm
-    than ES384 or RS384, signature that does not verify, or a payload that names another signer, resource or hash.
+    Returns what was signed: `instances` are the SOP Instance UIDs that were available then, `amr` and `auth_time` say
+    how and when the signer proved who they are.  Raises BadSignature: unknown key, other algorithm than ES384 or RS384,
+    signature that does not verify, or a payload that names another signer, resource or hash.
     """
     payload = _payload(compact, keys)
     expected = {
@@ -52,10 +53,9 @@ def verify(compact: str, resource: dict[str, Any], signer: str, keys: Sequence[M
     for name, value in expected.items():
         if payload.get(name) != value:
             raise BadSignature(f"The signed {name} is not that of this report.")
-    instances = payload.get("instances")
-    if not isinstance(payload.get("iat"), int) or not isinstance(instances, list):
+    if not isinstance(payload.get("iat"), int) or not isinstance(payload.get("instances"), list):
         raise BadSignature("The signed payload lacks iat or instances.")
-    return [str(uid) for uid in instances]
+    return payload
 
 
 def _payload(compact: str, keys: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

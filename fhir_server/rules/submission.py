@@ -1,15 +1,14 @@
 """What a step needs before it is taken: who asks, on which basis records may be released, why it is refused."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
-from fhir_server.rules.change import Resource, View, codes, reference, references, unless
+from fhir_server.access.algebra import Nothing
+from fhir_server.access.basis import basis_of
+from fhir_server.access.consent import Recipient, gives, rules_of
+from fhir_server.access.terms import PURPOSES, permitted
+from fhir_server.rules.change import Resource, View, reference, reference_of, references, unless
 from fhir_server.rules.pair import Case
 from fhir_server.rules.states import Step
-
-LOINC = "http://loinc.org"
-RELEASE_OF_INFORMATION = "64292-6"
-ACT_REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
-TREATMENT_POLICY = "164.506"
 
 
 async def check(view: View, case: Case, step: Step | None) -> None:
@@ -51,33 +50,52 @@ def _employs(role: Resource, organization: str | None) -> bool:
 
 
 async def _check_release_basis(view: View, case: Case) -> None:
-    """A Consent that the request names, or a treatment basis: Provenance on the request.  45 CFR 164.506(c)"""
+    """A Consent that the case names and that permits something to its owner, if it has one, or a treatment basis:
+    Provenance on the request.  45 CFR 164.506(c)
+    """
     subject = reference(case.request_new.get("subject"))
-    named = references(case.request_new.get("supportingInfo", []))
+    named = references([case.request_new.get("supportingInfo", []), case.task_new.get("input", [])])
     consents = [await view.load(one) for one in sorted(named) if one.startswith("Consent/")]
-    if any(consent and _releases(consent, subject) for consent in consents):
+    owner = await _recipient(view, reference(case.task_new.get("owner")))
+    if any(consent and _releases(consent, subject, owner) for consent in consents):
         return
     attested = await view.find("Provenance", "target", case.request, "target")
+    based = any(basis and case.request in basis.requests for basis in map(basis_of, attested))
     unless(
-        any(_is_treatment_basis(one) for one in attested),
+        based,
         3,
-        "a request is sent with an active Consent in supportingInfo or with the treatment basis as Provenance",
+        "a request is sent, offered and read with an active Consent that covers it, named in supportingInfo or "
+        "Task.input, or with the treatment basis as Provenance",
     )
 
 
-def _releases(consent: Resource, patient: str | None) -> bool:
-    """An active release of information by this patient that has not run out."""
-    categories = set().union(*(codes(category, LOINC) for category in consent.get("category", [])))
-    end = consent.get("provision", {}).get("period", {}).get("end")
-    return (
-        consent.get("status") == "active"
-        and RELEASE_OF_INFORMATION in categories
-        and reference(consent.get("patient")) == patient
-        and (end is None or date.fromisoformat(end[:10]) >= datetime.now(UTC).date())
-    )
+async def _recipient(view: View, owner: str | None) -> Recipient | None:
+    """The owner of the case with every role, organization and team that stands for the owner."""
+    if owner is None:
+        return None
+    roles = await view.find("PractitionerRole", "practitioner", owner, "practitioner")
+    teams = await view.find("CareTeam", "participant", owner, "participant")
+    organizations = references([role.get("organization") for role in roles])
+    organizations |= await _above(view, organizations)
+    names = {owner, *organizations, *(reference_of(one) for one in (*roles, *teams))}
+    return Recipient(frozenset(names), PURPOSES["consultant"], bound=True)
 
 
-def _is_treatment_basis(provenance: Resource) -> bool:
-    reasons = set().union(*(codes(reason, ACT_REASON) for reason in provenance.get("reason", [])))
-    attested = any(reference(agent.get("who")) for agent in provenance.get("agent", []))
-    return "TREAT" in reasons and attested and any(TREATMENT_POLICY in uri for uri in provenance.get("policy", []))
+async def _above(view: View, organizations: set[str]) -> set[str]:
+    """The organizations that these are part of, however many above each other.  Organization.partOf"""
+    found: set[str] = set()
+    fresh = organizations
+    while fresh:
+        loaded = [await view.load(one) for one in sorted(fresh)]
+        fresh = references([one.get("partOf") for one in loaded if one]) - found - organizations
+        found |= fresh
+    return found
+
+
+def _releases(consent: Resource, patient: str | None, recipient: Recipient | None) -> bool:
+    """A release of information by this patient that permits something now, to this recipient or to anybody."""
+    rules = rules_of(consent)
+    if rules is None or not rules.releases or f"Patient/{rules.patient}" != patient:
+        return False
+    now = int(datetime.now(UTC).timestamp() * 1_000_000)
+    return gives(rules, now) if recipient is None else permitted(rules, recipient, now) != Nothing()

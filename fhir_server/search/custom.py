@@ -39,7 +39,7 @@ def _definition(resource: dict[str, Any], registry: Registry) -> ParameterDefini
     definition = parameter_of(resource)
     if not CODE.match(definition.code):
         raise ValueError("its code could not be written in a query")
-    if definition.type not in INDEXED_TYPES or not definition.expression:
+    if definition.type not in INDEXED_TYPES - {"special"} or not definition.expression:
         raise ValueError(f"there is no index for type {definition.type} without an expression")
     known = registry.definitions.resource_types
     named = known if set(definition.base) & set(ABSTRACT) else set(definition.base) & known

@@ -1,131 +1,148 @@
 """`_filter`: conditions with `and`, `or`, `not` and brackets.  https://hl7.org/fhir/R4/search_filter.html
 
-Each comparison becomes the condition that the same parameter has without `_filter`, so it is indexed, chained (by dots)
-and kept to what the caller may see in the same way. Filters inside a path (`name[use eq official].family`) and the
-operators `ew`, `po` and `re` are refused.
+A filter is read into a tree first. Then each comparison becomes the condition that the same parameter has without
+`_filter`, so it is indexed, chained and kept to what the caller may see in the same way. A filter within a path
+(`subject[gender eq male].birthdate`) is asked of the resource that the reference leads to.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from fhir_server.errors import Invalid
-from fhir_server.search.query import Condition, Logic
 
-TOKEN = re.compile(r'\s*(?:([()])|"((?:[^"\\]|\\.)*)"|([^\s()"]+))', re.DOTALL)
+NAME = re.compile(r"\s*([A-Za-z_][\w:-]*)", re.ASCII)
+OPERATOR = re.compile(r"\s+([a-z]{2})(?=\s)")
+TEXT = re.compile(r'\s+"((?:[^"\\]|\\.)*)"', re.DOTALL)
+BARE = re.compile(r'\s+([^\s()"]+)')
+BARE_WITHIN = re.compile(r'\s+([^\s()"\]]+)')
+MARK = {mark: re.compile(rf"\s*{re.escape(mark)}") for mark in "()]"}
+NOT = re.compile(r"\s*not\s*\(")
+JOIN = re.compile(r"\s*\b(and|or)(?=[\s(])")
 MAX_TERMS = 200
 MAX_DEPTH = 30
-ORDERED = frozenset({"date", "number", "quantity"})
-PREFIXES = frozenset({"gt", "lt", "ge", "le", "sa", "eb", "ap"})
-# Operators that are modifiers, and of which types.
-MODIFIERS = {
-    "co": ("contains", {"string"}),
-    "in": ("in", {"token"}),
-    "ni": ("not-in", {"token"}),
-    "ss": ("above", {"token", "uri"}),
-    "sb": ("below", {"token", "uri"}),
-}
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
-    """A word of a filter; `quoted` when it is a text in quotation marks."""
+class Step:
+    """A name of a path, and the filter within."""
 
-    text: str
-    quoted: bool = False
-
-
-# The condition of a parameter with its value, and the type of a parameter at the end of a chain.
-Build = Callable[[str, str], Condition]
-TypeOf = Callable[[str], str]
+    name: str
+    within: "Filter | None" = None
 
 
-def parse_filter(text: str, build: Build, type_of: TypeOf) -> Condition:
-    """The condition that a filter means. Raises Invalid."""
-    reading = _Reading(_words(text), build, type_of)
-    condition = reading.alternatives(0)
-    if reading.words:
-        raise Invalid(f"_filter: '{reading.words[-1].text[:40]}' stands where nothing was expected.")
-    return condition
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A path, an operator and a value; `quoted` when it is a text in quotation marks."""
+
+    path: tuple[Step, ...]
+    operator: str
+    value: str
+    quoted: bool
 
 
-def _words(text: str) -> list[Word]:
-    """The words, last one first."""
-    found, place, text = [], 0, text.rstrip()
-    while place < len(text):
-        match = TOKEN.match(text, place)
-        if match is None:
-            raise Invalid(f"_filter: a quotation mark is missing at '{text[place : place + 20]}'.")
-        bracket, quoted, bare = match.groups()
-        found.append(Word(bracket or bare) if quoted is None else Word(re.sub(r"\\(.)", r"\1", quoted), quoted=True))
-        place = match.end()
-        if len(found) > MAX_TERMS * 4:
-            raise Invalid(f"_filter: a filter may have {MAX_TERMS} comparisons.")
-    return found[::-1]
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Filters joined, or one negated."""
+
+    operator: Literal["and", "or", "not"]
+    parts: tuple["Filter", ...]
+
+
+Filter = Comparison | Joined
+
+
+def read_filter(text: str) -> Filter:
+    """The tree of a filter. Raises Invalid."""
+    reading = _Reading(text.rstrip())
+    found = reading.filter(0)
+    if reading.place < len(reading.text):
+        raise Invalid(f"_filter: '{reading.rest}' stands where nothing was expected.")
+    return found
 
 
 class _Reading:
-    """Recursive descent: `or` binds less than `and`, `not` stands before brackets."""
+    """Recursive descent. `and` and `or` are read from left to right, neither before the other."""
 
-    def __init__(self, words: list[Word], build: Build, type_of: TypeOf) -> None:
-        self.words = words
-        self.build = build
-        self.type_of = type_of
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.place = 0
+        self.terms = 0
+        self.brackets = 0
 
-    def alternatives(self, depth: int) -> Condition:
-        return self._joined("or", lambda: self._joined("and", lambda: self._operand(depth)))
+    @property
+    def rest(self) -> str:
+        return self.text[self.place : self.place + 40].strip()
 
-    def _joined(self, operator: str, operand: Callable[[], Condition]) -> Condition:
-        parts = [operand()]
-        while self.words and self.words[-1] == Word(operator):
-            self.words.pop()
-            parts.append(operand())
-        return parts[0] if len(parts) == 1 else Logic("or" if operator == "or" else "and", tuple(parts))
+    def filter(self, depth: int) -> Filter:
+        found, changes = self._operand(depth), 0
+        while word := self._take(JOIN):
+            operator: Literal["and", "or"] = "and" if word == "and" else "or"
+            other = self._operand(depth)
+            if isinstance(found, Joined) and found.operator == operator and changes:
+                found = Joined(operator, (*found.parts, other))
+                continue
+            found, changes = Joined(operator, (found, other)), changes + 1
+            if depth + changes > MAX_DEPTH:
+                raise Invalid(f"_filter: and and or may take turns {MAX_DEPTH} times.")
+        return found
 
-    def _operand(self, depth: int) -> Condition:
+    def _operand(self, depth: int) -> Filter:
         if depth > MAX_DEPTH:
             raise Invalid(f"_filter: brackets may be {MAX_DEPTH} deep.")
-        word = self._next()
-        negated = word == Word("not") and bool(self.words) and self.words[-1] == Word("(")
-        if negated:
-            word = self._next()
-        if word != Word("("):
-            return self._comparison(word)
-        inner = self.alternatives(depth + 1)
-        if self._next() != Word(")"):
-            raise Invalid("_filter: a bracket is not closed.")
-        return Logic("not", (inner,)) if negated else inner
+        negated = self._matches(NOT)
+        if not negated and not self._matches(MARK["("]):
+            return self._comparison(depth)
+        inner = self.filter(depth + 1)
+        if not self._matches(MARK[")"]):
+            raise Invalid(f"_filter: a bracket is not closed before '{self.rest}'.")
+        return Joined("not", (inner,)) if negated else inner
 
-    def _comparison(self, path: Word) -> Condition:
-        operator, value = self._next(), self._next()
-        if path.quoted or not re.fullmatch(r"[\w.:-]+", path.text, re.ASCII) or value in {Word("("), Word(")")}:
-            raise Invalid(f"_filter: '{path.text[:40]}' is no parameter with operator and value.")
-        if operator.text == "pr":
-            return self.build(f"{path.text}:missing", {"true": "false", "false": "true"}.get(value.text, value.text))
-        return self._compared(path.text, operator.text, _escaped(value))
+    def _comparison(self, depth: int) -> Comparison:
+        self.terms += 1
+        if self.terms > MAX_TERMS:
+            raise Invalid(f"_filter: a filter may have {MAX_TERMS} comparisons.")
+        path, operator = self._path(depth), self._take(OPERATOR)
+        if operator is None:
+            raise Invalid(f"_filter: an operator is missing before '{self.rest}'.")
+        quoted = self._take(TEXT)
+        if quoted is not None:
+            return Comparison(path, operator, re.sub(r"\\(.)", r"\1", quoted), True)
+        value = self._take(BARE_WITHIN if self.brackets else BARE)
+        if value is None:
+            raise Invalid(f"_filter: a value is missing before '{self.rest}'.")
+        return Comparison(path, operator, value, False)
 
-    def _compared(self, path: str, operator: str, value: str) -> Condition:
-        type_ = self.type_of(path)
-        if operator == "ne" and type_ not in ORDERED:
-            return Logic("not", (self._compared(path, "eq", value),))
-        if operator in {"eq", "ne"}:
-            named = f"{path}:exact" if type_ == "string" else path
-            return self.build(named, operator + value if type_ in ORDERED else value)
-        if operator == "sw" and type_ == "string":
-            return self.build(path, value)
-        if operator in PREFIXES and type_ in ORDERED:
-            return self.build(path, operator + value)
-        modifier, types = MODIFIERS.get(operator, ("", set()))
-        if type_ not in types:
-            raise Invalid(f"_filter: the operator '{operator[:20]}' is not offered for {path[:60]} ({type_}).")
-        return self.build(f"{path}:{modifier}", value)
+    def _path(self, depth: int) -> tuple[Step, ...]:
+        steps = [self._step(depth)]
+        while self.text[self.place : self.place + 1] == ".":
+            self.place += 1
+            steps.append(self._step(depth))
+        if steps[-1].within is not None:
+            raise Invalid("_filter: what follows a filter within a path is a dot and a name.")
+        return tuple(steps)
 
-    def _next(self) -> Word:
-        if not self.words:
-            raise Invalid("_filter: it ends too early.")
-        return self.words.pop()
+    def _step(self, depth: int) -> Step:
+        name = self._take(NAME)
+        if name is None:
+            raise Invalid(f"_filter: a parameter is missing before '{self.rest}'.")
+        if self.text[self.place : self.place + 1] != "[":
+            return Step(name)
+        self.place, self.brackets = self.place + 1, self.brackets + 1
+        within = self.filter(depth + 1)
+        if not self._matches(MARK["]"]):
+            raise Invalid(f"_filter: a bracket is not closed before '{self.rest}'.")
+        self.brackets -= 1
+        return Step(name, within)
 
+    def _take(self, pattern: re.Pattern[str]) -> str | None:
+        match = pattern.match(self.text, self.place)
+        if match is None:
+            return None
+        self.place = match.end()
+        return match[1]
 
-def _escaped(value: Word) -> str:
-    """As a search value: a text holds no separators, of what is bare only `|` parts a system from a code."""
-    return re.sub(r"([\\,$|])" if value.quoted else r"([\\,$])", r"\\\1", value.text)
+    def _matches(self, pattern: re.Pattern[str]) -> bool:
+        match = pattern.match(self.text, self.place)
+        self.place = match.end() if match else self.place
+        return match is not None

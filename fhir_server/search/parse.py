@@ -7,14 +7,14 @@ unknown parameters are left out and named in `Query.ignored`.
 import itertools
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from fhir_server.errors import Invalid, NotFound
 from fhir_server.search.coded import BY_HIERARCHY, BY_SET, tokens
-from fhir_server.search.filters import parse_filter
+from fhir_server.search.filtering import Inner, filtering
+from fhir_server.search.filters import read_filter
 from fhir_server.search.functional_lists import functional_list
+from fhir_server.search.links import Links
 from fhir_server.search.query import (
     Chain,
     Clause,
@@ -29,8 +29,9 @@ from fhir_server.search.query import (
     Sort,
     TokenValue,
 )
-from fhir_server.search.registry import OF_TYPE, Parameter, Registry
+from fhir_server.search.registry import OF_TYPE, WORDS, Parameter, Registry
 from fhir_server.search.values import parse_value, split, unescape
+from fhir_server.search.wording import wanted_words
 from fhir_server.terminology.membership import Terminology
 
 MODIFIERS = {
@@ -42,13 +43,17 @@ MODIFIERS = {
     "number": set(),
     "quantity": set(),
     "composite": set(),
+    "special": set(),
+    WORDS: set(),
 }
 PASSED_OVER = {"_format", "_pretty"}
-# They need an index of whole texts, queries that somebody has named, or places on a globe.
-NOT_SUPPORTED = {"_text", "_content", "_query", "near"}
-MAX_LINKS = 16
-MAX_ALTERNATIVES = 64
-MAX_TRIED = 1000
+# Why a parameter of R4 cannot be asked for here.
+NOT_SUPPORTED = {
+    "_text": "needs the index of whole texts, which is off here (KONSIL_FHIR_FULL_TEXT)",
+    "_content": "needs the index of whole texts, which is off here (KONSIL_FHIR_FULL_TEXT)",
+    "_query": "is not supported: this server has no named queries",
+    "_contained": "is not supported: what is contained is found by its container only",
+}
 MAX_VALUES = 5000
 MAX_PARAMETERS = 200
 MAX_COUNT_DIGITS = 9
@@ -86,7 +91,7 @@ class QueryParser:
         _check_size(pairs)
         query = self._query(resource_type, pairs, compartment)
         for name, text in pairs:
-            if name in PASSED_OVER or text == "":
+            if name in PASSED_OVER or text == "" or (name, text) == ("_contained", "false"):
                 continue
             try:
                 self._take(query, name, text)
@@ -128,7 +133,7 @@ class QueryParser:
         else:
             query.conditions.append(self.condition(query.types, name, text))
 
-    def condition(self, types: tuple[str, ...], name: str, text: str, links: "Links | None" = None) -> Condition:
+    def condition(self, types: tuple[str, ...], name: str, text: str, links: Links | None = None) -> Condition:
         """One parameter with its value, chains and reverse chains followed."""
         links = links or Links()
         if name.startswith("_has:"):
@@ -136,15 +141,17 @@ class QueryParser:
         if name == "_list":
             return self._list(types, text)
         if name == "_filter":
-            return parse_filter(text, partial(self.condition, types), partial(self._type_of, types))
+            return filtering(self, types, read_filter(text), links)
         first, dot, rest = name.partition(".")
         code, _, modifier = first.partition(":")
         parameter = self.parameter(types, code)
         if dot:
-            return self._chain(parameter, modifier, (rest, text), links)
-        if modifier == "missing":
+            return self._chain(parameter, modifier, lambda targets, on: self.condition(targets, rest, text, on), links)
+        if modifier == "missing" and parameter.type != WORDS:
             return Missing(parameter, _boolean(text))
         self._check_modifier(parameter, modifier)
+        if parameter.type == WORDS:
+            return wanted_words(parameter, text)
         parts = split(text, ",")
         if parameter.type == "token" and modifier in (*BY_SET, *BY_HIERARCHY):
             meant = (tokens(self.terminology, modifier, unescape(part), literal=parameter.literal) for part in parts)
@@ -154,12 +161,10 @@ class QueryParser:
 
     def parameter(self, types: tuple[str, ...], code: str) -> Parameter:
         """The parameter of that name that all the types have; raises UnknownParameter."""
-        if code in NOT_SUPPORTED:
-            raise UnknownParameter(types, code, "is not supported by this server")
         found = self.registry.shared(types).get(code) if types else None
         if found is None:
-            raise UnknownParameter(types, code)
-        if any((part.resource_type, code) in self.registry.waiting for part in found.everywhere):
+            raise UnknownParameter(types, code, NOT_SUPPORTED.get(code, ""))
+        if any((part.resource_type, part.indexed_as) in self.registry.waiting for part in found.everywhere):
             raise UnknownParameter(types, code, "is not indexed yet: `konsil fhir reindex` does it")
         return found
 
@@ -172,7 +177,12 @@ class QueryParser:
             return
         raise Invalid(f"The modifier :{modifier} is not supported for {parameter.code} ({parameter.type}).")
 
-    def _chain(self, parameter: Parameter, type_: str, condition: tuple[str, str], links: "Links") -> Condition:
+    def along(self, types: tuple[str, ...], name: str, inner: Inner, links: Links) -> Condition:
+        """A condition on what a reference leads to, for a filter within a path."""
+        code, _, type_ = name.partition(":")
+        return self._chain(self.parameter(types, code), type_, inner, links)
+
+    def _chain(self, parameter: Parameter, type_: str, inner: Inner, links: Links) -> Condition:
         if parameter.type != "reference":
             raise Invalid(f"{parameter.code} is not a reference: nothing can be chained to it.")
         candidates = (type_,) if type_ else parameter.targets or tuple(sorted(self.registry.definitions.resource_types))
@@ -180,15 +190,15 @@ class QueryParser:
         for candidate in candidates:
             links.top.tried += 1
             try:
-                targets.append((candidate, self.condition((candidate,), *condition, links.deeper())))
+                targets.append((candidate, inner((candidate,), links.deeper())))
             except UnknownParameter:
                 continue
             links.top.kept += 1
         if not targets:
-            raise UnknownParameter((parameter.resource_type,), f"{parameter.code}.{condition[0]}")
+            raise UnknownParameter((parameter.resource_type,), f"{parameter.code} in a chain")
         return Chain(parameter, tuple(targets))
 
-    def _has(self, types: tuple[str, ...], name: str, text: str, links: "Links") -> Condition:
+    def _has(self, types: tuple[str, ...], name: str, text: str, links: Links) -> Condition:
         parts = name.split(":", 3)
         if len(parts) != 4:
             raise Invalid("_has is written _has:Type:reference:parameter.")
@@ -196,14 +206,17 @@ class QueryParser:
         parameter = self._reference(source, code)
         return Has(types, parameter, self.condition((source,), rest, text, links.deeper()))
 
-    def _type_of(self, types: tuple[str, ...], path: str) -> str:
+    def type_of(self, types: tuple[str, ...], path: str) -> str:
         """The type of the parameter at the end of a chain. Raises UnknownParameter."""
+        if path.startswith("_has:") and path.count(":") > 2:
+            _, source, _, rest = path.split(":", 3)
+            return self.type_of((source,), rest)
         first, dot, rest = path.partition(".")
         code, _, type_ = first.partition(":")
         parameter = self.parameter(types, code)
         for target in ((type_,) if type_ else parameter.targets) if dot else ():
             with suppress(UnknownParameter):
-                return self._type_of((target,), rest)
+                return self.type_of((target,), rest)
         if dot:
             raise UnknownParameter(types, path)
         return parameter.type
@@ -222,8 +235,8 @@ class QueryParser:
         for part in text.split(","):
             code = part.removeprefix("-")
             parameter = self.parameter(query.types, code)
-            if parameter.type == "composite":
-                raise Invalid(f"{code} is a composite: it has no order.")
+            if parameter.type in {"composite", WORDS}:
+                raise Invalid(f"{code} has no order.")
             query.sort.append(Sort(parameter, part.startswith("-")))
 
     def include(self, query: Query, name: str, text: str) -> None:
@@ -271,30 +284,6 @@ class UnknownParameter(Invalid):
         text = f"The search parameter '{name[:100]}' of {where} {why}."
         super().__init__(text if why else f"{where} has no search parameter '{name[:100]}'.")
         self.name = name
-
-
-@dataclass(slots=True)
-class Links:
-    """How far chains go: what would join everything is refused before any database is asked."""
-
-    depth: int = 0
-    tried: int = 0
-    kept: int = 0
-    above: "Links | None" = None
-
-    @property
-    def top(self) -> "Links":
-        """Where the chain begins: it counts for all of it."""
-        return self.above or self
-
-    def deeper(self) -> "Links":
-        """One link more. Raises Invalid."""
-        top = self.top
-        if self.depth >= MAX_LINKS:
-            raise Invalid(f"A chain may have {MAX_LINKS} links.")
-        if top.tried > MAX_TRIED or top.kept > MAX_ALTERNATIVES:
-            raise Invalid("The chain leads to too many types: name them, as in subject:Patient.name.")
-        return Links(self.depth + 1, above=top)
 
 
 def _check_size(pairs: Pairs) -> None:

@@ -2,11 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+from fhir_server.search.dates import EARLIEST, LATEST
+from fhir_server.search.folding import normalized
+from fhir_server.search.hashing import hash64
+from fhir_server.search.positions import Point
+from fhir_server.search.readers import STRING_LENGTH
 from fhir_server.search.registry import Parameter
 
-Comparator = Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
+LAST_CHARACTER = "\U0010ffff"
+# Which value of its search it is, where the search has a shape.
+PLACE: Any = field(default=None, compare=False)
+Comparator = Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap", "co", "po"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +23,11 @@ class TokenValue:
 
     system: str | None
     code: str | None
+    place: int | None = PLACE
+
+    def code_hash(self) -> int:
+        """What the index knows the code by."""
+        return hash64(self.code or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +36,19 @@ class TextValue:
 
     text: str
     latin: str | None = None
+    place: int | None = PLACE
+
+    def start(self) -> str:
+        """The first of the texts that begin so, as far as the index holds them."""
+        return self.text[:STRING_LENGTH]
+
+    def end(self) -> str:
+        """Above the last of them."""
+        return self.start() + LAST_CHARACTER
+
+    def normalized(self) -> str:
+        """As the index holds a text that is compared exactly."""
+        return normalized(self.text)[:STRING_LENGTH]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +59,19 @@ class RangeValue:
     low: float
     high: float
     exact: float
+    place: int | None = PLACE
+
+    def begin(self) -> int:
+        """The beginning of a date, as far as dates go."""
+        return max(int(self.low), EARLIEST)
+
+    def end(self) -> int:
+        """The end of a date, as far as dates go."""
+        return min(int(self.high), LATEST)
+
+    def earliest(self, narrow: int) -> int:
+        """From when on what lasts no longer than `narrow` must begin to be met by a date from this on."""
+        return max(int(self.low), EARLIEST + narrow) - narrow
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +86,11 @@ class QuantityValue:
     code: str | None
     canonical: RangeValue | None = None
     keys: tuple[int, ...] = ()
+    place: int | None = PLACE
+
+    def key(self, number: int) -> int:
+        """One of the keys."""
+        return self.keys[number]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +100,23 @@ class ReferenceValue:
     type: str | None
     id: str | None
     url: str | None
+    place: int | None = PLACE
+
+    def target_hash(self, type_: str) -> int:
+        """What the index knows the target by, if it is of this type."""
+        return hash64(type_, self.id or "")
+
+    def url_hash(self) -> int:
+        """The same of a URL."""
+        return hash64(self.url or "")
+
+
+@dataclass(frozen=True, slots=True)
+class PositionValue:
+    """What lies no farther from a place than a chord of this length.  R4 location.html#positional-search"""
+
+    place: Point
+    chord: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +126,7 @@ class CompositeValue:
     parts: tuple["Value", ...]
 
 
-Value = TokenValue | TextValue | RangeValue | QuantityValue | ReferenceValue | CompositeValue
+Value = TokenValue | TextValue | RangeValue | QuantityValue | ReferenceValue | CompositeValue | PositionValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +223,12 @@ class Query:
     def resource_type(self) -> str | None:
         """The type that is searched; None for several."""
         return self.types[0] if len(self.types) == 1 else None
+
+    @property
+    def places(self) -> list[Point]:
+        """The places that the resources asked for are near to."""
+        near = [each for each in self.conditions if isinstance(each, Clause) and each.parameter.type == "special"]
+        return [value.place for clause in near for value in clause.values if isinstance(value, PositionValue)]
 
 
 Pairs = Sequence[tuple[str, str]]

@@ -12,7 +12,11 @@ from fhir_server.search.ucum import Units
 # Columns of the resource table answer these; they have no index rows.
 COLUMNS = {"_id", "_lastUpdated"}
 NOT_OFFERED = {"_content", "_text", "_filter", "_query"}
-INDEXED_TYPES = {"token", "string", "date", "number", "quantity", "reference", "uri", "composite"}
+# Whole texts have an index of their own, where the server keeps it: one row, numbered as the first of them.
+CONTENT = "_content"
+WHOLE_TEXTS = (CONTENT, "_text")
+WORDS = "words"
+INDEXED_TYPES = {"token", "string", "date", "number", "quantity", "reference", "uri", "composite", "special"}
 # Rows of one parameter that only a modifier asks for are numbered under its code and one of these.
 IDENTIFIER = ":identifier"
 KEPT = 200
@@ -28,7 +32,7 @@ SELECTING = re.compile(
 BARE = re.compile(r"^\(|\)$|\.(?:as|ofType)\(\w+\)|\s+as\s+\w+")
 RESOLVED = re.compile(r"\.where\(resolve\(\) is (\w+)\)")
 # How rows of a type are made has changed since they were made first: a number to be raised with the next change.
-MADE_ANEW = {"string": 2, "quantity": 2, "uri": 2, "reference": 2, "date": 2}
+MADE_ANEW = {"string": 2, "quantity": 2, "uri": 2, "reference": 2, "date": 2, WORDS: 1}
 # R4 published the expressions of this parameter's two components the wrong way round.
 SWAPPED = {"http://hl7.org/fhir/SearchParameter/DocumentReference-relationship"}
 
@@ -48,8 +52,13 @@ class Parameter:
 
     @cached_property
     def type(self) -> str:
-        """The SearchParamType."""
-        return self.definition.type
+        """The SearchParamType, or what stands for it in the index."""
+        return WORDS if self.definition.code in WHOLE_TEXTS else self.definition.type
+
+    @cached_property
+    def indexed_as(self) -> str:
+        """The code that its index rows are numbered under."""
+        return CONTENT if self.type == WORDS else self.code
 
     @cached_property
     def units(self) -> Units:
@@ -165,8 +174,10 @@ class Registry:
     `custom` are those added at run time; `waiting` what is written for all resources but cannot be searched yet.
     """
 
-    def __init__(self, definitions: Definitions, units: Units | None = None) -> None:
+    def __init__(self, definitions: Definitions, units: Units | None = None, *, full_text: bool = False) -> None:
+        """`full_text`: whole texts are indexed too."""
         self.definitions = definitions
+        self.full_text = full_text
         self.units = units or Units()
         self.custom: tuple[ParameterDefinition, ...] = ()
         self.waiting: frozenset[tuple[str, str]] = frozenset()
@@ -193,7 +204,7 @@ class Registry:
             found = self._types[resource_type] = {
                 definition.code: Parameter(resource_type, definition, self)
                 for definition in reversed(definitions)
-                if _offered(definition)
+                if _offered(definition) or (self.full_text and definition.code in WHOLE_TEXTS)
             }
         return found
 
@@ -229,7 +240,11 @@ class Registry:
         rows = []
         for resource_type in sorted(self.definitions.resource_types):
             for code, parameter in sorted(self.of(resource_type).items()):
-                codes = () if code in COLUMNS else (code, *(code + suffix for suffix in parameter.suffixes))
+                codes = (
+                    ()
+                    if code in COLUMNS or code != parameter.indexed_as
+                    else (code, *(code + suffix for suffix in parameter.suffixes))
+                )
                 rows += [(resource_type, name, parameter.made_from) for name in codes]
         return rows
 

@@ -11,9 +11,11 @@ from fhir_server.errors import Invalid
 from fhir_server.search.dates import LATEST, date_range
 from fhir_server.search.folding import folded, latin
 from fhir_server.search.hashing import hash64
+from fhir_server.search.positions import chord, point
 from fhir_server.search.query import (
     Comparator,
     CompositeValue,
+    PositionValue,
     QuantityValue,
     RangeValue,
     ReferenceValue,
@@ -28,6 +30,9 @@ from fhir_server.search.ucum import SYSTEM as UCUM
 COMPARATORS = {"eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"}
 PREFIXED = re.compile(r"([a-z]{2})(?=[\d+-.])")
 NUMBER = re.compile(r"[+-]?\d{1,40}(?:\.\d{0,40})?(?:[eE][+-]?\d{1,3})?\Z", re.ASCII)
+# How far is near where a search does not say, and names of units that everybody uses, though UCUM has others.
+NEAR_METRES = 50_000.0
+CUSTOMARY = {"kms": "km", "mi": "[mi_i]", "miles": "[mi_i]", "ft": "[ft_i]", "nmi": "[nmi_i]"}
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}\Z")
 
 
@@ -190,10 +195,35 @@ def _quantity(parameter: Parameter, text: str, modifier: str | None) -> Quantity
     return QuantityValue(number, system, code, _ranged(comparator, limits, measure.of), (unit_key(measure.code),))
 
 
+def _near(parameter: Parameter, text: str, modifier: str | None) -> PositionValue:
+    """`latitude|longitude`, with a distance or without, in km or a unit of UCUM.  R4 location.html#positional-search"""
+    parts = [unescape(part) for part in split(text, "|")]
+    numbers = parts[:3] if len(parts) > 2 and parts[2] else parts[:2]
+    if not 2 <= len(parts) <= 4 or not all(map(NUMBER.match, numbers)):
+        raise Invalid(f"{parameter.code} is written latitude|longitude, latitude|longitude|distance or with |units.")
+    latitude, longitude, *distance = map(float, numbers)
+    if distance and distance[0] < 0:
+        raise Invalid("A distance is not negative.")
+    try:
+        place = point(latitude, longitude)
+    except ValueError as error:
+        raise Invalid(str(error)) from None
+    unit = _metres(parameter, parts[3] if len(parts) == 4 and parts[3] else "km")
+    return PositionValue(place, chord(distance[0] * unit if distance else NEAR_METRES))
+
+
+def _metres(parameter: Parameter, unit: str) -> float:
+    measure = parameter.units.canonical(CUSTOMARY.get(unit, unit))
+    if measure is None or measure.code != "m":
+        raise Invalid(f"'{unit[:40]}' is no unit of length of UCUM.")
+    return float(measure.of(1))
+
+
 PARSERS: dict[str, Callable[[Parameter, str, str | None], Value]] = {
     "string": _string,
     "uri": _uri,
     "date": _date,
     "number": _number,
     "quantity": _quantity,
+    "special": _near,
 }

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Select, bindparam, func, select, text, update
+from sqlalchemy import BigInteger, Select, bindparam, func, or_, select, text, update
 
+from fhir_server.store.bytewise import holds
 from fhir_server.store.database import Database, Row, Transaction
 from fhir_server.store.models import LISTED, SEALED, UNSEALED, audit, audit_seal, resource
 from fhir_server.store.rows import next_row_id
@@ -20,12 +21,17 @@ WAITING = (
     .order_by(audit.c.position)
     .limit(bindparam("limit"))
 )
+UNSEALED_ROWS = (
+    select(audit.c.position, audit.c.digest)
+    .where(audit.c.state == UNSEALED, audit.c.state < LISTED)
+    .order_by(audit.c.position)
+    .limit(bindparam("limit"))
+)
 SEAL_ROW = (
-    update(audit)
-    .where(audit.c.position == bindparam("at_position"))
-    .values(state=SEALED, seal=bindparam("new_seal"), digest=bindparam("new_digest"))
+    update(audit).where(audit.c.position == bindparam("at_position")).values(state=SEALED, seal=bindparam("new_seal"))
 )
 LIST_ROW = update(audit).where(audit.c.position == bindparam("at_position")).values(state=LISTED, content=None)
+LIST_BATCH = update(audit).where(audit.c.position == bindparam("at_position")).values(state=LISTED)
 AT_ONCE = 500
 NAMES = ("seal", "sealed_at", "first", "last", "count", "head", "signature")
 
@@ -43,9 +49,9 @@ class Seal:
     signature: str | None = None
 
 
-def journal_row(event_id: str, content: bytes) -> JournalRow:
+def journal_row(event_id: str, content: bytes, digest: bytes) -> JournalRow:
     """A row to be inserted by `INSERT`."""
-    return {"position": next_row_id(), "event_id": event_id, "state": UNSEALED, "content": content}
+    return {"position": next_row_id(), "event_id": event_id, "state": UNSEALED, "content": content, "digest": digest}
 
 
 async def append(transaction: Transaction, rows: Sequence[JournalRow]) -> None:
@@ -76,6 +82,11 @@ async def waiting(source: Database | Transaction, state: int, limit: int) -> Seq
     return await source.fetch(WAITING, {"state": state, "limit": limit})
 
 
+async def unsealed(source: Transaction, limit: int) -> Sequence[Row]:
+    """Rows that no seal holds, oldest first: position, digest."""
+    return await source.fetch(UNSEALED_ROWS, {"limit": limit})
+
+
 async def last_seal(source: Database | Transaction) -> Seal | None:
     """The newest seal."""
     found = await source.fetch(_seals().order_by(audit_seal.c.seal.desc()).limit(1))
@@ -94,10 +105,10 @@ async def unsigned(source: Database | Transaction) -> list[Seal]:
     return [_seal(row) for row in found]
 
 
-async def add_seal(transaction: Transaction, seal: Seal, rows: Sequence[tuple[int, bytes]]) -> None:
-    """Store a seal and the digests of its rows, by position."""
+async def add_seal(transaction: Transaction, seal: Seal, positions: Sequence[int]) -> None:
+    """Store a seal, and which rows are its own."""
     await transaction.execute(audit_seal.insert(), {name: getattr(seal, name) for name in NAMES})
-    changes = [{"at_position": position, "new_seal": seal.seal, "new_digest": digest} for position, digest in rows]
+    changes = [{"at_position": position, "new_seal": seal.seal} for position in positions]
     await transaction.execute_many(SEAL_ROW, changes)
 
 
@@ -106,25 +117,37 @@ async def sign(transaction: Transaction, number: int, signature: str) -> None:
     await transaction.execute(update(audit_seal).where(audit_seal.c.seal == number).values(signature=signature))
 
 
-async def listed(transaction: Transaction, positions: Sequence[int]) -> None:
-    """These are resources now."""
-    await transaction.execute_many(LIST_ROW, [{"at_position": position} for position in positions])
+async def holding(source: Database | Transaction, parts: Sequence[bytes], after: int, limit: int) -> Sequence[Row]:
+    """Sealed rows behind a position that are not all listed and hold one of these parts, oldest first."""
+    found = or_(*(holds(audit.c.content, part) for part in parts))
+    statement = WAITING.where(audit.c.position > bindparam("after"), found)
+    return await source.fetch(statement, {"state": SEALED, "after": after, "limit": limit})
 
 
-async def known(transaction: Transaction, event_ids: Sequence[str]) -> set[str]:
-    """Those that are resources already."""
-    found = await transaction.fetch(
-        select(resource.c.resource_id).where(
-            resource.c.resource_type == "AuditEvent", resource.c.resource_id.in_(list(event_ids))
+async def listed(transaction: Transaction, positions: Sequence[int], *, batches: bool) -> None:
+    """These are resources now. A batch stays as it is beside them."""
+    statement = LIST_BATCH if batches else LIST_ROW
+    await transaction.execute_many(statement, [{"at_position": position} for position in positions])
+
+
+async def kept(source: Database | Transaction, event_ids: Sequence[str]) -> dict[str, bytes]:
+    """Those that are resources already, with their JSON."""
+    found: dict[str, bytes] = {}
+    for start in range(0, len(event_ids), AT_ONCE):
+        part = list(event_ids[start : start + AT_ONCE])
+        answer = await source.fetch(
+            select(resource.c.resource_id, resource.c.content).where(
+                resource.c.resource_type == "AuditEvent", resource.c.resource_id.in_(part)
+            )
         )
-    )
-    return {row["resource_id"] for row in found}
+        found |= {row["resource_id"]: bytes(row["content"]) for row in answer}
+    return found
 
 
 async def sealed_rows(source: Database | Transaction, seal: Seal) -> Sequence[Row]:
     """The rows of a seal in order, each with what it holds (`content`) or its resource holds (`kept`)."""
     same = (resource.c.resource_type == "AuditEvent") & (resource.c.resource_id == audit.c.event_id)
-    columns = (audit.c[name] for name in ("position", "event_id", "content", "digest"))
+    columns = (audit.c[name] for name in ("position", "event_id", "state", "content", "digest"))
     return await source.fetch(
         select(*columns, resource.c.content.label("kept"))
         .select_from(audit.outerjoin(resource, same))

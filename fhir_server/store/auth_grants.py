@@ -7,29 +7,36 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import Table, delete, insert, select, update
+from sqlalchemy import Table, delete, false, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from fhir_server.store.auth_joining_models import email_change, mail
 from fhir_server.store.auth_models import (
     account,
     assertion,
     authorization,
     client,
     code,
+    federated_sign_in,
+    federation,
     launch,
     session,
+    signing,
+    step,
     token,
 )
 from fhir_server.store.auth_registry import Executor
 from fhir_server.store.database import Contention, Database, Row, Transaction
 
 Values = Mapping[str, Any]
-OneTime = Literal["launch", "authorization", "code"]
+OneTime = Literal["launch", "authorization", "code", "step", "federation"]
 
 TABLES: dict[OneTime, tuple[Table, str]] = {
     "launch": (launch, "handle_hash"),
     "authorization": (authorization, "handle_hash"),
     "code": (code, "code_hash"),
+    "step": (step, "handle_hash"),
+    "federation": (federation, "state_hash"),
 }
 
 KEPT_SECONDS = 86_400
@@ -77,7 +84,8 @@ async def find_token(db: Executor, token_hash: str) -> Row | None:
     joined = token.join(client, token.c.client_id == client.c.client_id).outerjoin(
         account, token.c.account_id == account.c.account_id
     )
-    statement = select(token, account.c.disabled, account.c.fhir_user, *both).select_from(joined)
+    off = (func.coalesce(account.c.disabled, false()) | client.c.disabled).label("disabled")
+    statement = select(token, off, account.c.fhir_user, *both).select_from(joined)
     rows = await db.fetch(statement.where(token.c.token_hash == token_hash))
     return rows[0] if rows else None
 
@@ -101,6 +109,34 @@ async def revoke_grant(db: Transaction, grant_id: str, now: float) -> None:
     await db.execute(statement.values(revoked_at=now))
 
 
+async def revoke_person(db: Transaction, account_id: str, now: float) -> None:
+    """Revoke every token that a person gave."""
+    statement = update(token).where(token.c.account_id == account_id, token.c.revoked_at.is_(None))
+    await db.execute(statement.values(revoked_at=now))
+
+
+async def revoke_client(db: Transaction, client_id: str, now: float) -> None:
+    """Revoke every token that a client was given."""
+    statement = update(token).where(token.c.client_id == client_id, token.c.revoked_at.is_(None))
+    await db.execute(statement.values(revoked_at=now))
+
+
+async def revoke_tenant(db: Transaction, issuer: str, now: float) -> None:
+    """Revoke every token of the people whom a tenant named."""
+    people = select(account.c.account_id).where(account.c.issuer == issuer)
+    statement = update(token).where(token.c.account_id.in_(people), token.c.revoked_at.is_(None))
+    await db.execute(statement.values(revoked_at=now))
+
+
+async def grants_of(db: Executor, account_id: str, now: float) -> list[Row]:
+    """List the tokens of a person that may be used, with their clients' names, the newest first."""
+    statement = select(token, client.c.name).join(client, token.c.client_id == client.c.client_id)
+    usable = token.c.used_at.is_(None) & token.c.revoked_at.is_(None) & (token.c.expires_at > now)
+    return list(
+        await db.fetch(statement.where(token.c.account_id == account_id, usable).order_by(token.c.issued_at.desc()))
+    )
+
+
 async def revoke_token(db: Transaction, token_hash: str, now: float) -> None:
     """Revoke one token."""
     await db.execute(update(token).where(token.c.token_hash == token_hash).values(revoked_at=now))
@@ -115,10 +151,17 @@ async def first_use(db: Transaction, assertion_hash: str, expires_at: float) -> 
 
 async def clear_away(db: Database, now: float) -> None:
     """Delete what ended long ago, a table at a time; what another process is clearing away too is left to it."""
-    for table in (launch, authorization, code, token, session, assertion):
+    once = (launch, authorization, code, step, signing, federation, federated_sign_in)
+    for table in (*once, token, session, assertion, email_change):
         kept = 0 if table is assertion else KEPT_SECONDS
         try:
             async with db.transaction() as transaction:
                 await transaction.execute(delete(table).where(table.c.expires_at < now - kept))
         except Contention:
             continue
+    try:
+        async with db.transaction() as transaction:
+            old = mail.c.created_at < now - KEPT_SECONDS
+            await transaction.execute(delete(mail).where(mail.c.state == "done", old))
+    except Contention:
+        return

@@ -7,16 +7,17 @@ import orjson
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from fhir_server.store.auth_models import attempt, session, signing_key
+from fhir_server.store.auth_models import account, attempt, session, signing_key
 from fhir_server.store.database import Database, Row, Transaction
 
 Executor = Database | Transaction
 
 
-async def add_session(db: Transaction, token_hash: str, account_id: str, now: float, expires_at: float) -> None:
-    """Insert a session."""
-    row = {"token_hash": token_hash, "account_id": account_id, "signed_in_at": now, "seen_at": now}
-    await db.execute(insert(session).values(**row, expires_at=expires_at))
+async def add_session(db: Transaction, token_hash: str, account_id: str, times: tuple[float, float, float]) -> None:
+    """Insert a session; `times`: when the person signed in, when it was seen last, when it ends."""
+    row = dict(zip(("signed_in_at", "seen_at", "expires_at"), times, strict=True))
+    await db.execute(insert(session).values(**row, token_hash=token_hash, account_id=account_id))
+    await db.execute(update(account).where(account.c.account_id == account_id).values(signed_in_at=times[0]))
 
 
 async def find_session(db: Executor, token_hash: str) -> Row | None:
@@ -35,18 +36,23 @@ async def remove_session(db: Transaction, token_hash: str) -> None:
     await db.execute(delete(session).where(session.c.token_hash == token_hash))
 
 
-async def find_attempts(db: Executor, username_hash: str) -> tuple[int, float]:
-    """Count failures in a row of a username, known or not, and say until when it is locked."""
-    rows = await db.fetch(select(attempt).where(attempt.c.username_hash == username_hash))
-    return (rows[0]["failures"], rows[0]["locked_until"]) if rows else (0, 0.0)
+async def count_attempt(db: Transaction, username_hash: str, now: float) -> int | None:
+    """Count an attempt as a failure before it is looked at, so that many at once count as many; None while locked."""
+    dialect = postgresql if db.dialect == "postgresql" else sqlite
+    statement = dialect.insert(attempt).values(username_hash=username_hash, failures=1, locked_until=0.0)
+    counted = statement.on_conflict_do_update(
+        index_elements=["username_hash"],
+        set_={"failures": attempt.c.failures + 1},
+        where=attempt.c.locked_until <= now,
+    )
+    rows = await db.fetch(counted.returning(attempt.c.failures))
+    return int(rows[0]["failures"]) if rows else None
 
 
 async def put_attempts(db: Transaction, username_hash: str, failures: int, locked_until: float) -> None:
-    """Note failures in a row."""
-    dialect = postgresql if db.dialect == "postgresql" else sqlite
-    values = {"failures": failures, "locked_until": locked_until}
-    statement = dialect.insert(attempt).values(username_hash=username_hash, **values)
-    await db.execute(statement.on_conflict_do_update(index_elements=["username_hash"], set_=values))
+    """Note failures in a row of a username that was counted before, and until when it is locked."""
+    statement = update(attempt).where(attempt.c.username_hash == username_hash)
+    await db.execute(statement.values(failures=failures, locked_until=locked_until))
 
 
 async def clear_attempts(db: Transaction, username_hash: str, before: float) -> None:
@@ -56,13 +62,29 @@ async def clear_attempts(db: Transaction, username_hash: str, before: float) -> 
     )
 
 
-async def signing_keys(db: Executor) -> list[dict[str, Any]]:
-    """List the signing keys that are not retired, newest first: kid, public (JWK), sealed."""
-    statement = select(signing_key).where(signing_key.c.retired_at.is_(None))
+async def signing_keys(db: Executor, *, retired: bool = False) -> list[dict[str, Any]]:
+    """List the signing keys, newest first: kid, public (JWK), sealed, created_at; without those that are retired."""
+    statement = select(signing_key) if retired else select(signing_key).where(signing_key.c.retired_at.is_(None))
     rows = await db.fetch(statement.order_by(signing_key.c.created_at.desc(), signing_key.c.kid))
     return [
-        {"kid": row["kid"], "public": orjson.loads(row["public_json"]), "sealed": bytes(row["sealed"])} for row in rows
+        {
+            "kid": row["kid"],
+            "public": orjson.loads(row["public_json"]),
+            "sealed": bytes(row["sealed"]),
+            "created_at": row["created_at"],
+        }
+        for row in rows
     ]
+
+
+async def retire_signing_keys(db: Transaction, now: float) -> None:
+    """Retire all signing keys."""
+    await db.execute(update(signing_key).where(signing_key.c.retired_at.is_(None)).values(retired_at=now))
+
+
+async def remove_sessions_of(db: Transaction, account_id: str) -> None:
+    """End every session of a person."""
+    await db.execute(delete(session).where(session.c.account_id == account_id))
 
 
 async def add_signing_key(db: Transaction, public: Mapping[str, Any], sealed: bytes, now: float) -> None:

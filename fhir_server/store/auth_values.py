@@ -33,7 +33,11 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A person: local (`username`) or known by a tenant (`issuer` and `subject`)."""
+    """A person: local (`username`) or known by a tenant (`issuer` and `subject`).
+
+    Who came by a link (patients, proxies) signs in by the confirmed `email`; with `email_codes` the second step is a
+    code sent there, with `second_factor` one of an authenticator.
+    """
 
     account_id: str
     name: str
@@ -42,6 +46,11 @@ class Account:
     fhir_user: str | None
     username: str | None = None
     disabled: bool = False
+    second_factor: bool = False
+    email: str | None = None
+    email_codes: bool = False
+    pin: bool = False
+    pin_failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +67,23 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class LaunchContext:
-    """What a launch hands to the app.  SMART scopes-and-launch-context.html#launch-context-parameters"""
+    """What a launch hands to the app.  SMART scopes-and-launch-context.html#launch-context-parameters
+
+    `related_person` is ours: as whom a proxy acts for the patient; apps learn it as `fhirUser`.
+    """
 
     patient: str | None = None
     encounter: str | None = None
     intent: str | None = None
     need_patient_banner: bool | None = None
     fhir_context: tuple[Mapping[str, Any], ...] = field(default=())
+    related_person: str | None = None
 
     def members(self) -> dict[str, Any]:
         """Write the members of a token answer; what is not known is left out."""
         values = {name: value for name, value in asdict(self).items() if value is not None}
         references = list(values.pop("fhir_context"))
+        values.pop("related_person", None)
         return values | ({"fhirContext": references} if references else {})
 
     def to_json(self) -> str:

@@ -24,6 +24,11 @@ def unnested(insert: Insert, rows: Sequence[Mapping[str, Any]], dialect: Dialect
     return _insert(table, names, dialect), [[row[name] for row in rows] for name in names]
 
 
+def unnested_records(table: Table, rows: Sequence[tuple[Any, ...]], dialect: Dialect) -> Statement:
+    """The same of rows that have every column of the table, in order."""
+    return _insert(table, tuple(table.columns.keys()), dialect), list(zip(*rows, strict=True))
+
+
 def unnested_update(update: Update, rows: Sequence[Mapping[str, Any]], dialect: Dialect) -> Statement:
     """An UPDATE of many rows, found by what is bound as `at_...`, to what is bound as `new_...`."""
     names = tuple(rows[0])

@@ -1,27 +1,62 @@
 """SQLAlchemy statement to SQL text and positional parameters, compiled once for each shape of statement."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Executable
+from sqlalchemy import Executable, Table
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
 CACHED_SHAPES = 5000
 
+# The SQL text, and in order each value's name with what the statement itself says.
+Prepared = tuple[str, list[tuple[str, Any]]]
+
+
+class Filled:
+    """A compiled statement with the values that it says itself: of hundreds only those left open are put in anew."""
+
+    def __init__(self, sql: str, values: list[tuple[str, Any]]) -> None:
+        self.sql = sql
+        self._values = [value for _, value in values]
+        self._places: dict[str, list[int]] = {}
+        for place, (name, _) in enumerate(values):
+            self._places.setdefault(name, []).append(place)
+
+    def with_values(self, parameters: Mapping[str, Any]) -> list[Any]:
+        """All values in order."""
+        values = self._values.copy()
+        for name, value in parameters.items():
+            for place in self._places.get(name, ()):
+                values[place] = value
+        return values
+
 
 class Lookup:
-    """A SELECT composed and compiled once; only what it leaves open by `bindparam` differs from run to run."""
+    """A statement composed and compiled once; only what it leaves open by `bindparam` differs from run to run."""
 
     def __init__(self, statement: Executable) -> None:
         self.statement = statement
+        self.prepared: dict[str, Filled] = {}
+        """What was compiled of it, by dialect."""
 
 
 Statement = Executable | Lookup
-# The SQL text, and in order each value's name with what the statement itself says.
-Prepared = tuple[str, list[tuple[str, Any]]]
-Step = tuple[Executable, Sequence[Mapping[str, Any]] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Rows to be put into a table: tuples in the order of all of its columns."""
+
+    table: Table
+    rows: Sequence[tuple[Any, ...]]
+
+
+# A statement with the values of each run, or None for its own; or rows to be put in.
+Step = tuple[Statement, Sequence[Mapping[str, Any]] | None] | Records
 
 
 class Compiler:
@@ -30,7 +65,6 @@ class Compiler:
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
         self.cache: dict[Any, Any] = {}
-        self._lookups: WeakKeyDictionary[Lookup, Prepared] = WeakKeyDictionary()
         self._many: WeakKeyDictionary[Executable, dict[tuple[str, ...], Prepared]] = WeakKeyDictionary()
 
     def render(self, statement: Statement, parameters: Mapping[str, Any] | None = None) -> tuple[str, Sequence[Any]]:
@@ -47,15 +81,14 @@ class Compiler:
         return compiled.string, [values[name] for name in compiled.positiontup or ()]
 
     def _look_up(self, lookup: Lookup, parameters: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
-        kept = self._lookups.get(lookup)
+        kept = lookup.prepared.get(self.dialect.name)
         if kept is None:
-            kept = self._lookups[lookup] = self._prepared(lookup, parameters)
-        sql, values = kept
-        return sql, [parameters.get(name, value) for name, value in values]
+            kept = lookup.prepared[self.dialect.name] = Filled(*self._prepared(lookup, parameters))
+        return kept.sql, kept.with_values(parameters)
 
     def _prepared(self, lookup: Lookup, parameters: Mapping[str, Any]) -> Prepared:
         """The SQL text, and in order each value's name with what the statement itself says."""
-        compiled, extracted = self._compile(lookup.statement, list(parameters))
+        compiled, extracted = self._compile(lookup.statement, [])
         values = compiled.construct_params(
             dict(parameters), extracted_parameters=extracted, escape_names=False, _no_postcompile=True
         )
@@ -85,7 +118,12 @@ class Compiler:
 
     def render_step(self, step: Step) -> tuple[str, Sequence[Sequence[Any]]]:
         """The SQL text and its parameter sets: one, of the statement's own values, when none are given."""
+        if isinstance(step, Records):
+            return _put_in(step.table), step.rows
         statement, parameters = step
+        if isinstance(statement, Lookup):
+            sql, values = self.render(statement, parameters[0] if parameters else None)
+            return sql, [values]
         if parameters is not None:
             return self.render_many(statement, parameters)
         sql, values = self.render(statement)
@@ -98,3 +136,10 @@ class Compiler:
             self.dialect, compiled_cache=self.cache, column_keys=names
         )
         return cast(SQLCompiler, compiled), extracted
+
+
+@lru_cache(maxsize=100)
+def _put_in(table: Table) -> str:
+    """An INSERT of all columns, as SQLite writes it."""
+    names = [column.name for column in table.columns]
+    return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608 - ours

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     and_,
     false,
+    func,
     not_,
     or_,
     select,
@@ -22,7 +23,6 @@ from sqlalchemy import (
     union_all,
 )
 
-from fhir_server.search.dates import EARLIEST
 from fhir_server.search.hashing import hash64
 from fhir_server.search.query import (
     Chain,
@@ -39,27 +39,27 @@ from fhir_server.search.query import (
     Value,
 )
 from fhir_server.search.registry import COLUMNS, IDENTIFIER, OF_TYPE, TEXT, Parameter, Registry
-from fhir_server.store.joins import ordered
+from fhir_server.store.candidates import candidates
+from fhir_server.store.date_spans import joined, start_of
+from fhir_server.store.joins import among, ordered
+from fhir_server.store.leading import has_rows, is_listed, is_reference, rank
 from fhir_server.store.matches import BETWEEN, any_of, compare, matching, one_of
 from fhir_server.store.models import (
     INDEX_TABLES,
     IS_WIDE,
-    NARROW,
     index_date,
     index_reference,
     index_string,
     index_token,
     resource,
 )
+from fhir_server.store.slots import slot
+from fhir_server.store.visibility import is_everything
 
 Numbering = Callable[[str, str], int]
 Visible = Callable[[str, FromClause], ColumnElement[bool]]
 MILLISECOND = 1000
-# What these compare with lasts until after the value begins; what those compare with begins before it ends.
-FROM_ON = {"ge", "gt", "ap"}
-UNTIL = {"le", "lt", "eb"}
 PLANNED = 4
-RANKS = {"reference": 2, "composite": 2, "uri": 4, "string": 5, "quantity": 6, "number": 6, "date": 7}
 # Modifiers with rows of their own: their table, and what their parameter is numbered under.
 MODIFIED = {"identifier": (index_token, IDENTIFIER), "of-type": (index_token, OF_TYPE), "text": (index_string, TEXT)}
 
@@ -72,22 +72,92 @@ class Conditions:
         self.number = number
         self.visible = visible
 
-    def of(self, query: Query, table: FromClause) -> list[ColumnElement[bool]]:
-        """Every condition of a query on rows of `table`."""
+    def of(
+        self, query: Query, table: FromClause, leading: ColumnElement[bool] | None = None
+    ) -> list[ColumnElement[bool]]:
+        """Every condition of a query on rows of `table`; `leading`: what stands for its range of dates."""
         patient = self.patient_of(query)
         if patient is not None:
-            own = [table.c.patient == patient, table.c.resource_type == query.resource_type]
-            conditions = sorted(query.conditions, key=_is_reference)
+            conditions = sorted(query.conditions, key=is_reference)
+            whose = slot(table.c.patient, patient, "id")
+            if query.resource_type and not query.sort and any(map(has_rows, conditions)):
+                listed = [self._listed_of_the_patient(each, table, patient) for each in conditions]
+                return [*listed, func.coalesce(table.c.patient, "") == whose]
+            own = [table.c.patient == whose, table.c.resource_type == query.resource_type]
             return own + [self._of_the_patient(each, table, patient) for each in conditions]
-        ordered_by_rank = sorted(_joined(query.conditions), key=_rank)
-        leading = [self.condition(condition, table) for condition in ordered_by_rank[:1]]
-        along = [self._along(condition, table) for condition in ordered_by_rank[1:PLANNED]]
-        return leading + along + [self._after(condition, table) for condition in ordered_by_rank[PLANNED:]]
+        chain = self._to_patients(query)
+        if chain is not None:
+            return self._of_some_patients(query, chain, table)
+        by_rank = sorted(joined(query.conditions), key=rank)
+        first = [self.condition(each, table) if leading is None else leading for each in by_rank[:1]]
+        along = [self._along(condition, table) for condition in by_rank[1:PLANNED]]
+        return first + along + [self._after(condition, table) for condition in by_rank[PLANNED:]]
 
-    def _of_the_patient(self, condition: Condition, table: FromClause, patient: str) -> ColumnElement[bool]:
-        """A condition on rows of one patient: what says whose they are is not listed once more."""
-        asked = _is_reference(condition)
-        return self._along(condition, table) if asked else self.condition(condition, table, patient)
+    def range_of_dates(self, query: Query) -> Select[Any] | CompoundSelect[Any] | None:
+        """Rows of the range of dates that leads the query; None where something else does."""
+        if self.patient_of(query) is not None or self._to_patients(query) is not None:
+            return None
+        first = min(joined(query.conditions), key=rank, default=None)
+        return self._listed(first) if isinstance(first, Clause) and first.modifier == BETWEEN else None
+
+    def _of_the_patient(self, condition: Condition, table: FromClause, patient: ReferenceValue) -> ColumnElement[bool]:
+        """A condition on rows of one patient. What says whose they are is asked of the rows that are left, and not
+        moved before the others: PostgreSQL would list all that the patient has.
+        """
+        asked = is_reference(condition)
+        return self._after(condition, table) if asked else self.condition(condition, table, patient)
+
+    def _listed_of_the_patient(
+        self, condition: Condition, table: FromClause, patient: ReferenceValue
+    ) -> ColumnElement[bool]:
+        """The same where the page is in the order of rows: those that match are listed, and read until it is full.
+        The list is of the type already, and whose they are is asked in a way that no index answers: one of patients
+        would have all of theirs read and sorted.
+        """
+        if isinstance(condition, Clause) and has_rows(condition):
+            return among(table.c.row_id, self._listed(condition, patient))
+        return self._of_the_patient(condition, table, patient)
+
+    def _to_patients(self, query: Query) -> Chain | None:
+        """A chain that says which patients the rows belong to, where another condition has rows of those patients."""
+        if query.resource_type is None or not any(map(has_rows, query.conditions)):
+            return None
+        chains = (each for each in query.conditions if isinstance(each, Chain) and len(each.targets) == 1)
+        named = (each for each in chains if each.targets[0][0] == "Patient")
+        return next((each for each in named if self.registry.names_the_patient(each.parameter)), None)
+
+    def _of_some_patients(self, query: Query, chain: Chain, table: FromClause) -> list[ColumnElement[bool]]:
+        """The patients are found once; then each condition is asked of their rows, by the patient-first order."""
+        target = resource.alias()
+        asked = target.c.resource_type == "Patient", self.visible("Patient", target)
+        found = select(target.c.identity_hash, target.c.resource_id).where(
+            *asked, self._inner(chain.targets[0][1], target)
+        )
+        patients = found.correlate(None).cte().prefix_with("MATERIALIZED")
+        own = [
+            table.c.resource_type == query.resource_type,
+            table.c.patient.in_(select(patients.c.resource_id)),
+            self._points_to(chain.parameter, patients, table),
+        ]
+        others = [each for each in query.conditions if each is not chain]
+        return own + [self._of_their_rows(each, patients, table) for each in others]
+
+    def _points_to(self, parameter: Parameter, patients: FromClause, table: FromClause) -> ColumnElement[bool]:
+        link = index_reference.alias()
+        pointing = select(link.c.row_id).where(
+            link.c.row_id == table.c.row_id,
+            self._numbered(link.c.parameter, [parameter]),
+            link.c.target_type == "Patient",
+            link.c.target_id.in_(select(patients.c.resource_id)),
+        )
+        return pointing.correlate(table).limit(1).scalar_subquery().is_not(None)
+
+    def _of_their_rows(self, condition: Condition, patients: FromClause, table: FromClause) -> ColumnElement[bool]:
+        if not (isinstance(condition, Clause) and has_rows(condition)):
+            return self._along(condition, table)
+        rows = self._index(condition)
+        theirs = rows.c.patient_key.in_(select(patients.c.identity_hash))
+        return table.c.row_id.in_(self._rows(condition, None).where(theirs).correlate(None))
 
     def _along(self, condition: Condition, table: FromClause) -> ColumnElement[bool]:
         """A condition that another one leads: asked row by row, so that a common code is never listed whole."""
@@ -108,24 +178,29 @@ class Conditions:
         return self._rows(clause, None).where(rows.c.row_id == table.c.row_id).correlate(table)
 
     def implies_type(self, query: Query) -> bool:
-        """Whether some condition can only be met by rows of the type: numbers of parameters belong to one type."""
+        """Whether some condition can only be met by rows of the type: numbers of parameters belong to one type, and
+        what is pointed to is found by its type.
+        """
         return any(
             (isinstance(condition, Clause) and condition.modifier != "not" and condition.parameter.code not in COLUMNS)
-            or isinstance(condition, Chain)
+            or isinstance(condition, Chain | Has)
             for condition in query.conditions
         )
 
-    def patient_of(self, query: Query) -> str | None:
+    def patient_of(self, query: Query) -> ReferenceValue | None:
         """The one patient that the conditions imply, so that the patient-first order of the indexes can be used."""
         for condition in query.conditions:
             if isinstance(condition, Clause) and condition.modifier in {None, "Patient"} and len(condition.values) == 1:
                 value = condition.values[0]
-                local = isinstance(value, ReferenceValue) and value.id and value.type in {None, "Patient"}
-                if local and _only_patients(condition) and self.registry.names_the_patient(condition.parameter):
-                    return value.id  # type: ignore[union-attr]
+                if not isinstance(value, ReferenceValue) or not value.id or value.type not in {None, "Patient"}:
+                    continue
+                if _only_patients(condition) and self.registry.names_the_patient(condition.parameter):
+                    return value
         return None
 
-    def condition(self, condition: Condition, table: FromClause, patient: str | None = None) -> ColumnElement[bool]:
+    def condition(
+        self, condition: Condition, table: FromClause, patient: ReferenceValue | None = None
+    ) -> ColumnElement[bool]:
         """One condition."""
         match condition:
             case Clause():
@@ -145,7 +220,7 @@ class Conditions:
 
     def numbers(self, parameter: Parameter, suffix: str = "") -> list[int]:
         """What the parameter is numbered, once for each type that is searched."""
-        return [self.number(one.resource_type, one.code + suffix) for one in parameter.everywhere]
+        return [self.number(one.resource_type, one.indexed_as + suffix) for one in parameter.everywhere]
 
     def _numbered(self, column: ColumnElement[Any], parameters: Iterable[Parameter]) -> ColumnElement[bool]:
         return one_of(column, (number for parameter in parameters for number in self.numbers(parameter)))
@@ -163,7 +238,7 @@ class Conditions:
         )
         return or_(table.c.row_id.in_(linked.correlate(None)), itself)
 
-    def _clause(self, clause: Clause, table: FromClause, patient: str | None) -> ColumnElement[bool]:
+    def _clause(self, clause: Clause, table: FromClause, patient: ReferenceValue | None) -> ColumnElement[bool]:
         code = clause.parameter.code
         if code == "_id":
             return _in_or_not(clause, table.c.resource_id)
@@ -171,24 +246,46 @@ class Conditions:
             return or_(*(_last_updated(value, table) for value in clause.values))
         if clause.modifier == "not":
             return self._along(clause, table)
+        if clause.parameter.type == "composite" and patient is None:
+            return self._composite(clause, table)
+        return table.c.row_id.in_(self._listed(clause, patient))
+
+    def _composite(self, clause: Clause, table: FromClause) -> ColumnElement[bool]:
+        """What the index alone gives, by hashes and numbers; the texts are asked of each row that is then read."""
+        rows = candidates(clause, self.numbers(clause.parameter))
+        return and_(among(table.c.row_id, rows), self._after(clause, table))
+
+    def _listed(self, clause: Clause, patient: ReferenceValue | None = None) -> Select[Any] | CompoundSelect[Any]:
+        """Rows that meet a clause, some of them more than once."""
         rows = self._rows(clause, patient).correlate(None)
-        start = None if patient else _start(clause)
+        start = None if patient else start_of(clause)
         if start is None:
-            return table.c.row_id.in_(rows)
-        narrow = rows.where(index_date.c.low >= start - NARROW)
-        return table.c.row_id.in_(union_all(narrow, rows.where(text(IS_WIDE))))
+            return rows
+        return union_all(rows.where(index_date.c.low >= start), rows.where(text(IS_WIDE)))
+
+    def of_one_index(self, query: Query) -> Select[Any] | None:
+        """The rows of a query that one index answers by itself, each once: those of a type with one condition."""
+        condition = query.conditions[0] if len(query.conditions) == 1 else None
+        if query.resource_type is None or not isinstance(condition, Clause) or not is_listed(condition):
+            return None
+        if self.patient_of(query) is not None:
+            return None
+        rows = self._listed(condition).subquery()
+        return select(rows.c.row_id).distinct()
 
     def _index(self, clause: Clause) -> Table:
         return MODIFIED[clause.modifier][0] if clause.modifier in MODIFIED else INDEX_TABLES[clause.parameter.type]
 
-    def _rows(self, clause: Clause, patient: str | None) -> Select[Any]:
+    def _rows(self, clause: Clause, patient: ReferenceValue | None) -> Select[Any]:
         parameter, rows = clause.parameter, self._index(clause)
         suffix = MODIFIED[clause.modifier][1] if clause.modifier in MODIFIED else ""
         found = select(rows.c.row_id).where(
             one_of(rows.c.parameter, self.numbers(parameter, suffix)),
             matching(parameter, clause.modifier, clause.values, rows.c),
         )
-        return found if patient is None else found.where(rows.c.patient_key == hash64("Patient", patient))
+        if patient is None:
+            return found
+        return found.where(rows.c.patient_key == slot(rows.c.patient_key, patient, "target_hash", "Patient"))
 
     def _missing(self, parameter: Parameter, missing: bool, table: FromClause) -> ColumnElement[bool]:
         if parameter.code in {"_id", "_lastUpdated"}:
@@ -225,75 +322,27 @@ class Conditions:
         return self.condition(condition, table)
 
     def _pointed_at(self, has: Has, target_type: str, table: FromClause) -> ColumnElement[bool]:
-        """What is of this type and is pointed to by something that meets the condition."""
-        pointed_at = table.c.resource_id.in_(self._pointing(has, target_type))
-        return pointed_at if len(has.target_types) == 1 else and_(table.c.resource_type == target_type, pointed_at)
+        """What is of this type and is pointed to by something that meets the condition: found from there."""
+        ids, target = self._pointing(has, target_type).distinct().subquery(), resource.alias()
+        named = and_(target.c.resource_type == target_type, target.c.resource_id == ids.c.target_id)
+        rows = select(target.c.row_id).select_from(ordered(ids, target, named))
+        return table.c.row_id.in_(rows.correlate(None))
 
     def _pointing(self, has: Has, target_type: str) -> Select[Any]:
-        """Ids that something that meets the condition points to."""
+        """Ids that something that meets the condition points to. Where all of a type is visible, the index that
+        answers the condition is enough.
+        """
         link, source = index_reference.alias(), resource.alias()
-        type_ = has.parameter.resource_type
-        return (
-            select(link.c.target_id)
-            .select_from(ordered(source, link, source.c.row_id == link.c.row_id))
-            .where(
-                link.c.parameter == self.number(type_, has.parameter.code),
-                link.c.target_type == target_type,
-                source.c.resource_type == type_,
-                self.visible(type_, source),
-                self._inner(has.condition, source),
-            )
-            .correlate(None)
-        )
-
-
-def _start(clause: Clause) -> int | None:
-    """From when on a date must last that meets one of the values; None where it may have ended before any."""
-    if clause.parameter.type != "date" or clause.modifier not in {None, BETWEEN}:
-        return None
-    values = clause.values[:1] if clause.modifier == BETWEEN else clause.values
-    starts = [int(value.low) for value in values if isinstance(value, RangeValue) and value.comparator in FROM_ON]
-    return max(min(starts), EARLIEST + NARROW) if len(starts) == len(values) else None
-
-
-def _joined(conditions: Iterable[Condition]) -> list[Condition]:
-    """The conditions, two that say from when and until when an element that does not repeat is as one."""
-    found: list[Condition] = []
-    for condition in conditions:
-        other = next((n for n, one in enumerate(found) if _is_range(one, condition)), None)
-        if other is None:
-            found.append(condition)
+        type_, condition = has.parameter.resource_type, has.condition
+        visible = self.visible(type_, source)
+        tests = [link.c.parameter == self.number(type_, has.parameter.code), link.c.target_type == target_type]
+        met: FromClause = source
+        if is_everything(visible) and isinstance(condition, Clause) and is_listed(condition):
+            met = self._listed(condition).subquery()
         else:
-            found[other] = _between(found[other], condition)
-    return found
-
-
-def _is_reference(condition: Condition) -> bool:
-    return isinstance(condition, Clause) and condition.parameter.type == "reference"
-
-
-def _is_range(one: Condition, other: Condition) -> bool:
-    if not (isinstance(one, Clause) and isinstance(other, Clause)) or one.parameter is not other.parameter:
-        return False
-    if one.parameter.type != "date" or not all(part.is_single for part in one.parameter.everywhere):
-        return False
-    comparators = [_comparator(one), _comparator(other)]
-    return any(name in FROM_ON for name in comparators) and any(name in UNTIL for name in comparators)
-
-
-def _comparator(clause: Clause) -> str | None:
-    """The comparator of a plain clause of one value on a column of the index."""
-    value = clause.values[0]
-    plain = clause.modifier is None and len(clause.values) == 1 and clause.parameter.code not in COLUMNS
-    return value.comparator if plain and isinstance(value, RangeValue) else None
-
-
-def _between(one: Condition, other: Condition) -> Clause:
-    """One clause of both, that which says from when on first."""
-    assert isinstance(one, Clause)  # noqa: S101 - found to be a range
-    assert isinstance(other, Clause)  # noqa: S101
-    first, last = (one, other) if _comparator(one) in FROM_ON else (other, one)
-    return Clause(one.parameter, BETWEEN, (*first.values, *last.values))
+            tests += [source.c.resource_type == type_, visible, self._inner(condition, source)]
+        links = ordered(met, link, met.c.row_id == link.c.row_id)
+        return select(link.c.target_id).select_from(links).where(*tests).correlate(None)
 
 
 def _once(rows: Select[Any] | CompoundSelect[Any]) -> Select[Any]:
@@ -310,21 +359,6 @@ def same_target(link: FromClause, target: FromClause) -> ColumnElement[bool]:
     )
 
 
-def _rank(condition: Condition) -> int:
-    """Which condition to lead with: the lower, the fewer rows it is likely to leave."""
-    if isinstance(condition, InCompartment):
-        return 1
-    if isinstance(condition, Chain | Has):
-        return 3
-    if isinstance(condition, Missing | Logic) or condition.modifier == "not":
-        return 9
-    if condition.parameter.code == "_id":
-        return 0
-    if condition.parameter.type == "token":
-        return 1 if condition.parameter.literal else 8
-    return RANKS[condition.parameter.type]
-
-
 def _only_patients(clause: Clause) -> bool:
     """Whether the value can only be a Patient: by its type, the modifier, or the parameter's targets."""
     value = clause.values[0]
@@ -333,6 +367,10 @@ def _only_patients(clause: Clause) -> bool:
 
 
 def _in_or_not(clause: Clause, column: ColumnElement[Any]) -> ColumnElement[bool]:
+    value = clause.values[0]
+    if len(clause.values) == 1 and isinstance(value, TokenValue) and value.code and not value.system:
+        same: ColumnElement[bool] = column == slot(column, value, "code")
+        return not_(same) if clause.modifier == "not" else same
     codes = [value.code for value in clause.values if isinstance(value, TokenValue) and not value.system]
     return column.not_in(codes) if clause.modifier == "not" else column.in_(codes)
 

@@ -12,10 +12,9 @@ from typing import Any, Literal, Protocol
 from sqlalchemy import Executable
 
 from fhir_server.errors import TooCostly
-from fhir_server.store.compiler import Statement
+from fhir_server.store.compiler import Statement, Step
 
 Parameters = Mapping[str, Any]
-Step = tuple[Executable, Sequence[Parameters] | None]
 Dialect = Literal["sqlite", "postgresql"]
 NO_LIMIT = 1e9
 
@@ -46,7 +45,7 @@ class Transaction(Protocol):
         """Run a statement and give the number of rows it touched."""
 
     async def run(self, steps: Sequence[Step]) -> None:
-        """Run statements one after the other, each with many parameter sets or (None) with none."""
+        """Run statements one after the other, each with many parameter sets or (None) with none; put in records."""
 
     async def execute_many(self, statement: Executable, parameters: Sequence[Parameters]) -> None:
         """Run one statement with many parameter sets; all sets have the same names."""

@@ -12,12 +12,14 @@ from sqlalchemy import ColumnElement, and_, false, not_, or_
 from sqlalchemy.sql.elements import Grouping
 
 from fhir_server.errors import Invalid
-from fhir_server.search.dates import EARLIEST, LATEST
-from fhir_server.search.folding import normalized
+from fhir_server.search.filtering import UNEQUAL
 from fhir_server.search.hashing import hash64
+from fhir_server.search.positions import Point
 from fhir_server.search.query import (
+    LAST_CHARACTER,
     Comparator,
     CompositeValue,
+    PositionValue,
     QuantityValue,
     RangeValue,
     ReferenceValue,
@@ -26,12 +28,17 @@ from fhir_server.search.query import (
     Value,
 )
 from fhir_server.search.readers import IMPLIED_SYSTEM, STRING_LENGTH
-from fhir_server.search.registry import Parameter
+from fhir_server.search.registry import CONTENT, WORDS, Parameter
 from fhir_server.search.ucum import SYSTEM as UCUM
+from fhir_server.search.wording import BEGINS
+from fhir_server.store.models import index_words
+from fhir_server.store.slots import slot
+from fhir_server.store.whole_texts import has_words
 
-LAST_CHARACTER = "\U0010ffff"
 # Ids without a type, each under all types that its parameter allows: more than these would be no search.
 MOST_TARGETS = 20_000
+# What a square of a chord may be off by: less than a millimetre on the ground.
+ROUNDING = 1e-20
 # Both values are met by one row: what two conditions on an element that does not repeat come to.
 BETWEEN = "between"
 Test = ColumnElement[bool]
@@ -40,7 +47,13 @@ Columns = Any
 
 def matching(parameter: Parameter, modifier: str | None, values: Sequence[Value], c: Columns) -> Test:
     """A row that one of the values is met by."""
+    if modifier == UNEQUAL:
+        return _unequal(parameter, values, c)
+    if parameter.type == WORDS:
+        return any_of(_words(parameter, modifier, value) for value in values)
     kind = _kind(parameter, modifier)
+    if len(values) == 1 and isinstance(values[0], TokenValue | ReferenceValue):
+        return _single(values[0], parameter, c)
     if kind == "token":
         return _tokens(values, c)
     if kind == "reference":
@@ -48,8 +61,24 @@ def matching(parameter: Parameter, modifier: str | None, values: Sequence[Value]
     if modifier == BETWEEN:
         return and_(*(_one(kind, parameter, None, value, c) for value in values))
     if kind == "uri" and modifier is None:
-        return one_of(c.value, (value.text for value in values if isinstance(value, TextValue)))
+        texts = (slot(c.value, value, "text") for value in values if isinstance(value, TextValue))
+        return c.value == next(texts) if len(values) == 1 else one_of(c.value, texts)
     return any_of(_one(kind, parameter, modifier, value, c) for value in values)
+
+
+def _unequal(parameter: Parameter, values: Sequence[Value], c: Columns) -> Test:
+    """A row of another value; what was made in Latin letters beside a text is none."""
+    if parameter.type == "string":
+        return and_(not_(matching(parameter, "same", values, c)), c.exact != "")
+    return not_(matching(parameter, None, values, c))
+
+
+def _words(parameter: Parameter, modifier: str | None, value: Value) -> Test:
+    """A text of the resource that has these words."""
+    if not isinstance(value, TextValue):
+        return false()
+    column = "content" if parameter.code == CONTENT else "narrative"
+    return has_words(index_words, column, value.text, begins=modifier == BEGINS)
 
 
 def _kind(parameter: Parameter, modifier: str | None) -> str:
@@ -81,6 +110,8 @@ def _one(kind: str, parameter: Parameter, modifier: str | None, value: Value, c:
             return number(value, c.low, c.high) if kind == "number" else compare(value, c.low, c.high)
         case QuantityValue():
             return _quantity(value, c)
+        case PositionValue():
+            return _near(value, c)
         case CompositeValue(parts):
             return _composite(parameter, parts, c)
         case _:
@@ -140,6 +171,28 @@ def _of_system(system: str | None, codes: list[str | None], c: Columns) -> Test:
     return and_(one_of(c.code_hash, (hash64(code) for code in named)), one_of(c.code, named), *of_it)
 
 
+def _single(value: TokenValue | ReferenceValue, parameter: Parameter, c: Columns) -> Test:
+    return _code(value, c) if isinstance(value, TokenValue) else _reference(value, parameter, c)
+
+
+def _code(value: TokenValue, c: Columns) -> Test:
+    of_it = [] if value.system is None else [c.system.in_([slot(c.system, value, "system"), IMPLIED_SYSTEM])]
+    if value.code is None:
+        return and_(*of_it)
+    hashed = c.code_hash == slot(c.code_hash, value, "code_hash")
+    return and_(hashed, c.code == slot(c.code, value, "code"), *of_it)
+
+
+def _reference(value: ReferenceValue, parameter: Parameter, c: Columns) -> Test:
+    if value.id is None:
+        hashed = c.target_hash == slot(c.target_hash, value, "url_hash")
+        return and_(hashed, c.url == slot(c.url, value, "url"))
+    types = (value.type,) if value.type else parameter.targets or tuple(parameter.registry.definitions.resource_types)
+    hashes = [slot(c.target_hash, value, "target_hash", type_) for type_ in types]
+    hashed = c.target_hash == hashes[0] if len(hashes) == 1 else c.target_hash.in_(hashes)
+    return and_(hashed, one_of(c.target_type, types), c.target_id == slot(c.target_id, value, "id"))
+
+
 def _references(values: Sequence[Value], targets: tuple[str, ...], c: Columns) -> Test:
     """Ids of one type as one list; without a type, of each type that the parameter allows; URLs as they are."""
     urls = [str(value.url) for value in values if isinstance(value, ReferenceValue) and value.id is None]
@@ -162,7 +215,7 @@ def _of_types(types: tuple[str, ...], ids: list[str], c: Columns) -> Test:
 
 def compare(value: RangeValue, low: ColumnElement[Any], high: ColumnElement[Any]) -> Test:
     """Two ranges by the prefixes of R4 search.html#prefix."""
-    search_low, search_high = max(int(value.low), EARLIEST), min(int(value.high), LATEST)
+    search_low, search_high = slot(low, value, "begin"), slot(low, value, "end")
     within = and_(low >= search_low, low < search_high, high <= search_high)
     tests: dict[Comparator, Callable[[], Test]] = {
         "eq": lambda: within,
@@ -174,23 +227,26 @@ def compare(value: RangeValue, low: ColumnElement[Any], high: ColumnElement[Any]
         "sa": lambda: low >= search_high,
         "eb": lambda: high <= search_low,
         "ap": lambda: and_(low < search_high, high > search_low),
+        "po": lambda: and_(low < search_high, high > search_low),
+        "co": lambda: and_(low <= search_low, high >= search_high),
     }
     return tests[value.comparator]()
 
 
 def number(value: RangeValue, low: ColumnElement[Any], high: ColumnElement[Any]) -> Test:
     """Numbers: eq, ne and ap by precision, the others by the exact value.  R4 search.html#number"""
-    within = and_(low >= value.low, low < value.high, high < value.high)
+    least, most, exact = (slot(low, value, reading) for reading in ("low", "high", "exact"))
+    within = and_(low >= least, low < most, high < most)
     tests: dict[Comparator, Callable[[], Test]] = {
         "eq": lambda: within,
         "ne": lambda: not_(within),
-        "gt": lambda: high > value.exact,
-        "lt": lambda: low < value.exact,
-        "ge": lambda: high >= value.exact,
-        "le": lambda: low <= value.exact,
-        "sa": lambda: low > value.exact,
-        "eb": lambda: high < value.exact,
-        "ap": lambda: and_(low <= value.high, high >= value.low),
+        "gt": lambda: high > exact,
+        "lt": lambda: low < exact,
+        "ge": lambda: high >= exact,
+        "le": lambda: low <= exact,
+        "sa": lambda: low > exact,
+        "eb": lambda: high < exact,
+        "ap": lambda: and_(low <= most, high >= least),
     }
     return tests[value.comparator]()
 
@@ -199,13 +255,29 @@ def _quantity(value: QuantityValue, c: Columns) -> Test:
     """In base units when the unit has some; otherwise by the number as written."""
     if value.canonical is not None:
         in_base_units = number(value.canonical, c.canonical_low, c.canonical_high)
-        return and_(c.code_hash == value.keys[0], c.system == UCUM, in_base_units)
+        return and_(c.code_hash == slot(c.code_hash, value, "key", 0), c.system == UCUM, in_base_units)
     written = number(value.range, c.low, c.high)
-    of_it = [] if value.system is None else [c.system == value.system]
+    of_it = [] if value.system is None else [c.system == slot(c.system, value, "system")]
     if value.code is None:
         return and_(written, *of_it)
-    coded = and_(one_of(c.code_hash, value.keys), c.code == value.code)
-    return and_(written, *of_it, coded if of_it else or_(coded, c.unit == value.code))
+    keys = [slot(c.code_hash, value, "key", number) for number in range(len(value.keys))]
+    code = slot(c.code, value, "code")
+    coded = and_(c.code_hash == keys[0] if len(keys) == 1 else c.code_hash.in_(keys), c.code == code)
+    return and_(written, *of_it, coded if of_it else or_(coded, c.unit == code))
+
+
+def _near(value: PositionValue, c: Columns) -> Test:
+    """Within a cube around the place, which an index answers, and then within the chord."""
+    axes = list(zip((c.x, c.y, c.z), value.place, strict=True))
+    around = (axis.between(at - value.chord, at + value.chord) for axis, at in axes)
+    return and_(*around, squared(value.place, c) <= value.chord**2 + ROUNDING)
+
+
+def squared(place: Point, c: Columns) -> ColumnElement[Any]:
+    """The square of the chord to a place."""
+    along = [axis - at for axis, at in zip((c.x, c.y, c.z), place, strict=True)]
+    total: ColumnElement[Any] = along[0] * along[0] + along[1] * along[1] + along[2] * along[2]
+    return total
 
 
 def _starts(value: TextValue, c: Columns) -> Test:
@@ -225,8 +297,12 @@ def _either(value: TextValue, c: Columns, test: Callable[[str, Any], Test]) -> T
         return or_(test(text, c.value), and_(test(value.latin, c.value), c.exact != ""))
     closed = text.replace(" ", "")
     if closed in {text, ""}:
-        return test(text, c.value)
+        return test(text, c.value) if value.place is None else _begins(value, c)
     return or_(test(text, c.value), and_(test(closed, c.value), c.exact == ""))
+
+
+def _begins(value: TextValue, c: Columns) -> Test:
+    return and_(c.value >= slot(c.value, value, "start"), c.value < slot(c.value, value, "end"))
 
 
 def _prefix(text: str, column: ColumnElement[Any]) -> Test:
@@ -235,7 +311,7 @@ def _prefix(text: str, column: ColumnElement[Any]) -> Test:
 
 
 def _exactly(value: TextValue, c: Columns) -> Test:
-    return and_(c.value == normalized(value.text)[:STRING_LENGTH], c.exact == value.text)
+    return and_(c.value == slot(c.value, value, "normalized"), c.exact == slot(c.exact, value, "text"))
 
 
 def _below(value: TextValue, c: Columns) -> Test:
@@ -259,6 +335,12 @@ TEXT: dict[tuple[str, str | None], Callable[[TextValue, Columns], Test]] = {
     ("string", None): _starts,
     ("string", "exact"): _exactly,
     ("string", "contains"): _contains,
+    ("string", "same"): lambda value, c: _either(value, c, lambda text, column: column == text[:STRING_LENGTH]),
+    ("string", "ends"): lambda value, c: _either(value, c, lambda text, column: column.endswith(text, autoescape=True)),
+    ("string", "lt"): lambda value, c: and_(c.value < value.text[0], c.exact != ""),
+    ("string", "ge"): lambda value, c: and_(c.value >= value.text[0], c.exact != ""),
+    ("string", "le"): lambda value, c: and_(c.value < value.text[0] + LAST_CHARACTER, c.exact != ""),
+    ("string", "gt"): lambda value, c: and_(c.value >= value.text[0] + LAST_CHARACTER, c.exact != ""),
     ("uri", "below"): _below,
     ("uri", "above"): _above,
 }

@@ -126,11 +126,14 @@ NARROW = 32 * 86_400_000_000
 IS_WIDE = f"high - low > {NARROW}"
 
 
-def _index_table(name: str, *columns: Column[Any], value_first: tuple[str, ...], patient_first: bool = True) -> Table:
-    """A typed index table with its two orders: value first, and patient first."""
+def _index_table(
+    name: str, *columns: Column[Any], value_first: tuple[str, ...], patient_first: tuple[str, ...] | None = ()
+) -> Table:
+    """A typed index table with its two orders: value first, and patient first with what is to be known of a row."""
     orders = [Index(f"{name}_value", "parameter", *value_first, "row_id"), Index(f"{name}_row", "row_id", "parameter")]
-    if patient_first:
-        orders.append(Index(f"{name}_patient", "patient_key", "parameter", value_first[0], "moment", "row_id"))
+    if patient_first is not None:
+        known = patient_first or (value_first[0], "moment")
+        orders.append(Index(f"{name}_patient", "patient_key", "parameter", *known, "row_id"))
     return Table(
         name,
         metadata,
@@ -155,7 +158,7 @@ index_string = _index_table(
     Column("value", BYTEWISE, nullable=False),
     Column("exact", Text, nullable=False),
     value_first=("value",),
-    patient_first=False,
+    patient_first=None,
 )
 index_date = _index_table(
     "index_date",
@@ -177,7 +180,7 @@ index_number = _index_table(
     Column("low", Double, nullable=False),
     Column("high", Double, nullable=False),
     value_first=("low",),
-    patient_first=False,
+    patient_first=None,
 )
 index_quantity = _index_table(
     "index_quantity",
@@ -191,6 +194,8 @@ index_quantity = _index_table(
     Column("canonical_low", Double, nullable=False),
     Column("canonical_high", Double, nullable=False),
     value_first=("code_hash", "canonical_low"),
+    # Numbers are compared in the index: of a patient's, most do not match.
+    patient_first=("code_hash", "canonical_low", "canonical_high", "low", "high"),
 )
 index_reference = _index_table(
     "index_reference",
@@ -201,7 +206,27 @@ index_reference = _index_table(
     value_first=("target_hash",),
 )
 index_uri = _index_table(
-    "index_uri", Column("value", BYTEWISE, nullable=False), value_first=("value",), patient_first=False
+    "index_uri", Column("value", BYTEWISE, nullable=False), value_first=("value",), patient_first=None
+)
+
+# Places as points of the unit sphere.
+index_position = _index_table(
+    "index_position",
+    *(Column(axis, Double, nullable=False) for axis in "xyz"),
+    value_first=("z", "x", "y"),
+    patient_first=None,
+)
+
+# The words of whole texts, where they are indexed; `whole_texts.py` has what finds them.
+index_words = Table(
+    "index_words",
+    metadata,
+    Column("row_id", ROW_ID, primary_key=True, autoincrement=False),
+    Column("parameter", SmallInteger, nullable=False),
+    Column("patient_key", BigInteger),
+    Column("moment", BigInteger, nullable=False),
+    Column("narrative", Text, nullable=False),
+    Column("content", Text, nullable=False),
 )
 
 COMPONENTS = (1, 2, 3)
@@ -221,7 +246,8 @@ index_composite = _index_table(
             ("canonical_high", Double),
         )
     ),
-    value_first=("hash_1", "hash_2", "canonical_low_2"),
+    # The second value is compared in the index, in base units or as it was written.
+    value_first=("hash_1", "hash_2", "canonical_low_2", "canonical_high_2", "low_2", "high_2"),
 )
 
 INDEX_TABLES = {
@@ -233,6 +259,8 @@ INDEX_TABLES = {
     "reference": index_reference,
     "uri": index_uri,
     "composite": index_composite,
+    "special": index_position,
+    "words": index_words,
 }
 
 # Bytes of a Binary too large for its row, in parts that are read one after the other.
@@ -284,4 +312,37 @@ audit_seal = Table(
     Column("count", Integer, nullable=False),
     Column("head", LargeBinary, nullable=False),
     Column("signature", Text),
+)
+
+# Bulk exports: what was asked for by whom, and how far it has come. `item` and `after`: where it goes on.
+bulk_export = Table(
+    "bulk_export",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("subject", Text, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("caller", Text, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("asked", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("item", Integer, nullable=False),
+    Column("after", BigInteger, nullable=False),
+    Column("done", BigInteger, nullable=False),
+    Column("problem", Text),
+    Column("created", BigInteger, nullable=False),
+    Column("finished", BigInteger),
+    Column("lease", Text),
+    Column("leased_until", BigInteger, nullable=False),
+)
+bulk_export_file = Table(
+    "bulk_export_file",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("resource_type", Text, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("kept_key", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("place", Text, nullable=False),
 )

@@ -65,7 +65,7 @@ async def load_parameters(database: Database, registry: Registry, numbers: Numbe
     statement = select(resource.c.content).where(resource.c.resource_type == "SearchParameter")
     stored = await database.fetch(statement.order_by(resource.c.row_id))
     custom, refused = accepted([wire.loads(row["content"]) for row in stored], registry)
-    next_registry = Registry(registry.definitions, registry.units)
+    next_registry = Registry(registry.definitions, registry.units, full_text=registry.full_text)
     next_registry.renew(custom, ())
     wanted = {(resource_type, code): made_from for resource_type, code, made_from in next_registry.codes()}
     rows = await _numbered(database, wanted)

@@ -8,7 +8,7 @@ object store that is away leaves bytes for good.
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import suppress
 from typing import Protocol
 
@@ -133,7 +133,11 @@ async def claim(transaction: Transaction, kept: Kept) -> None:
 
 async def forget(transaction: Transaction, contents: Iterable[bytes | None]) -> None:
     """Let go of the bytes that these stored Binaries name; objects go with the next sweep."""
-    found = {kept for content in contents if (kept := kept_of(content)) is not None}
+    await release(transaction, {kept for content in contents if (kept := kept_of(content)) is not None})
+
+
+async def release(transaction: Transaction, found: Collection[Kept]) -> None:
+    """Let go of these bytes; objects go with the next sweep."""
     await _remove_rows(transaction, [kept.key for kept in found])
     loose = [{"key": kept.key, "place": kept.place, "since": 0} for kept in found if kept.place == "objects"]
     if loose:

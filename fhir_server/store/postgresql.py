@@ -4,7 +4,7 @@ Between our process and the database every question and answer takes longer than
 writes go as one statement, and what is too large for that by COPY.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,9 +14,9 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
 from fhir_server.errors import Unavailable
 from fhir_server.store.bulk_sql import Statement as Rendered
-from fhir_server.store.bulk_sql import together, unnested, unnested_delete, unnested_update
-from fhir_server.store.compiler import Compiler, Statement
-from fhir_server.store.database import NO_LIMIT, Contention, Dialect, Parameters, Row, Step, too_costly
+from fhir_server.store.bulk_sql import together, unnested, unnested_delete, unnested_records, unnested_update
+from fhir_server.store.compiler import Compiler, Lookup, Records, Statement, Step
+from fhir_server.store.database import NO_LIMIT, Contention, Dialect, Parameters, Row, too_costly
 
 CONTENTION = (
     asyncpg.UniqueViolationError,
@@ -60,34 +60,34 @@ class PostgresqlTransaction:
     async def run(self, steps: Sequence[Step]) -> None:
         """Run statements as if one after the other; no two of them may change the same row."""
         small: list[Rendered] = []
-        large: list[tuple[Insert, Sequence[Parameters]]] = []
-        for statement, rows in steps:
-            if isinstance(statement, Insert) and rows is not None and len(rows) > MANY:
-                large.append((statement, rows))
+        large: list[tuple[str, Sequence[str], Iterable[Sequence[Any]]]] = []
+        for step in steps:
+            copied = _copied(step)
+            if copied is not None:
+                large.append(copied)
             else:
-                small.append(self._rendered((statement, rows)))
+                small.append(self._rendered(step))
         if small:
             sql, values = together(small)
             await self._connection.fetch(sql, *values)
-        for insert, rows in large:
-            await self._copy(insert, rows)
+        for table, names, records in large:
+            await self._connection.copy_records_to_table(table, records=records, columns=names)
 
     def _rendered(self, step: Step) -> Rendered:
         """One statement for all of its rows."""
+        if isinstance(step, Records):
+            return unnested_records(step.table, step.rows, self._compiler.dialect)
         statement, rows = step
+        if isinstance(statement, Lookup):
+            return self._compiler.render(statement, rows[0] if rows else None)
         if rows is not None and isinstance(statement, Insert):
             return unnested(statement, rows, self._compiler.dialect)
         if rows is not None and isinstance(statement, Update):
             return unnested_update(statement, rows, self._compiler.dialect)
         if rows is not None and isinstance(statement, Delete):
             return unnested_delete(statement, rows)
-        sql, (values,) = self._compiler.render_step(step)
+        sql, (values,) = self._compiler.render_step((statement, rows))
         return sql, values
-
-    async def _copy(self, insert: Insert, rows: Sequence[Parameters]) -> None:
-        names = tuple(rows[0])
-        records = (tuple(row[name] for name in names) for row in rows)
-        await self._connection.copy_records_to_table(insert.table.name, records=records, columns=names)
 
     async def execute_many(self, statement: Executable, parameters: Sequence[Parameters]) -> None:
         """Run one statement with many parameter sets, pipelined."""
@@ -111,6 +111,7 @@ class PostgresqlDatabase:
         """Open the pool."""
         pool = asyncpg.create_pool(
             url,
+            server_settings={"jit": "off"},  # compiling one of our statements takes seconds, running it milliseconds
             min_size=1,
             max_size=connections,
             reset=_nothing_to_reset,
@@ -146,6 +147,17 @@ class PostgresqlDatabase:
     async def close(self) -> None:
         """Close every connection."""
         await self._pool.close()
+
+
+def _copied(step: Step) -> tuple[str, Sequence[str], Iterable[Sequence[Any]]] | None:
+    """Table, columns and rows of what is better copied; None for the rest."""
+    if isinstance(step, Records):
+        return (step.table.name, step.table.columns.keys(), step.rows) if len(step.rows) > MANY else None
+    statement, rows = step
+    if not isinstance(statement, Insert) or rows is None or len(rows) <= MANY:
+        return None
+    names = tuple(rows[0])
+    return statement.table.name, names, (tuple(row[name] for name in names) for row in rows)
 
 
 def _only_reads(statement: Statement) -> bool:

@@ -13,11 +13,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, func, select, update
 
 from fhir_server import wire
-from fhir_server.search.extract import Extractor
+from fhir_server.search.extract import Extracted, Extractor
 from fhir_server.search.hashing import hash64
-from fhir_server.store.database import Contention, Database, Row, Step, Transaction
+from fhir_server.store.compiler import Records, Step
+from fhir_server.store.database import Contention, Database, Row, Transaction
 from fhir_server.store.models import INDEX_TABLES, reindex, resource, search_parameter
 from fhir_server.store.parameters import FOLLOW_SECONDS, Loaded, Numbers, announce, load_parameters
+from fhir_server.store.rows import index_rows
 
 STEP = 200
 ATTEMPTS = 8
@@ -126,21 +128,21 @@ class Reindexer:
             (delete(table).where(table.c.row_id.in_(ids), table.c.parameter.in_(numbers)), None) for table in tables
         ]
         made = self._made(rows, pending)
-        await transaction.run([*steps, *((INDEX_TABLES[name].insert(), made[name]) for name in sorted(made))])
+        await transaction.run([*steps, *(Records(INDEX_TABLES[name], made[name]) for name in sorted(made))])
         if done is not None:
             place = {"position": ids[-1], "done": done + len(ids)}
             await transaction.execute(update(reindex).where(reindex.c.resource_type == resource_type).values(**place))
         return rows
 
-    def _made(self, rows: Sequence[Row], pending: Mapping[str, int]) -> dict[str, list[dict[str, Any]]]:
-        made: dict[str, list[dict[str, Any]]] = {}
-        only = {code.partition(":")[0] for code in pending}
+    def _made(self, rows: Sequence[Row], pending: Mapping[str, int]) -> dict[str, list[tuple[Any, ...]]]:
+        made: dict[str, list[tuple[Any, ...]]] = {}
+        only = frozenset(code.partition(":")[0] for code in pending)
         for row in rows:
             key = None if row["patient"] is None else hash64("Patient", row["patient"])
-            same = {"row_id": row["row_id"], "patient_key": key, "moment": row["moment"]}
-            for name, found in self.extractor.extract(wire.loads(row["content"]), only).rows.items():
-                numbered = ((pending.get(one["parameter"]), one) for one in found)
-                fresh = [one | same | {"parameter": number} for number, one in numbered if number is not None]
+            extracted = self.extractor.extract(wire.loads(row["content"]), only)
+            wanted = {name: [one for one in rows if one[0] in pending] for name, rows in extracted.rows.items()}
+            place = row["row_id"], key, row["moment"]
+            for name, fresh in index_rows(Extracted(wanted), place, pending.__getitem__):
                 made.setdefault(name, []).extend(fresh)
         return {name: found for name, found in made.items() if found}
 

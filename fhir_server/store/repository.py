@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    not_,
     or_,
     select,
     tuple_,
@@ -25,15 +27,21 @@ from fhir_server.errors import Gone, NotFound
 from fhir_server.search.hashing import hash64
 from fhir_server.search.query import Include, Query
 from fhir_server.search.registry import Registry
+from fhir_server.store.compiler import Lookup
 from fhir_server.store.conditions import Conditions, Numbering
 from fhir_server.store.database import Database, Row, Transaction
 from fhir_server.store.explained import Explained
+from fhir_server.store.few import Few, either
 from fhir_server.store.grants import Grants
 from fhir_server.store.models import STATE, history, index_reference, resource
+from fhir_server.store.prepared import prepared
+from fhir_server.store.slots import filled_list, open_list, size_of, slot
 from fhir_server.store.sorting import beyond, keys_of, ordering
+from fhir_server.store.visibility import is_everything
 
 Shown = Callable[[Iterable["Version"]], None]
-COUNTED_EXACTLY = 10_000
+COUNTED_EXACTLY, TARGETS_KEPT = 10_000, 1000
+IDS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,28 +161,44 @@ class Repository:
 
     async def search(self, query: Query, after: Sequence[Any] | None = None, ceiling: int | None = None) -> Page:
         """One page of matches after these sort values; nothing created after `ceiling`. Raises Forbidden."""
-        rows = await self.source.fetch(self.page_of(query, after, ceiling))
+        rows = await self._rows_of(query, after, ceiling)
         shown = rows[: query.count]
         keys = len(query.sort) + 1
         last = tuple(shown[-1][f"key_{n}"] for n in range(keys)) if shown else None
         return Page(self.shown([version_of(row) for row in shown]), last, len(rows) > query.count)
 
+    async def _rows_of(self, query: Query, after: Sequence[Any] | None, ceiling: int | None) -> Sequence[Row]:
+        if after is not None or ceiling is not None:
+            return await self.source.fetch(self.page_of(query, after, ceiling))
+        return await self.source.fetch(*prepared(self.grants, self.number, "page", query, self.page_of))
+
     def page_of(self, query: Query, after: Sequence[Any] | None = None, ceiling: int | None = None) -> Select[Any]:
         """The statement of a page: one row more than the page holds. Raises Forbidden."""
         keys = keys_of(query, self.conditions.numbers)
         statement = select(*_state(resource), *(key.expression.label(f"key_{n}") for n, key in enumerate(keys)))
-        statement = statement.where(*self.matching(query)).order_by(*ordering(keys)).limit(query.count + 1)
+        statement = statement.order_by(*ordering(keys)).limit(query.count + 1)
         if after is not None:
             statement = statement.where(beyond(keys, after))
         if ceiling is not None:
             statement = statement.where(resource.c.row_id <= ceiling)
-        return statement
+        dates = self.conditions.range_of_dates(query) if self.source.dialect == "postgresql" else None
+        if dates is None:
+            return statement.where(*self.matching(query))
+        few = Few(dates)
+        listed = statement.where(few.known, *self.matching(query, few.among(resource.c.row_id)))
+        return either(listed, statement.where(not_(few.known), *self.matching(query)), keys)
 
     async def count(self, query: Query) -> int:
         """How many resources match. Raises Forbidden."""
-        statement = select(func.count().label("total")).select_from(resource).where(*self.matching(query))
-        rows = await self.source.fetch(statement)
+        rows = await self.source.fetch(*prepared(self.grants, self.number, "count", query, self._counted))
         return int(rows[0]["total"])
+
+    def _counted(self, query: Query) -> Select[Any]:
+        """An index has rows of living resources only: where the caller may see all of a type, they are enough."""
+        total, alone = func.count().label("total"), self.conditions.of_one_index(query)
+        if alone is not None and is_everything(self.grants.condition("search", query.types[0], resource)):
+            return select(total).select_from(alone.subquery())
+        return select(total).select_from(resource).where(*self.matching(query))
 
     async def estimate(self, query: Query) -> int:
         """About how many match: exact up to 10,000, beyond that what PostgreSQL's planner says. Raises Forbidden."""
@@ -189,15 +213,23 @@ class Repository:
         (plan,) = await self.source.fetch(Explained(select(resource.c.row_id).where(*matching)))
         return max(counted, int(orjson.loads(plan["QUERY PLAN"])[0]["Plan"]["Plan Rows"]))
 
-    def matching(self, query: Query) -> list[ColumnElement[bool]]:
-        """What a row of `resource` must meet: the query's type and conditions, and that the caller may see it."""
-        conditions = self.conditions.of(query, resource)
+    def matching(self, query: Query, leading: ColumnElement[bool] | None = None) -> list[ColumnElement[bool]]:
+        """What a row of `resource` must meet: the query's type and conditions, and that the caller may see it;
+        `leading`: what stands for its range of dates.
+        """
+        conditions = self.conditions.of(query, resource, leading)
         if query.resource_type is None:
             return [self.grants.of_any_type("search", query.types, resource) if query.types else false(), *conditions]
-        tests = [self.grants.condition("search", query.resource_type, resource), *conditions]
+        tests = [self._granted(query, query.resource_type), *conditions]
         if self.conditions.implies_type(query):
             return tests
         return [resource.c.resource_type == query.resource_type, *tests]
+
+    def _granted(self, query: Query, resource_type: str) -> ColumnElement[bool]:
+        patient = self.conditions.patient_of(query)
+        if patient is None:
+            return self.grants.condition("search", resource_type, resource)
+        return self.grants.of_patient(resource_type, slot(resource.c.patient, patient, "id"))
 
     async def included(self, include: Include, versions: Sequence[Version], limit: int) -> list[Version]:
         """What `_include` or `_revinclude` adds to these versions."""
@@ -206,14 +238,9 @@ class Repository:
         sources = [version.row_id for version in versions if include.source_type in {None, version.resource_type}]
         if not sources:
             return []
-        statement = select(index_reference.c.target_type, index_reference.c.target_id).distinct()
-        statement = statement.where(index_reference.c.row_id.in_(sources), index_reference.c.target_type != "")
-        if include.parameter:
-            number = self.number(include.parameter.resource_type, include.parameter.code)
-            statement = statement.where(index_reference.c.parameter == number)
-        if include.target_type:
-            statement = statement.where(index_reference.c.target_type == include.target_type)
-        rows = await self.source.fetch(statement.limit(limit))
+        number = include.parameter and self.number(include.parameter.resource_type, include.parameter.code)
+        statement = _targets(number, include.target_type, size_of(sources), limit)
+        rows = await self.source.fetch(statement, filled_list(sources))
         return await self.many([(row["target_type"], row["target_id"]) for row in rows])
 
     async def many(self, identities: Iterable[tuple[str, str]]) -> list[Version]:
@@ -223,12 +250,17 @@ class Repository:
             by_type.setdefault(resource_type, []).append(resource_id)
         found: list[Version] = []
         for resource_type, ids in sorted(by_type.items()):
-            visible = self.grants.visible(resource_type, resource)
-            statement = select(*_state(resource)).where(
-                resource.c.resource_type == resource_type, resource.c.resource_id.in_(sorted(ids)), visible
-            )
-            found.extend(version_of(row) for row in await self.source.fetch(statement))
+            ordered = sorted(ids)
+            for start in range(0, len(ordered), IDS_AT_ONCE):
+                found.extend(await self._some(resource_type, ordered[start : start + IDS_AT_ONCE]))
         return self.shown(found)
+
+    async def _some(self, resource_type: str, ids: Sequence[str]) -> list[Version]:
+        statement = self.grants.many(resource_type, size_of(ids))
+        if statement is None:
+            return []
+        rows = await self.source.fetch(statement, {"resource_type": resource_type, **filled_list(ids)})
+        return [version_of(row) for row in rows]
 
     async def _pointing(self, include: Include, versions: Sequence[Version], limit: int) -> list[Version]:
         """What of one type points to these versions."""
@@ -326,6 +358,18 @@ def _still_current(moment: int) -> ColumnElement[bool]:
             )
         )
     return case((history.c.content.is_(None), history.c.last_updated >= moment), else_=~or_(*followed))
+
+
+@lru_cache(maxsize=TARGETS_KEPT)
+def _targets(number: int | None, target_type: str | None, size: int, limit: int) -> Lookup:
+    """What the rows of an open list point to, by one parameter or any, of one type or any."""
+    statement = select(index_reference.c.target_type, index_reference.c.target_id).distinct()
+    statement = statement.where(open_list(index_reference.c.row_id, size), index_reference.c.target_type != "")
+    if number is not None:
+        statement = statement.where(index_reference.c.parameter == number)
+    if target_type is not None:
+        statement = statement.where(index_reference.c.target_type == target_type)
+    return Lookup(statement.limit(limit))
 
 
 def _state(table: FromClause) -> list[ColumnElement[Any]]:

@@ -3,8 +3,9 @@
 import itertools
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from fhir_server import wire
@@ -40,14 +41,14 @@ class Write:
 
 @dataclass(slots=True)
 class Batch:
-    """Rows of all writes of a transaction, one list a table."""
+    """Rows of all writes of a transaction, one list a table; those of the index tables have every column in order."""
 
     versions: list[Version] = field(default_factory=list)
     inserted: list[dict[str, Any]] = field(default_factory=list)
     updated: list[dict[str, Any]] = field(default_factory=list)
     deleted: list[int] = field(default_factory=list)
     deletions: list[dict[str, Any]] = field(default_factory=list)
-    index: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    index: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
 
     @property
     def replaced(self) -> list[int]:
@@ -70,6 +71,11 @@ class RowIds:
 
 
 next_row_id = RowIds()
+
+
+def moment_of(row_id: int) -> float:
+    """When a row id was given, in seconds since the epoch."""
+    return (row_id >> ROW_ID_SHIFT) / 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +135,18 @@ def add_write(
 
 def _add_index(batch: Batch, version: Version, extracted: Extracted, moment: int, number: Numbering) -> None:
     key = None if version.patient is None else hash64("Patient", version.patient)
-    for table, rows in extracted.rows.items():
-        for row in rows:
-            row["parameter"] = number(version.resource_type, row["parameter"])
-            row["row_id"], row["patient_key"], row["moment"] = version.row_id, key, moment
+    place = version.row_id, key, moment
+    for table, rows in index_rows(extracted, place, partial(number, version.resource_type)):
         batch.index.setdefault(table, []).extend(rows)
+
+
+def index_rows(
+    extracted: Extracted, place: tuple[int, int | None, int], number: Callable[[str], int]
+) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+    """The rows of each index table with every column; `place`: row id, key of the patient, moment."""
+    row_id, key, moment = place
+    for table, rows in extracted.rows.items():
+        yield table, [(row_id, number(code), key, moment, *row) for code, row in rows]
 
 
 def add_deletion(batch: Batch, write: Write, caller: Caller, now: int) -> None:

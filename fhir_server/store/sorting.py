@@ -12,9 +12,10 @@ from sqlalchemy import ColumnElement, and_, func, literal, or_, select, tuple_
 from fhir_server.errors import Invalid
 from fhir_server.search.dates import EARLIEST, LATEST
 from fhir_server.search.extract import MAIN_DATE
-from fhir_server.search.query import Query, Sort
+from fhir_server.search.positions import Point
+from fhir_server.search.query import LAST_CHARACTER, Query, Sort
 from fhir_server.search.registry import Parameter
-from fhir_server.store.matches import LAST_CHARACTER, one_of
+from fhir_server.store.matches import one_of, squared
 from fhir_server.store.models import INDEX_TABLES, resource
 
 COLUMNS = {
@@ -42,7 +43,7 @@ class Key:
 
 def keys_of(query: Query, numbers: Numbers) -> list[Key]:
     """The whole order of a query, made total by `row_id`."""
-    keys = [Key(_expression(sort, numbers), sort.descending) for sort in query.sort]
+    keys = [Key(_expression(sort, numbers, query.places), sort.descending) for sort in query.sort]
     return [*keys, Key(resource.c.row_id, keys[-1].descending if keys else False)]
 
 
@@ -66,7 +67,7 @@ def beyond(keys: Sequence[Key], after: Sequence[Any]) -> ColumnElement[bool]:
     return or_(*tests)
 
 
-def _expression(sort: Sort, numbers: Numbers) -> ColumnElement[Any]:
+def _expression(sort: Sort, numbers: Numbers, places: Sequence[Point]) -> ColumnElement[Any]:
     code = sort.parameter.code
     if code == "_lastUpdated":
         return resource.c.last_updated
@@ -74,7 +75,20 @@ def _expression(sort: Sort, numbers: Numbers) -> ColumnElement[Any]:
         return resource.c.resource_id
     if code == MAIN_DATE and sort.descending:
         return resource.c.moment
+    if sort.parameter.type == "special":
+        return _distance(sort, numbers, places)
     return _indexed(sort, numbers)
+
+
+def _distance(sort: Sort, numbers: Numbers, places: Sequence[Point]) -> ColumnElement[Any]:
+    """How far it is to the first place that is searched near to."""
+    if not places:
+        raise Invalid(f"To sort by {sort.parameter.code}, say what is to be near.")
+    c = INDEX_TABLES["special"].alias().c
+    value = select(func.min(squared(places[0], c))).where(
+        c.row_id == resource.c.row_id, one_of(c.parameter, numbers(sort.parameter))
+    )
+    return func.coalesce(value.correlate(resource).scalar_subquery(), _last_of_all(sort))
 
 
 def _indexed(sort: Sort, numbers: Numbers) -> ColumnElement[Any]:

@@ -5,6 +5,7 @@ What seems wrong is looked at once more with the resource locked, so a write in 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Table, delete, func, select
@@ -12,9 +13,11 @@ from sqlalchemy import ColumnElement, Table, delete, func, select
 from fhir_server import wire
 from fhir_server.search.extract import Extractor
 from fhir_server.search.hashing import hash64
+from fhir_server.store.compiler import Records, Step
 from fhir_server.store.conditions import Numbering
-from fhir_server.store.database import Database, Row, Step, Transaction
+from fhir_server.store.database import Database, Row, Transaction
 from fhir_server.store.models import INDEX_TABLES, resource
+from fhir_server.store.rows import index_rows
 
 PAGE = 500
 COLUMNS = ("row_id", "resource_type", "resource_id", "patient", "moment", "last_updated", "content")
@@ -65,21 +68,15 @@ class Verifier:
         wanted: Rows = {}
         for row in page:
             for name, made in self._made(row).items():
-                table = INDEX_TABLES[name]
-                wanted[row["row_id"], name] = {_values(table, one) for one in made}
+                wanted[row["row_id"], name] = set(made)
         differing = {key[0] for key in stored.keys() | wanted.keys() if stored.get(key) != wanted.get(key)}
         return sorted(differing)
 
-    def _made(self, row: Row) -> dict[str, list[dict[str, Any]]]:
+    def _made(self, row: Row) -> dict[str, list[tuple[Any, ...]]]:
         extracted = self.extractor.extract(wire.loads(row["content"]))
         key = None if row["patient"] is None else hash64("Patient", row["patient"])
         moment = row["last_updated"] if extracted.moment is None else extracted.moment
-        same = {"row_id": row["row_id"], "patient_key": key, "moment": moment}
-        return {
-            name: [one | same | {"parameter": self.number(row["resource_type"], one["parameter"])} for one in rows]
-            for name, rows in extracted.rows.items()
-            if rows
-        }
+        return dict(index_rows(extracted, (row["row_id"], key, moment), partial(self.number, row["resource_type"])))
 
     async def _again(self, suspects: Sequence[int], repair: bool) -> list[str]:
         statement = select(*(resource.c[name] for name in COLUMNS)).where(resource.c.row_id.in_(suspects))
@@ -93,12 +90,12 @@ class Verifier:
 
     async def _repair(self, transaction: Transaction, wrong: Sequence[Row]) -> None:
         ids = [row["row_id"] for row in wrong]
-        made: dict[str, list[dict[str, Any]]] = {}
+        made: dict[str, list[tuple[Any, ...]]] = {}
         for row in wrong:
             for name, rows in self._made(row).items():
                 made.setdefault(name, []).extend(rows)
         steps: list[Step] = [(delete(table).where(table.c.row_id.in_(ids)), None) for table in INDEX_TABLES.values()]
-        await transaction.run([*steps, *((INDEX_TABLES[name].insert(), rows) for name, rows in made.items())])
+        await transaction.run([*steps, *(Records(INDEX_TABLES[name], rows) for name, rows in made.items())])
 
     async def _orphans(self, repair: bool) -> int:
         """Index rows of nothing, counted and perhaps deleted."""
@@ -123,5 +120,5 @@ def _alone(table: Table) -> ColumnElement[bool]:
     return table.c.row_id.not_in(select(resource.c.row_id))
 
 
-def _values(table: Table, row: Row | Mapping[str, Any]) -> tuple[Any, ...]:
+def _values(table: Table, row: Row) -> tuple[Any, ...]:
     return tuple(row[column.name] for column in table.columns)

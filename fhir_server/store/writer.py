@@ -4,24 +4,25 @@ behind.
 https://hl7.org/fhir/R4/http.html#transaction
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
-from sqlalchemy import Table, True_, bindparam, case, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Table, bindparam, case, delete, func, insert, select, text, update
 
 from fhir_server.caller import Caller
 from fhir_server.errors import Forbidden
-from fhir_server.search.extract import Extracted, Extractor
+from fhir_server.search.extract import TARGET_ID, TARGET_TYPE, Extracted, Extractor
 from fhir_server.search.hashing import hash64
 from fhir_server.store.audit import INSERT, JournalRow
-from fhir_server.store.compiler import Lookup
+from fhir_server.store.compiler import Lookup, Records, Step
 from fhir_server.store.conditions import Numbering
-from fhir_server.store.database import Step, Transaction
+from fhir_server.store.database import Row, Transaction
 from fhir_server.store.grants import Grants
-from fhir_server.store.models import INDEX_TABLES, STATE, history, resource
+from fhir_server.store.models import INDEX_TABLES, history, resource
 from fhir_server.store.repository import Version, version_of
 from fhir_server.store.rows import Batch, Interaction, Placement, Write, add_deletion, add_write, is_quarantined
+from fhir_server.store.slots import filled_list, open_list, size_of
 
 Identity = tuple[str, str]
 # The row of the audit journal for a write.
@@ -35,17 +36,13 @@ UPDATE = (
 )
 FIRST = case((resource.c.version_id == 1, "create"), else_="update")
 KEPT = [column.name for column in history.columns if column.name != "interaction"]
+KEPT_SIZES = 32
 # Writes whose rows go to the database together.
 AT_ONCE = 250
 ADVISORY_LOCK = text("SELECT pg_advisory_xact_lock(:key)").bindparams(bindparam("key", type_=resource.c.row_id.type))
-ORGANIZATION = Lookup(
-    select(resource.c.resource_id, resource.c.organization).where(
-        resource.c.resource_type == "Patient", resource.c.resource_id == bindparam("patient")
-    )
-)
 REMOVE = {table.name: delete(table).where(table.c.row_id == bindparam("at_row_id")) for table in INDEX_TABLES.values()}
+REMOVE_STATE = delete(resource).where(resource.c.row_id == bindparam("at_row_id"))
 ADD_STATE, ADD_HISTORY = resource.insert(), history.insert()
-ADD_INDEX = {name: table.insert() for name, table in INDEX_TABLES.items()}
 # What a resource of these types is about is what it points to by this parameter.
 ABOUT_ITS_TARGET = {"Provenance": "target", "AuditEvent": "entity"}
 
@@ -91,19 +88,8 @@ class Writer:
         """Lock the current versions, type by type and id by id, whether or not the caller may see them."""
         found: dict[Identity, Existing] = {}
         for resource_type, ids in _by_type(identities).items():
-            readable = self.grants.possible("read", resource_type, resource)
-            writable = self.grants.possible(interaction, resource_type, resource)
-            statement = (
-                select(
-                    *(resource.c[name] for name in STATE),
-                    case((readable, 1), else_=0).label("readable"),
-                    case((writable, 1), else_=0).label("writable"),
-                )
-                .where(resource.c.resource_type == resource_type, resource.c.resource_id.in_(ids))
-                .order_by(resource.c.resource_id)
-                .with_for_update()
-            )
-            for row in await self.transaction.fetch(statement):
+            statement = self.grants.existing(interaction, resource_type, size_of(ids))
+            for row in await self._of(statement, resource_type, ids):
                 state = Existing(version_of(row), bool(row["readable"]), bool(row["writable"]))
                 found[resource_type, row["resource_id"]] = state
         return found
@@ -112,14 +98,13 @@ class Writer:
         """The last version number of what has been deleted."""
         found: dict[Identity, int] = {}
         for resource_type, ids in _by_type(identities).items():
-            statement = (
-                select(history.c.resource_id, func.max(history.c.version_id).label("last"))
-                .where(history.c.resource_type == resource_type, history.c.resource_id.in_(ids))
-                .group_by(history.c.resource_id)
-            )
-            for row in await self.transaction.fetch(statement):
+            for row in await self._of(_last_versions(size_of(ids)), resource_type, ids):
                 found[resource_type, row["resource_id"]] = row["last"]
         return found
+
+    async def _of(self, statement: Lookup, resource_type: str, ids: Sequence[str]) -> Sequence[Row]:
+        """What a statement says of some ids of a type."""
+        return await self.transaction.fetch(statement, {"resource_type": resource_type, **filled_list(ids)})
 
     async def write(
         self, writes: Sequence[Write], now: int, extracted: Sequence[Extracted] | None = None
@@ -168,18 +153,16 @@ class Writer:
         steps: list[Step] = []
         replaced = sorted(batch.replaced)
         if replaced:
-            kept = (resource.c[name] for name in KEPT)
-            old = select(*kept, FIRST).where(resource.c.row_id.in_(replaced))
-            steps.append((insert(history).from_select([*KEPT, "interaction"], old), None))
+            steps.append((_superseded(size_of(replaced)), [filled_list(replaced)]))
             for table in self._tables(batch):
                 steps.append((REMOVE[table.name], [{"at_row_id": row_id} for row_id in replaced]))
         if batch.deleted:
-            steps.append((delete(resource).where(resource.c.row_id.in_(batch.deleted)), None))
+            steps.append((REMOVE_STATE, [{"at_row_id": row_id} for row_id in batch.deleted]))
         filled = [(ADD_HISTORY, batch.deletions), (UPDATE, batch.updated), (ADD_STATE, batch.inserted)]
-        filled += [(ADD_INDEX[name], rows) for name, rows in batch.index.items()]
         if self.wrote is not None:
             filled.append((INSERT, [dict(self.wrote(version)) for version in batch.versions]))
-        await self.transaction.run([*steps, *(step for step in filled if step[1])])
+        index = [Records(INDEX_TABLES[name], rows) for name, rows in batch.index.items() if rows]
+        await self.transaction.run([*steps, *(step for step in filled if step[1]), *index])
 
     def _tables(self, batch: Batch) -> list[Table]:
         """The index tables that resources of the replaced types can have rows in."""
@@ -193,13 +176,10 @@ class Writer:
         for write in writes:
             groups.setdefault((write.interaction, write.resource_type), set()).add(write.resource_id)
         for (interaction, resource_type), ids in sorted(groups.items()):
-            allowed = self.grants.written(interaction, resource_type, resource)
-            if isinstance(allowed, True_):
+            statement = self.grants.left_behind(interaction, resource_type, size_of(list(ids)))
+            if statement is None:
                 continue
-            statement = select(func.count().label("count")).where(
-                resource.c.resource_type == resource_type, resource.c.resource_id.in_(sorted(ids)), allowed
-            )
-            rows = await self.transaction.fetch(statement.select_from(resource))
+            rows = await self._of(statement, resource_type, sorted(ids))
             if rows[0]["count"] != len(ids):
                 raise Forbidden(f"This caller may not {interaction} this {resource_type}.")
 
@@ -227,13 +207,8 @@ class Writer:
     async def _organizations(self, patients: set[str]) -> dict[str, str | None]:
         if not patients:
             return {}
-        if len(patients) == 1:
-            rows = await self.transaction.fetch(ORGANIZATION, {"patient": next(iter(patients))})
-            return {row["resource_id"]: row["organization"] for row in rows}
-        statement = select(resource.c.resource_id, resource.c.organization).where(
-            resource.c.resource_type == "Patient", resource.c.resource_id.in_(sorted(patients))
-        )
-        return {row["resource_id"]: row["organization"] for row in await self.transaction.fetch(statement)}
+        rows = await self._of(_placed(size_of(list(patients))), "Patient", sorted(patients))
+        return {row["resource_id"]: row["organization"] for row in rows}
 
     async def _patients(self, writes: Sequence[Write], extracted: Sequence[Extracted]) -> list[str | None]:
         known = {
@@ -253,10 +228,7 @@ class Writer:
     async def _patients_of(self, identities: Iterable[Identity]) -> dict[Identity, str | None]:
         found: dict[Identity, str | None] = {}
         for resource_type, ids in _by_type(identities).items():
-            statement = select(resource.c.resource_id, resource.c.patient).where(
-                resource.c.resource_type == resource_type, resource.c.resource_id.in_(ids)
-            )
-            for row in await self.transaction.fetch(statement):
+            for row in await self._of(_placed(size_of(ids)), resource_type, ids):
                 found[resource_type, row["resource_id"]] = row["patient"]
         return found
 
@@ -264,14 +236,38 @@ class Writer:
 def _targets(write: Write, extracted: Extracted) -> Iterable[Identity]:
     """What a resource is about when it names no patient itself."""
     code = ABOUT_ITS_TARGET.get(write.resource_type)
-    references: Sequence[Mapping[str, Any]] = extracted.rows.get("reference", ()) if code else ()
-    for row in references:
-        if row["parameter"] == code and row["target_type"]:
-            yield row["target_type"], row["target_id"]
+    for parameter, row in extracted.rows.get("reference", ()) if code else ():
+        if parameter == code and row[TARGET_TYPE]:
+            yield row[TARGET_TYPE], row[TARGET_ID]
     context = (write.resource or {}).get("securityContext", {}).get("reference", "")
     if write.resource_type == "Binary" and context.count("/") == 1:
         resource_type, _, resource_id = context.partition("/")
         yield resource_type, resource_id
+
+
+@lru_cache(maxsize=KEPT_SIZES)
+def _superseded(size: int) -> Lookup:
+    """Versions that others take the place of go into history."""
+    old = select(*(resource.c[name] for name in KEPT), FIRST).where(open_list(resource.c.row_id, size))
+    return Lookup(insert(history).from_select([*KEPT, "interaction"], old))
+
+
+@lru_cache(maxsize=KEPT_SIZES)
+def _last_versions(size: int) -> Lookup:
+    columns = history.c.resource_id, func.max(history.c.version_id).label("last")
+    return Lookup(select(*columns).where(*_named(history, size)).group_by(history.c.resource_id))
+
+
+@lru_cache(maxsize=KEPT_SIZES)
+def _placed(size: int) -> Lookup:
+    """To whom resources belong."""
+    columns = resource.c.resource_id, resource.c.patient, resource.c.organization
+    return Lookup(select(*columns).where(*_named(resource, size)))
+
+
+def _named(table: Table, size: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Some ids of a type, both left open."""
+    return table.c.resource_type == bindparam("resource_type"), open_list(table.c.resource_id, size)
 
 
 def _by_type(identities: Iterable[Identity]) -> dict[str, list[str]]:

@@ -153,6 +153,11 @@ class Terminology:
         return concept is not None and part.passes(concept, system)
 
 
+def is_unit_of(terminology: Terminology) -> Callable[[str], bool] | None:
+    """What a terminology knows units of UCUM by."""
+    return terminology._is_unit
+
+
 def _listed(expanded: set[tuple[str, str]], system: str | None, code: str) -> bool:
     if system is not None:
         return (system, code) in expanded

@@ -16,9 +16,30 @@ TEXT = frozenset({"code", "string", "uri", "url", "canonical", "markdown", "id",
 
 
 def bound(binding: Mapping[str, Any], type_: str, terminology: Terminology) -> Check | None:
-    """A check of one value of a type, None where the binding asks for nothing."""
-    value_set = binding.get("valueSet")
-    strength = binding.get("strength")
+    """A check of one value of a type, None where the binding asks for nothing.
+
+    What is not required may be limited to a wider value set, which then is required.
+    """
+    limit = _widest(binding) if binding.get("strength") != "required" else None
+    own = _bound_to(binding.get("valueSet"), binding.get("strength"), type_, terminology)
+    outer = None if limit is None else _bound_to(limit, "required", type_, terminology)
+    if own is None or outer is None:
+        return own or outer
+
+    def both(value: Any, place: str, report: Report) -> None:
+        own(value, place, report)
+        outer(value, place, report)
+
+    return both
+
+
+def _widest(binding: Mapping[str, Any]) -> str | None:
+    """R4 extension-elementdefinition-maxvalueset.html"""
+    found = (one for one in binding.get("extension", ()) if one.get("url") == MAX_VALUE_SET)
+    return next((one.get("valueCanonical") or one.get("valueUri") for one in found), None)
+
+
+def _bound_to(value_set: str | None, strength: str | None, type_: str, terminology: Terminology) -> Check | None:
     if value_set is None or strength not in CHECKED or type_ not in READERS:
         return None
     read, required = READERS[type_], strength == "required"

@@ -14,6 +14,7 @@ DAY = r"(0[1-9]|[12][0-9]|3[01])"
 CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\.[0-9]+)?"
 ZONE = r"(Z|[+-]((0[0-9]|1[0-3]):[0-5][0-9]|14:00))"
 MOST_CHARACTERS = 1024 * 1024
+KEPT, LONGEST_KEPT = 5_000, 100
 SPACES = re.compile(r"\s+")
 
 PATTERNS = {
@@ -55,13 +56,19 @@ def format_of(type_: str) -> Fits:
     if type_ in DATES:
         return _date_format(re.compile(PATTERNS[type_]))
     if type_ in PATTERNS:
-        match = re.compile(PATTERNS[type_]).fullmatch
-        return lambda value: match(value) is not None
+        return _text_format(re.compile(PATTERNS[type_]))
     if type_ == "base64Binary":
         return _is_base64
     if type_ in {"string", "markdown"}:
         return lambda value: len(value) <= MOST_CHARACTERS and not value.isspace() and not _has_control(value)
     return lambda value: True
+
+
+def _text_format(pattern: re.Pattern[str]) -> Fits:
+    """Codes and addresses of code systems come again and again; what is long hardly does."""
+    match = pattern.fullmatch
+    known = lru_cache(maxsize=KEPT)(lambda value: match(value) is not None)
+    return lambda value: known(value) if len(value) <= LONGEST_KEPT else match(value) is not None
 
 
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")

@@ -5,6 +5,8 @@ from typing import Any
 
 from fhir_server.definitions import Definitions
 from fhir_server.fhirpath import Expression, ExpressionError, Node, compile_expression
+from fhir_server.fhirpath.syntax import parse
+from fhir_server.validation.presence import Held, presence_test
 from fhir_server.validation.report import Report
 
 BEST_PRACTICE = "http://hl7.org/fhir/StructureDefinition/elementdefinition-bestpractice"
@@ -35,7 +37,7 @@ class CannotTell(Exception):
 class Invariant:
     """One constraint, compiled on first use."""
 
-    __slots__ = ("_definitions", "_expression", "concerns", "key", "severity", "text", "words")
+    __slots__ = ("_definitions", "_expression", "_presence", "concerns", "key", "severity", "text", "words")
 
     def __init__(self, constraint: Mapping[str, Any], definitions: Definitions) -> None:
         self.key: str = constraint["key"]
@@ -44,21 +46,22 @@ class Invariant:
         self.severity: str = constraint["severity"]
         if any(one.get("url") == BEST_PRACTICE for one in constraint.get("extension", ())):
             self.severity = "warning"
-        self.concerns = CONCERNS.get(self.key, ())
+        self.concerns = frozenset(CONCERNS.get(self.key, ()))
         self._definitions = definitions
         self._expression: Expression | None = None
+        self._presence: dict[str, Held | None] = {}
 
     def check(self, node: Node, place: str, report: Report) -> None:
         """Evaluate it on a node; only a plain no is a problem: nothing means that there was nothing to judge."""
         value = node[1]
-        if self.concerns and value.__class__ is dict and not any(name in value for name in self.concerns):
-            return
         if self.severity != "error" and not report.thorough:
+            return
+        if self.concerns and value.__class__ is dict and self.concerns.isdisjoint(value):
             return
         if self.key == "ref-1" and str(value.get("reference"))[:1] != "#":
             return
         try:
-            held = self._compiled().test(node, report.around)
+            held = self._held(node, report)
         except CannotTell:
             return
         except ExpressionError as error:
@@ -67,6 +70,16 @@ class Invariant:
         if held is False:
             complain = report.error if self.severity == "error" else report.warning
             complain("invariant", f"{self.key}: {self.words}", place)
+
+    def _held(self, node: Node, report: Report) -> bool | None:
+        """Whether it holds; by the keys alone where it asks for no more. Raises CannotTell, ExpressionError."""
+        type_, value = node
+        if type_ not in self._presence:
+            self._presence[type_] = presence_test(parse(self.text), type_, self._definitions)
+        present = self._presence[type_]
+        if present is not None and value.__class__ is dict:
+            return present(value)
+        return self._compiled().test(node, report.around)
 
     def _compiled(self) -> Expression:
         if self._expression is None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fhir_server.definitions import Definitions
+from fhir_server.definitions import Definitions, Element
 from fhir_server.validation.bindings import bound
 from fhir_server.validation.invariants import Invariant, invariants
 from fhir_server.validation.item import Item
@@ -39,6 +39,11 @@ class Rules:
         return not (
             self.least or self.most is not None or self.tests or self.constraints or self.children or self.sliced
         )
+
+    @property
+    def looks_inside(self) -> bool:
+        """Whether it asks for anything of the values themselves."""
+        return bool(self.tests or self.constraints or self.children)
 
 
 class ProfileCompiler:
@@ -180,6 +185,7 @@ class ProfileCheck:
 
     def __init__(self, definitions: Definitions) -> None:
         self.definitions = definitions
+        self._known: dict[tuple[str, str], list[tuple[str, str, Element]]] = {}
 
     def check(self, rules: Rules, item: Item, report: Report) -> None:
         """One value: its tests, its invariants, its children."""
@@ -189,12 +195,14 @@ class ProfileCheck:
             for invariant in rules.constraints:
                 invariant.check((item.type, item.value), item.place, report)
         for child in rules.children:
-            self._check_all(child, list(self.items(item, child.name)), item.place, report)
+            items = self.items(item, child.name)
+            if items or child.least or child.sliced is not None:
+                self._check_all(child, items, item.place, report)
 
     def _check_all(self, rules: Rules, items: list[Item], place: str, report: Report) -> None:
         """All values of one element."""
         _count(rules, rules.name, len(items), place, report)
-        for item in items:
+        for item in items if rules.looks_inside else ():
             self.check(rules, item, report)
         if rules.sliced is not None:
             self._check_slices(rules, rules.sliced, items, (place, report))
@@ -206,30 +214,38 @@ class ProfileCheck:
             _count(own, f"{rules.name}:{name}", len(found), place, report)
             for item in found:
                 self.check(own, item, report)
+            if own.sliced is not None:
+                self._check_slices(own, own.sliced, found, where)
         if rest and sliced.rules == "closed":
             report.error("value", f"This belongs to no slice of {rules.name}, and no other is allowed.", rest[0].place)
 
-    def items(self, item: Item, name: str) -> Iterator[Item]:
+    def items(self, item: Item, name: str) -> list[Item]:
         """The values of an element by its FHIRPath name, by `name[x]`, or by the name of one type of a choice."""
         type_, value = item.type, item.value
-        if not isinstance(value, dict):
+        if value.__class__ is not dict:
             type_, value = "Element", item.beside
-        if not isinstance(value, dict):
-            return
-        stem = name.removesuffix("[x]")
-        elements = self.definitions.names(type_).get(stem)
-        if elements is None:
-            single = self.definitions.keys(type_).get(name)
-            elements = (single,) if single else ()
-        for element in elements:
-            child, beside = value.get(element.key), value.get(f"_{element.key}")
+        if value.__class__ is not dict:
+            return []
+        found: list[Item] = []
+        for key, name_beside, element in self._elements(type_, name):
+            child, beside = value.get(key), value.get(name_beside)
             if child is None and beside is None:
                 continue
             place = f"{item.place}.{element.name}"
-            if isinstance(child, list) or isinstance(beside, list):
-                yield from _repeated(element.type, child, beside, place)
+            if child.__class__ is list or beside.__class__ is list:
+                found += _repeated(element.type, child, beside, place)
             else:
-                yield Item(_actual(element.type, child), child, place, beside)
+                found.append(Item(_actual(element.type, child), child, place, beside))
+        return found
+
+    def _elements(self, type_: str, name: str) -> list[tuple[str, str, Element]]:
+        known = self._known.get((type_, name))
+        if known is None:
+            elements = self.definitions.names(type_).get(name.removesuffix("[x]"))
+            single = self.definitions.keys(type_).get(name)
+            elements = elements or ((single,) if single else ())
+            known = self._known[type_, name] = [(one.key, f"_{one.key}", one) for one in elements]
+        return known
 
 
 def _repeated(type_: str, child: Any, beside: Any, place: str) -> Iterator[Item]:

@@ -3,16 +3,37 @@
 The quick check of bulk loading, from the definitions alone; `validator.py` does all of it.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple, NoReturn
 
-from fhir_server.definitions import Definitions, Element
+from fhir_server.definitions import Definitions
 from fhir_server.errors import Invalid
 
 BOOLEANS = {"boolean"}
 NUMBERS = {"integer", "decimal", "positiveInt", "unsignedInt"}
 # Properties of the JSON form itself, and what every element may have.
 FREE = {"resourceType", "fhir_comments"}
+KEPT = 5_000
+
+# Where something stands: the place above, the property or the position there; written out only for a problem.
+Place = tuple[Any, str | int]
+
+
+class Property(NamedTuple):
+    """What a property may hold."""
+
+    type: str
+    many: bool
+    is_primitive: bool
+    is_text: bool
+
+
+class Shape(NamedTuple):
+    """What an object of a type or backbone path may have, and what it must."""
+
+    properties: dict[str, Property]
+    beside: frozenset[str]
+    required: list[tuple[str, frozenset[str]]]
 
 
 def check_structure(resource: Any, definitions: Definitions, resource_type: str | None = None) -> None:
@@ -24,72 +45,94 @@ def check_structure(resource: Any, definitions: Definitions, resource_type: str 
         raise Invalid("The body has no resourceType of R4.")
     if resource_type is not None and found != resource_type:
         raise Invalid(f"The body is a {found}, the address says {resource_type}.")
-    for problem, place in _object(resource, found, found, definitions):
-        raise Invalid(problem, expression=place)
+    _object(resource, found, (None, found), definitions)
 
 
-Problems = Iterator[tuple[str, str]]
+def _wrong(problem: str, place: Place) -> NoReturn:
+    above, here = place
+    text = ""
+    while above is not None:
+        text = (f"[{here}]" if isinstance(here, int) else f".{here}") + text
+        above, here = above
+    raise Invalid(problem, expression=f"{here}{text}")
 
 
-def _object(value: dict[str, Any], path: str, place: str, definitions: Definitions) -> Problems:
-    known = definitions.keys(path)
+@lru_cache(maxsize=KEPT)
+def _shape(path: str, definitions: Definitions) -> Shape:
+    primitives = definitions.primitives | {"id"}
+    elements = definitions.keys(path).values()
+    return Shape(
+        {
+            one.key: Property(
+                one.type,
+                one.many,
+                one.type in primitives,
+                one.type in primitives and one.type not in BOOLEANS | NUMBERS,
+            )
+            for one in elements
+        },
+        frozenset(f"_{one.key}" for one in elements if one.type in primitives),
+        [
+            (name, frozenset(key for one in choice for key in (one.key, f"_{one.key}")))
+            for name, choice in definitions.names(path).items()
+            if choice[0].required
+        ],
+    )
+
+
+def _object(value: dict[str, Any], path: str, place: Place, definitions: Definitions) -> None:
     if not value:
-        yield "An object may not be empty.", place
+        _wrong("An object may not be empty.", place)
+    shape = _shape(path, definitions)
     for key, item in value.items():
-        element = known.get(key)
-        if element is not None:
-            yield from _property(item, element, f"{place}.{key}", definitions)
-        elif key not in FREE and not _is_extension_of_primitive(key, known, definitions):
-            yield f"{path} has no element '{key}'.", place
-    yield from _required(value, path, place, definitions)
+        found = shape.properties.get(key)
+        if found is not None:
+            _property(item, found, (place, key), definitions)
+        elif key not in FREE and key not in shape.beside:
+            _wrong(f"{path} has no element '{key}'.", place)
+    for name, keys in shape.required:
+        if keys.isdisjoint(value):
+            _wrong(f"{path}.{name} is required.", place)
 
 
-def _is_extension_of_primitive(key: str, known: Any, definitions: Definitions) -> bool:
-    element = known.get(key[1:]) if key.startswith("_") else None
-    return element is not None and (element.type in definitions.primitives or element.type == "id")
-
-
-def _required(value: dict[str, Any], path: str, place: str, definitions: Definitions) -> Problems:
-    for name, elements in definitions.names(path).items():
-        if elements[0].required and not any(e.key in value or f"_{e.key}" in value for e in elements):
-            yield f"{path}.{name} is required.", place
-
-
-def _property(item: Any, element: Element, place: str, definitions: Definitions) -> Problems:
-    if element.many != isinstance(item, list):
-        yield ("must be an array." if element.many else "may not be an array.").join((f"{element.key} ", "")), place
+def _property(item: Any, found: Property, place: Place, definitions: Definitions) -> None:
+    if not found.many:
+        if item.__class__ is list:
+            _wrong(f"{place[1]} may not be an array.", place)
+        _value(item, found, place, definitions)
         return
-    if element.many and not item:
-        yield "An array may not be empty.", place
-    for n, value in enumerate(item if element.many else (item,)):
-        if value is None and element.many and element.type in definitions.primitives:
-            continue
-        yield from _value(value, element.type, f"{place}[{n}]" if element.many else place, definitions)
+    if item.__class__ is not list:
+        _wrong(f"{place[1]} must be an array.", place)
+    if not item:
+        _wrong("An array may not be empty.", place)
+    for n, value in enumerate(item):
+        if value is not None or not found.is_primitive:
+            _value(value, found, (place, n), definitions)
 
 
-def _value(value: Any, type_: str, place: str, definitions: Definitions) -> Problems:
-    if type_ in definitions.primitives or type_ == "id":
-        if not _right_kind(value, type_):
-            yield f"This is not a {type_}.", place
+def _value(value: Any, found: Property, place: Place, definitions: Definitions) -> None:
+    if found.is_text:
+        if not isinstance(value, str) or not value:
+            _wrong(f"This is not a {found.type}.", place)
+    elif found.is_primitive:
+        if not _right_kind(value, found.type):
+            _wrong(f"This is not a {found.type}.", place)
     elif not isinstance(value, dict):
-        yield f"A {type_} is a JSON object.", place
-    elif type_ == "Resource":
-        yield from _resource(value, place, definitions)
-    elif type_ != "xhtml":
-        yield from _object(value, type_, place, definitions)
+        _wrong(f"A {found.type} is a JSON object.", place)
+    elif found.type == "Resource":
+        _resource(value, place, definitions)
+    elif found.type != "xhtml":
+        _object(value, found.type, place, definitions)
 
 
-def _resource(value: dict[str, Any], place: str, definitions: Definitions) -> Problems:
+def _resource(value: dict[str, Any], place: Place, definitions: Definitions) -> None:
     type_ = value.get("resourceType")
     if not isinstance(type_, str) or type_ not in definitions.resource_types:
-        yield "This has no resourceType of R4.", place
-    else:
-        yield from _object(value, type_, place, definitions)
+        _wrong("This has no resourceType of R4.", place)
+    _object(value, type_, place, definitions)
 
 
 def _right_kind(value: Any, type_: str) -> bool:
     if type_ in BOOLEANS:
         return isinstance(value, bool)
-    if type_ in NUMBERS:
-        return not isinstance(value, bool | str | dict | list) and value is not None
-    return isinstance(value, str) and value != ""
+    return not isinstance(value, bool | str | dict | list) and value is not None

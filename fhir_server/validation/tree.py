@@ -120,5 +120,13 @@ def _at(root: Branch, name: str) -> Branch:
         if n > 0:
             branch = branch.children.setdefault(child, Branch())
         if slice_name:
-            branch = branch.slices.setdefault(slice_name, Branch())
+            branch = _slice(branch, slice_name)
     return branch
+
+
+def _slice(branch: Branch, name: str) -> Branch:
+    """The slice `a`, or `a/b`, which is the slice `b` of the slice `a`.  https://hl7.org/fhir/R4/profiling.html#reslicing"""
+    above, bar, rest = name.partition("/")
+    if bar and above in branch.slices:
+        return _slice(branch.slices[above], rest)
+    return branch.slices.setdefault(name, Branch())

@@ -77,6 +77,11 @@ class TypeRules:
     required: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     choices: list[tuple[str, frozenset[str]]] = field(default_factory=list)
     invariants: Sequence[Invariant] = ()
+    errors: Sequence[Invariant] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Tell apart what is a problem when a resource is stored."""
+        self.errors = [one for one in self.invariants if one.severity == "error"]
 
 
 class Types:
@@ -123,7 +128,7 @@ class Types:
                 report.error("structure", f"{name} may be there in one type only.", place)
         if not report.broken:
             node = (rules.type, value)
-            for invariant in rules.invariants:
+            for invariant in rules.invariants if report.thorough else rules.errors:
                 invariant.check(node, place, report)
 
     def _check_properties(self, rules: TypeRules, value: dict[str, Any], place: str, report: Report) -> None:

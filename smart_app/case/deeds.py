@@ -5,6 +5,7 @@ from collections.abc import Callable
 from smart_app.case.states import state_code, state_title
 from smart_app.fhir import Resource
 
+RENEWED = frozenset({"assigned", "in-review", "info-requested"})
 Name = Callable[[str], str]
 OWNERS = frozenset({"assigned", "in-review", "ancillary-read", "info-requested", "report-signed", "report-amended"})
 """States to which the consultant brings a case."""
@@ -34,6 +35,7 @@ BY_ITSELF = {
     "awaiting-records": "Outside records are being fetched",
     "reconciling": "Outside material arrived and waits to be compared with the patient",
     "ready-for-triage": "Ready to be given to a consultant",
+    "consent-lapsed": "What released the records has ended; the case rests",
     "withdrawn": "The request was withdrawn",
 }
 """What is said where no person is known to have done it."""
@@ -53,6 +55,8 @@ def author_of(task: Resource) -> str:
 def deed(task: Resource, before: Resource | None, name: Name, reader: str = "") -> str:
     """What happened last, as a sentence without its full stop; `before` is the version before, if it is known."""
     author, state = author_of(task), state_code(task)
+    if before is not None and state_code(before) == "consent-lapsed" and state in RENEWED:
+        return "The records are released again; the case goes on"
     if not author:
         return BY_ITSELF.get(state, state_title(state))
     who = "You" if author == reader else name(author)

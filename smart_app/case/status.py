@@ -88,6 +88,11 @@ def _amended(case: Case, clock: Clock) -> Status:
     return Status(said, "attention", "signature")
 
 
+def _lapsed(case: Case, clock: Clock) -> Status:
+    said = f"What released the records has ended {_since(case, clock)}; the case rests until it is renewed."
+    return Status(said, "attention", "player-pause")
+
+
 def _cancelling(case: Case, clock: Clock) -> Status:
     who, reason = case.name_of(case.requester), str(case.task.get("statusReason", {}).get("text", ""))
     said = f"{who} wants to withdraw since {_since(case, clock)}; the coordinator decides"
@@ -113,6 +118,7 @@ SENTENCES: dict[str, Callable[[Case, Clock], Status]] = {
     "assigned": _assigned,
     "in-review": _in_review,
     "info-requested": _question,
+    "consent-lapsed": _lapsed,
     "cancel-requested": _cancelling,
     "report-signed": _signed,
     "report-amended": _amended,

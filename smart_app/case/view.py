@@ -22,6 +22,7 @@ class Case:
     patient: Resource
     children: list[Resource] = field(default_factory=list)
     people: Mapping[str, Resource] = field(default_factory=dict)
+    withheld: str = ""
 
     @property
     def id(self) -> str:
@@ -150,9 +151,8 @@ async def load_case(fhir: FhirClient, case_id: str) -> Case:
     people = {name: known[name] for name in named_in(task) if name in known}
     people |= await people_of(fhir, named_in(task) - people.keys())
     children = in_order([each for each in found.included if each["resourceType"] == "Task"])
-    return Case(
-        task, known.get(_reference(task, "focus"), {}), known.get(_reference(task, "for"), {}), children, people
-    )
+    request, patient = (known.get(_reference(task, name), {}) for name in ("focus", "for"))
+    return Case(task, request, patient, children, people, found.withheld)
 
 
 def named_in(task: Resource) -> set[str]:

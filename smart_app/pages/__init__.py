@@ -8,6 +8,8 @@ from smart_app.visit import NavItem
 
 SCREENS = (
     "home",
+    "my",
+    "looked",
     "help",
     "find",
     "requests",
@@ -29,6 +31,8 @@ SCREENS = (
     "reading",
     "record",
     "opinion",
+    "emergency",
+    "administration",
 )
 
 

@@ -1,20 +1,23 @@
 """`cases/{case}/amend`: the signer adds to a signed report or corrects it; the version before is never lost."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from anyio.to_thread import run_sync
 from starlette.responses import Response
-from typst import TypstError
 
 from smart_app.case.acting import LOOK, who_changed
 from smart_app.case.moves import possible
-from smart_app.case.view import Case
-from smart_app.errors import AppError, Changed, FhirFailure, Forbidden, Invalid
+from smart_app.case.view import Case, load_case
+from smart_app.errors import Changed, FhirFailure, Forbidden, Invalid
 from smart_app.fhir import Resource
+from smart_app.pages import proving
 from smart_app.pages.case import tab
 from smart_app.pages.steps import as_it_stands, clock_of
 from smart_app.reading.room import Room, enter
-from smart_app.reading.signing import FONTS, instances, signing_key
+from smart_app.reading.signing import FONTS, Make, Prepared, instances, send_once, title_of, written_on
 from smart_app.report import amending, pdf
 from smart_app.report.amending import KINDS, Amendment
 from smart_app.report.bundle import Signing
@@ -25,6 +28,8 @@ from smart_app.report.opinion import QUESTIONS, VALUES, Opinion
 from smart_app.report.stored import StoredOpinion, opinion_in
 from smart_app.store.drafts import Draft
 from smart_app.visit import Visit, page
+
+SIGNED = "The amended report is signed. The requester is asked to read it."
 
 
 async def amend(visit: Visit) -> Response:
@@ -42,6 +47,7 @@ async def save(visit: Visit) -> Response:
     room, _, _ = await _signed(visit)
     draft = await _draft_of(visit, room.case)
     form = await visit.form()
+    await written_on(visit, draft)
     kept = draft.id == form.get("draft") and await run_sync(visit.services.drafts.save, draft, await _content(visit))
     return visit.render("message_state.html", 200 if kept else 409, kept=kept, saved_at=clock_of(visit).now())
 
@@ -56,30 +62,38 @@ async def preview(visit: Visit) -> Response:
 
 
 async def sign(visit: Visit) -> Response:
-    """POST: typeset, sign and send the new version in one transaction, once."""
+    """POST: typeset, prove, sign and send the new version in one transaction, once."""
     if await _signed_already(visit):
         return visit.go(f"cases/{visit.request.path_params['case']}/report")
+    room, draft, make = await _ready(visit)
+    async with _not_changed(visit, room.case):
+        await send_once(visit, draft, make)
+    return visit.go(f"cases/{room.case.id}/report", said=SIGNED)
+
+
+async def window(visit: Visit) -> Response:
+    """POST: typeset, and give the address of the window in which the signer signs in anew."""
+    _, draft, make = await _ready(visit)
+    return await proving.window(visit, draft, await make())
+
+
+async def wait(visit: Visit) -> Response:
+    """Sign and send as soon as the signer has signed in anew."""
+    case = await load_case(visit.fhir, visit.request.path_params["case"])
+    draft = await run_sync(visit.services.drafts.existing, visit.launch.practitioner, "amendment", case.reference)
+    async with _not_changed(visit, case):
+        return await proving.wait(visit, draft)
+
+
+async def _ready(visit: Visit) -> tuple[Room, Draft, Make]:
+    """Keep what was typed, if it can be signed.  Raises Invalid, Forbidden, Changed."""
     room, report, signed = await _signed(visit)
     content = await _content(visit)
     opinion = _opinion(visit, content, room, signed)
     draft = await _draft_of(visit, room.case)
     await run_sync(visit.services.drafts.save, draft, content)
-    if not await run_sync(visit.services.drafts.start_sending, draft.id):
-        raise Changed("This amendment is being signed in another window.", LOOK)
-    try:
-        await _send(
-            visit,
-            room,
-            Amendment(report, await _concordance(visit, report), content["kind"], content["reason"]),
-            opinion,
-        )
-    except (AppError, TypstError):
-        await run_sync(visit.services.drafts.reopen, draft.id)
-        raise
-    await run_sync(visit.services.drafts.finish, draft.id)
-    return visit.go(
-        f"cases/{room.case.id}/report", said="The amended report is signed. The requester is asked to read it."
-    )
+    amendment = Amendment(report, await _concordance(visit, report), content["kind"], content["reason"])
+    return room, draft, partial(_prepare, visit, room, amendment, opinion)
 
 
 def _opinion(visit: Visit, content: dict[str, Any], room: Room, signed: StoredOpinion) -> Opinion:
@@ -96,7 +110,7 @@ def _opinion(visit: Visit, content: dict[str, Any], room: Room, signed: StoredOp
     return opinion
 
 
-async def _send(visit: Visit, room: Room, amendment: Amendment, opinion: Opinion) -> None:
+async def _prepare(visit: Visit, room: Room, amendment: Amendment, opinion: Opinion) -> Prepared:
     when = clock_of(visit).now()
     title = KINDS[amendment.kind][0]
     head = await letterhead(visit.fhir, room.case, visit.launch.practitioner, when)
@@ -113,12 +127,18 @@ async def _send(visit: Visit, room: Room, amendment: Amendment, opinion: Opinion
         first_report=focus,
         amends=told,
     )
-    made = amending.transaction(opinion, paper, signing, await signing_key(visit), amendment)
+    made = amending.unsigned(opinion, paper, signing, amendment)
+    return Prepared(made, signing.instances, title_of(room, title))
+
+
+@asynccontextmanager
+async def _not_changed(visit: Visit, case: Case) -> AsyncIterator[None]:
+    """Say who was faster, where somebody was.  Raises Changed."""
     try:
-        await visit.fhir.transaction(made)
+        yield
     except FhirFailure as failure:
         if failure.status in (409, 412):
-            said = await who_changed(visit.fhir, room.case, clock_of(visit), visit.launch.practitioner)
+            said = await who_changed(visit.fhir, case, clock_of(visit), visit.launch.practitioner)
             raise Changed(said, LOOK) from failure
         raise
 
@@ -166,7 +186,10 @@ async def _signed_already(visit: Visit) -> bool:
 
 routes = [
     page("cases/{case}/amend", as_it_stands(amend)),
-    page("cases/{case}/amend", as_it_stands(sign), ("POST",)),
+    page("cases/{case}/amend", proving.in_dialog(as_it_stands(sign)), ("POST",)),
+    page("cases/{case}/amend/proof", proving.ask),
+    page("cases/{case}/amend/window", proving.in_dialog(window), ("POST",)),
+    page("cases/{case}/amend/wait", proving.in_dialog(wait)),
     page("cases/{case}/amend/draft", save, ("POST",)),
     page("cases/{case}/amend/changes", preview, ("POST",)),
 ]

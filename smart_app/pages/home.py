@@ -12,7 +12,9 @@ FIRST_PAGES = {
     "consultant": "worklist",
     "radiologist": "worklist",
     "requester": "requests",
-    "administrator": "sources",
+    "patient": "my",
+    "proxy": "my",
+    "administrator": "administration",
 }
 
 

@@ -1,20 +1,23 @@
 """`cases/{case}/opinion` and `cases/{case}/sign`: the report is saved as it is typed, then signed once."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from anyio.to_thread import run_sync
 from starlette.responses import Response
 
 from smart_app.errors import Changed, FhirFailure, Invalid, NotFound, Unavailable
+from smart_app.pages import proving
 from smart_app.reading import writing
 from smart_app.reading.room import Room, draft_of, enter
-from smart_app.reading.signing import FONTS, send_once
+from smart_app.reading.signing import FONTS, prepare, send_once, written_on
 from smart_app.report import pdf
 from smart_app.report.compare import as_text, compared
 from smart_app.report.ease import ease_of
 from smart_app.report.form import content_of, opinion_of
 from smart_app.report.letterhead import letterhead
+from smart_app.report.opinion import Opinion
 from smart_app.store.drafts import Draft
 from smart_app.visit import Visit, page
 from smart_app.words import Clock
@@ -58,6 +61,7 @@ async def save(visit: Visit) -> Response:
     drafts, draft = visit.services.drafts, await draft_of(visit, room.case)
     over = str(form.get("over", ""))
     kept = await writing.keep(drafts, draft, content, str(form.get("opened", "")), over)
+    await written_on(visit, draft)
     if kept and over == str(draft.version):
         await writing.put_aside(drafts, draft, draft.content, moment_of(draft))
     now = await draft_of(visit, room.case)
@@ -151,7 +155,27 @@ async def preview(visit: Visit) -> Response:
 
 
 async def sign(visit: Visit) -> Response:
-    """Typeset, sign and send in one transaction; a second click finds the draft taken."""
+    """Typeset, prove, sign and send in one transaction; a second click finds the draft taken."""
+    room, draft, opinion = await ready(visit)
+    await send_once(visit, draft, partial(prepare, visit, room, opinion))
+    return visit.go(f"cases/{room.case.id}/report")
+
+
+async def window(visit: Visit) -> Response:
+    """Typeset, and give the address of the window in which the signer signs in anew."""
+    room, draft, opinion = await ready(visit)
+    return await proving.window(visit, draft, await prepare(visit, room, opinion))
+
+
+async def wait(visit: Visit) -> Response:
+    """Sign and send as soon as the signer has signed in anew."""
+    case = visit.request.path_params["case"]
+    draft = await run_sync(visit.services.drafts.existing, visit.launch.practitioner, "report", f"Task/{case}")
+    return await proving.wait(visit, draft)
+
+
+async def ready(visit: Visit) -> tuple[Room, Draft, Opinion]:
+    """Keep what was typed, if it can be signed.  Raises Invalid, Changed."""
     room = await enter(visit)
     form = await visit.form()
     content = content_of(form)
@@ -162,8 +186,7 @@ async def sign(visit: Visit) -> Response:
     if not await writing.keep(drafts, draft, content, str(form.get("opened", ""))):
         await writing.put_aside(drafts, draft, content, Clock().now().isoformat(timespec="seconds"))
         raise Changed(ELSEWHERE, "Open the report again, compare both versions, then sign. Nothing was lost.")
-    await send_once(visit, draft, room, opinion)
-    return visit.go(f"cases/{room.case.id}/report")
+    return room, draft, opinion
 
 
 routes = [
@@ -174,5 +197,8 @@ routes = [
     page("cases/{case}/opinion/theirs", theirs, ("POST",)),
     page("cases/{case}/opinion/clear", clear, ("POST",)),
     page("cases/{case}/opinion/back", back, ("POST",)),
-    page("cases/{case}/sign", sign, ("POST",)),
+    page("cases/{case}/sign", proving.in_dialog(sign), ("POST",)),
+    page("cases/{case}/sign/proof", proving.ask),
+    page("cases/{case}/sign/window", proving.in_dialog(window), ("POST",)),
+    page("cases/{case}/sign/wait", proving.in_dialog(wait)),
 ]

@@ -50,7 +50,7 @@ async def pdf(visit: Visit) -> Response:
     case = await load_case(visit.fhir, visit.request.path_params["case"])
     wanted = visit.request.query_params.get("version", "")
     reference = f"{_unversioned(case.report)}/_history/{wanted}" if wanted.isdigit() and case.report else case.report
-    form = pdf_of(await visit.fhir.find(reference) or {})
+    form = pdf_of(await visit.fhir.find(reference, taken=True) or {})
     if form is None:
         raise NotFound("There is no signed PDF for this case yet.")
     name = f'inline; filename="second-opinion-{case.number or case.id}.pdf"'

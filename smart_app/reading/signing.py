@@ -1,5 +1,9 @@
-"""The signature: typeset, sign and send in one transaction, once."""
+"""The signature: typeset, proved, signed and sent in one transaction, once."""
 
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from anyio import create_task_group
@@ -8,33 +12,38 @@ from joserfc.jwk import ECKey, RSAKey, import_key
 from typst import TypstError
 
 from smart_app.errors import AppError, Changed, Unavailable
+from smart_app.fhir import Resource
 from smart_app.gateway import gateway_of
+from smart_app.reading import proof
 from smart_app.reading.room import Room
 from smart_app.report import bundle, pdf
 from smart_app.report.letterhead import letterhead
 from smart_app.report.opinion import Opinion
+from smart_app.report.signature import Proof, Signer
 from smart_app.store.drafts import Draft
 from smart_app.visit import Visit
 from smart_app.words import Clock
 
 FONTS = Path(__file__).parent.parent / "static" / "vendor" / "fonts"
+WAITING = "signing"
 
 
-async def send_once(visit: Visit, draft: Draft, room: Room, opinion: Opinion) -> None:
-    """Sign the report of a draft; who finds it being signed already raises Changed."""
-    if not await run_sync(visit.services.drafts.start_sending, draft.id):
-        raise Changed("This report is being signed in another window.", "Open the case to see the result.")
-    try:
-        await send(visit, room, opinion)
-    except (AppError, TypstError):
-        await run_sync(visit.services.drafts.reopen, draft.id)
-        raise
-    await run_sync(visit.services.drafts.finish, draft.id)
+@dataclass(frozen=True)
+class Prepared:
+    """A report that is typeset and not yet signed; `handle` and `address` while its signer is at another window."""
+
+    transaction: Resource
+    instances: Sequence[str]
+    title: str
+    handle: str = ""
+    address: str = ""
 
 
-async def send(visit: Visit, room: Room, opinion: Opinion) -> None:
-    """The signed transaction.  Raises FhirFailure with the rule that stands in the way."""
-    key = await signing_key(visit)
+Make = Callable[[], Awaitable[Prepared]]
+
+
+async def prepare(visit: Visit, room: Room, opinion: Opinion) -> Prepared:
+    """Typeset the report of a case."""
     when = Clock(visit.services.settings.time_zone).now()
     head = await letterhead(visit.fhir, room.case, visit.launch.practitioner, when)
     paper = await run_sync(pdf.render, opinion, head, FONTS)
@@ -47,7 +56,65 @@ async def send(visit: Visit, room: Room, opinion: Opinion) -> None:
         instances=await instances(visit, room, opinion),
         first_report=next(reports, None),
     )
-    await visit.fhir.transaction(bundle.transaction(opinion, paper, signing, key))
+    return Prepared(bundle.unsigned(opinion, paper, signing), signing.instances, title_of(room, "Second opinion"))
+
+
+def title_of(room: Room, kind: str) -> str:
+    """What the signer is told that they sign; names no patient."""
+    return f"{kind}, case {room.case.number}" if room.case.number else kind
+
+
+async def send_once(visit: Visit, draft: Draft, make: Make) -> None:
+    """Sign the report of a draft with what was typed into the dialog; who finds it being signed raises Changed."""
+    async with _once(visit, draft):
+        prepared = await make()
+        given = await proof.at_once(visit, prepared.transaction, prepared.title, await visit.form())
+        await send(visit, prepared, given)
+
+
+async def send(visit: Visit, prepared: Prepared, given: Proof | None) -> None:
+    """The signed transaction.  Raises FhirFailure with the rule that stands in the way."""
+    when = Clock(visit.services.settings.time_zone).now()
+    signer = Signer(visit.launch.practitioner, when, prepared.instances, given)
+    await visit.fhir.transaction(bundle.signed(prepared.transaction, signer, await signing_key(visit)))
+
+
+async def to_window(visit: Visit, draft: Draft, prepared: Prepared) -> Prepared:
+    """Keep a report while its signer signs in anew in another window, under a signing transaction of its own."""
+    window = await proof.in_window(visit, prepared.transaction, prepared.title)
+    waiting = replace(prepared, handle=window.handle, address=window.address)
+    await run_sync(visit.services.drafts.put_part, draft.id, WAITING, json.dumps(asdict(waiting)).encode())
+    return waiting
+
+
+async def waiting_for(visit: Visit, draft: Draft) -> Prepared | None:
+    """The report that waits for its signer; None when it was written on since."""
+    found = await run_sync(visit.services.drafts.part, draft.id, WAITING)
+    return Prepared(**json.loads(found)) if found else None
+
+
+async def written_on(visit: Visit, draft: Draft) -> None:
+    """Who writes on signs what is written then: what waits for a signature waits no more."""
+    await run_sync(visit.services.drafts.remove_part, draft.id, WAITING)
+
+
+async def send_waiting(visit: Visit, draft: Draft, prepared: Prepared, given: Proof) -> None:
+    """Sign and send what has waited, once."""
+    async with _once(visit, draft):
+        await send(visit, prepared, given)
+
+
+@asynccontextmanager
+async def _once(visit: Visit, draft: Draft) -> AsyncIterator[None]:
+    drafts = visit.services.drafts
+    if not await run_sync(drafts.start_sending, draft.id):
+        raise Changed("This report is being signed in another window.", "Open the case to see the result.")
+    try:
+        yield
+    except (AppError, TypstError):
+        await run_sync(drafts.reopen, draft.id)
+        raise
+    await run_sync(drafts.finish, draft.id)
 
 
 async def signing_key(visit: Visit) -> ECKey | RSAKey:

@@ -6,9 +6,7 @@ with its own signature.  The server adds the Task that asks the requester to ack
 
 from dataclasses import dataclass, replace
 
-from joserfc.jwk import ECKey, RSAKey
-
-from smart_app.report import bundle, signature
+from smart_app.report import bundle
 from smart_app.report.bundle import Resource, Signing
 from smart_app.report.opinion import Opinion
 
@@ -34,14 +32,16 @@ def with_addendum(opinion: Opinion, text: str, day: str) -> Opinion:
     return replace(opinion, answer=f"{opinion.answer}\n\nAddendum, {day}: {text}")
 
 
-def transaction(opinion: Opinion, pdf: bytes, signing: Signing, key: ECKey | RSAKey, amendment: Amendment) -> Resource:
-    """The transaction Bundle that amends; report, comparison and Task go in on the versions that were read."""
+def unsigned(opinion: Opinion, pdf: bytes, signing: Signing, amendment: Amendment) -> Resource:
+    """The transaction Bundle that amends, but for the signature.
+
+    Report, comparison and Task go in on the versions that were read.
+    """
     report_id, observation_id = str(amendment.report["id"]), str(amendment.concordance["id"])
     observation = bundle.concordance(opinion, signing, observation_id) | {"status": "amended"}
     report = bundle.diagnostic_report(opinion, pdf, signing, (report_id, observation_id))
     report |= {"status": amendment.kind}
-    compact = signature.sign(report, signing.signer, key, (int(signing.when.timestamp()), signing.instances))
-    vouched = bundle.provenance(report_id, observation_id, signing, compact)
+    vouched = bundle.provenance(report_id, observation_id, signing)
     vouched["activity"]["coding"][0]["code"] = "UPDATE"
     vouched["reason"] = [{"text": amendment.reason}]
     return {

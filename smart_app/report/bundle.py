@@ -11,6 +11,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from smart_app.report import signature, stored
 from smart_app.report.opinion import QUESTIONS, VALUES, Opinion
+from smart_app.report.signature import Signer
 
 CANONICAL = "https://konsil.example/fhir"
 SUPPORTING_INFO = "http://hl7.org/fhir/StructureDefinition/workflow-supportingInfo"
@@ -31,25 +32,42 @@ class Signing:
     amends: str = ""
 
 
-def transaction(opinion: Opinion, pdf: bytes, signing: Signing, key: ECKey | RSAKey) -> Resource:
-    """The transaction Bundle that signs the case; the Task goes in with If-Match, so that a second click fails.
+def unsigned(opinion: Opinion, pdf: bytes, signing: Signing) -> Resource:
+    """The transaction Bundle that signs the case, but for the signature: `signed` puts it in.
 
-    The report and the Observation get ids here, because what is signed may not be rewritten by the server.
+    The Task goes in with If-Match, so that a second click fails.  The report and the Observation get ids here, because
+    what is signed may not be rewritten by the server.
     """
     report_id, observation_id = str(uuid4()), str(uuid4())
     observation = concordance(opinion, signing, observation_id)
     report = diagnostic_report(opinion, pdf, signing, (report_id, observation_id))
-    compact = signature.sign(report, signing.signer, key, (int(signing.when.timestamp()), signing.instances))
     return {
         "resourceType": "Bundle",
         "type": "transaction",
         "entry": [
             put(observation),
             put(report),
-            put(provenance(report_id, observation_id, signing, compact)),
+            put(provenance(report_id, observation_id, signing)),
             put(completed(signing, report_id), if_match=f'W/"{signing.task["meta"]["versionId"]}"'),
         ],
     }
+
+
+def the(resource_type: str, transaction: Resource) -> Resource:
+    """The one resource of a type in a transaction Bundle."""
+    found: Resource = next(
+        entry["resource"] for entry in transaction["entry"] if entry["resource"]["resourceType"] == resource_type
+    )
+    return found
+
+
+def signed(transaction: Resource, signer: Signer, key: ECKey | RSAKey) -> Resource:
+    """The transaction with the signature on its report."""
+    compact = signature.sign(the("DiagnosticReport", transaction), signer, key)
+    vouched = the("Provenance", transaction)
+    vouched["signature"] = [signature.as_fhir(compact, signer)]
+    vouched["recorded"] = vouched["signature"][0]["when"]
+    return transaction
 
 
 def put(resource: Resource, if_match: str | None = None) -> Resource:
@@ -122,8 +140,8 @@ def concordance(opinion: Opinion, signing: Signing, observation_id: str) -> Reso
     }
 
 
-def provenance(report_id: str, observation_id: str, signing: Signing, compact: str) -> Resource:
-    """Who signed, with the signature itself."""
+def provenance(report_id: str, observation_id: str, signing: Signing) -> Resource:
+    """Who signs; the signature itself comes in by `signed`."""
     when = signing.when.isoformat(timespec="seconds")
     return {
         "resourceType": "Provenance",
@@ -146,7 +164,6 @@ def provenance(report_id: str, observation_id: str, signing: Signing, compact: s
                 "who": {"reference": signing.signer},
             }
         ],
-        "signature": [signature.as_fhir(compact, signing.signer, when)],
     }
 
 

@@ -11,7 +11,9 @@ class Viewer extends HTMLElement {
     this.shown = this.getAttribute("studies").split(" ");
     $("[data-again]", this).addEventListener("click", () => this.open(this.shown));
     addEventListener("message", (event) => this.word(event));
-    this.open(this.shown);
+    const open = () => this.open(this.shown);
+    if (document.hidden) open();
+    else requestAnimationFrame(() => setTimeout(open)); // the page paints first
   }
   open(studies, show = "") {
     this.shown = studies;
@@ -85,7 +87,7 @@ class Reading extends HTMLElement {
       return this.load(`${this.getAttribute("viewer").replace(/viewer$/, "labs")}?value=${record}`, "Laboratory");
     }
     const entry = link.closest(".k-entry");
-    for (const each of this.querySelectorAll(".k-entry[aria-current]")) each.removeAttribute("aria-current");
+    for (const each of this.querySelectorAll(".k-entry[aria-current]")) each.ariaCurrent = null;
     entry?.setAttribute("aria-current", "true");
     if (entry) this.reviewed(entry.dataset.cite);
     if (link.dataset.study && this.viewer) { this.viewer.open([link.dataset.study]); this.tab("images", link.textContent); }
@@ -98,12 +100,12 @@ class Reading extends HTMLElement {
   }
   load(url, title) {
     this.tab("document", title);
-    $("#pane-document").setAttribute("aria-busy", "true");
+    $("#pane-document").ariaBusy = true;
     htmx.ajax("GET", url, { target: "#pane-document", swap: "innerHTML" });
   }
   opened() {
     const pane = $("#pane-document"), article = $("article", pane);
-    pane.removeAttribute("aria-busy");
+    pane.ariaBusy = null;
     if (!article) return;
     this.tab("document", article.dataset.title);
     $(".k-wanted", pane)?.scrollIntoView({ block: "center", inline: "center" });
@@ -111,7 +113,7 @@ class Reading extends HTMLElement {
   tab(name, title) {
     for (const tab of this.querySelectorAll("[data-tab]")) {
       const here = tab.dataset.tab === name;
-      tab.setAttribute("aria-selected", here);
+      tab.ariaSelected = here;
       $(`#pane-${tab.dataset.tab}`).hidden = !here;
       if (here && title) $("[data-title]", tab).textContent = title.trim();
     }
@@ -136,7 +138,7 @@ class Reading extends HTMLElement {
   }
   chip(ref, label, into) {
     const kept = this.finding?.isConnected ? this.finding : null;
-    const row = into ?? kept ?? this.empty() ?? this.add($("#findings").closest("[data-rows]"));
+    const row = into ?? kept ?? this.empty() ?? this.add($("[data-rows]:has(#findings)"));
     const cites = $("[name=cites]", row), known = cites.value.split(" ").filter(Boolean);
     this.unfold();
     if (!known.includes(ref)) {
@@ -227,7 +229,7 @@ class Reading extends HTMLElement {
     const set = (part) => {
       this.part = Math.round(Math.min(85, Math.max(15, part)));
       desk.style.setProperty("--k-drawer", `${this.part}%`);
-      grip.setAttribute("aria-valuenow", this.part);
+      grip.ariaValueNow = this.part;
       stored("konsil-drawer", this.part);
     };
     set(Number(stored("konsil-drawer")) || 42);
@@ -244,7 +246,7 @@ class Reading extends HTMLElement {
   }
   fold(shut = !$("#report-body").hidden) {
     $("#report-body").hidden = shut;
-    $("[data-fold]").setAttribute("aria-expanded", !shut);
+    $("[data-fold]").ariaExpanded = !shut;
     $("#drawer").classList.toggle("k-shut", shut);
   }
   unfold() { this.fold(false); }

@@ -12,7 +12,8 @@ class Tour extends HTMLElement {
       else if (deed) this.show(this.at + (deed === "next" ? 1 : -1));
     });
     this.addEventListener("keydown", (event) => { if (event.key === "Escape") this.leave(); });
-    addEventListener("resize", () => { if (!this.hidden) this.place(); });
+    addEventListener("resize", () => { if (this.target) this.show(this.at); });
+    addEventListener("scroll", () => { if (this.target) this.place(); }, { capture: true, passive: true });
     if (this.steps.length) this.show(0);
   }
   show(at) {
@@ -25,14 +26,16 @@ class Tour extends HTMLElement {
     document.querySelector(".k-tour-here")?.classList.remove("k-tour-here");
     this.target = place(this.steps[at]);
     this.target.classList.add("k-tour-here");
-    this.target.scrollIntoView({ block: "nearest" });
+    // What is higher than half the window, or on a narrow one, goes to the top: the step then fits below its heading.
+    const tall = this.target.offsetHeight > innerHeight / 2 || innerWidth < 800;
+    this.target.scrollIntoView({ block: tall ? "start" : "nearest", behavior: "instant" });
     this.place();
   }
   place() {
     const box = this.target.getBoundingClientRect(), own = this.getBoundingClientRect(), gap = 12;
     const room = innerHeight - own.height - gap;
-    const right = box.right + gap + own.width < innerWidth, below = box.bottom + gap < room + gap;
-    const top = right ? box.top : below ? box.bottom + gap : box.top - own.height - gap;
+    const right = box.right + gap + own.width < innerWidth, above = box.top - own.height - gap;
+    const top = right ? box.top : box.bottom < room || above < gap ? box.bottom + gap : above;
     const left = right ? box.right + gap : box.left;
     this.style.top = `${Math.max(gap, Math.min(top, room))}px`;
     this.style.left = `${Math.max(gap, Math.min(left, innerWidth - own.width - gap))}px`;

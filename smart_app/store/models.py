@@ -1,6 +1,20 @@
 """Tables of smart_app.  Times are seconds since the epoch; what names a patient or opens a door is sealed (AES-GCM)."""
 
-from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+    true,
+)
 
 from konsil.outbox import outbox_table
 
@@ -21,6 +35,20 @@ tenant = Table(
     Column("fhir_base", String(500), nullable=False, unique=True),
     Column("issuer", String(500), nullable=False, unique=True),
     Column("content", LargeBinary, nullable=False),  # sealed JSON of tenants.Tenant, keys included
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("active", Boolean, nullable=False, server_default=true()),
+    Column("from_file", Boolean, nullable=False, server_default=false()),
+)
+
+tenant_change = Table(
+    "tenant_change",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("tenant", String(100), nullable=False, index=True),
+    Column("changed_at", Float, nullable=False),
+    Column("changed_by", String(200), nullable=False),
+    Column("what", String(40), nullable=False),
+    Column("details", Text, nullable=False),  # JSON: pairs of member and words, never a key
 )
 
 session = Table(
@@ -56,6 +84,7 @@ launch = Table(
     Column("created_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False),
     Column("ended_at", Float),
+    Column("used_at", Float),  # NULL: not since it began
 )
 
 flash = Table(

@@ -11,7 +11,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, select, update
 
 from konsil.database import reader
 from smart_app.launches import AuthorizationRequest, Launch, Tokens
@@ -69,10 +69,21 @@ class SessionStore:
             connection.execute(delete(authorization_request).where(authorization_request.c.session_id == session_id))
             return _end_launches(connection, launch.c.session_id == session_id)
 
-    def end_launch(self, launch_id: str) -> None:
-        """End one launch: its tokens are of no use any more."""
+    def used_at(self, launch_id: str) -> float:
+        """When a launch was last used, or begun."""
+        statement = select(func.coalesce(launch.c.used_at, launch.c.created_at)).where(launch.c.id == launch_id)
+        with self.reads.connect() as connection:
+            return float(connection.execute(statement).scalar() or 0.0)
+
+    def use(self, launch_id: str, now: float) -> None:
+        """Note that a launch is used."""
         with self.engine.begin() as connection:
-            _end_launches(connection, launch.c.id == launch_id)
+            connection.execute(update(launch).where(launch.c.id == launch_id).values(used_at=now))
+
+    def end_launch(self, launch_id: str) -> list[Tokens]:
+        """End one launch; its tokens, overwritten here, are returned to be given back."""
+        with self.engine.begin() as connection:
+            return _end_launches(connection, launch.c.id == launch_id)
 
     def remember(self, state: str, request: AuthorizationRequest, minutes: float) -> None:
         """Keep a sign-in under way until its answer comes."""

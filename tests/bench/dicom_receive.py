@@ -1,33 +1,72 @@
-"""How fast instances are received: DCMTK's storescu into our listener and into Orthanc, in one run on one machine.
+"""How fast instances are received: one sender into our listener and into others, by turns in one run on one machine.
 
-    python -m tests.bench.dicom_receive [instances]
+    python -m tests.bench.dicom_receive [rounds]
 
-Sender: storescu with TCP_NODELAY=1, so that nothing but the receivers is measured; 39 kB CT slices, by 1 and by 4
-associations at once; each receiver in a process of its own with its defaults (both flush to disk before they answer).
-Prints a Markdown table for docs/performance.md, with the load of the machine, without which it says nothing.
+Senders: DCMTK's storescu with TCP_NODELAY=1, and without it, as Debian ships it.  Receivers, each a process of its own
+with its defaults: ours and Orthanc (both flush to disk before they answer), DCMTK's and pynetdicom's storescp (neither
+does), and a loop that writes and flushes the same bytes without a network.  `indexed` counts until the last instance
+can be found, too.  Every round measures each receiver once; medians are printed, with the load and the latency of a
+flush, without which they say nothing.
 """
 
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import func, select
+
 from dicom_gateway.index.models import instance
+from konsil.database import reader, sync_engine
 from tests.dicom_gateway.conftest import know, opened
 from tests.dicom_gateway.objects import write_study
-from tests.peers import ENVIRONMENT, orthanc, running, unused_port
+from tests.peers import ENVIRONMENT, orthanc, running, storescp, unused_port
 
-SIDE = 139  # 139 x 139 x 2 bytes: a file of 39 kB
 ROOT = Path(__file__).parents[2]
+NAGLE = {name: value for name, value in os.environ.items() if name != "TCP_NODELAY"}
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is sent: the side of a square slice of 16 bits, how many, over how many associations, how."""
+
+    name: str
+    side: int
+    count: int
+    associations: int
+    nagle: bool = False
+
+
+WORKS = (
+    Work("39 kB", 139, 400, 1),
+    Work("39 kB", 139, 400, 4),
+    Work("512 x 512", 512, 120, 1),
+    Work("512 x 512", 512, 120, 4),
+    Work("2 MB", 1024, 60, 1),
+    Work("2 MB", 1024, 60, 4),
+    Work("39 kB, Nagle on", 139, 60, 1, nagle=True),
+)
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """A running receiver; `indexed` waits until so many more instances can be found."""
+
+    called: str
+    port: int
+    indexed: Callable[[int], None] | None = None
 
 
 @contextmanager
-def ours(folder: Path) -> Iterator[int]:
-    """`konsil dicom scp` as a process of its own; gives its port."""
+def ours(folder: Path) -> Iterator[Receiver]:
+    """`konsil dicom scp` as a process of its own."""
     port = unused_port()
     with opened(folder, mode="archive") as gateway:
         know(gateway, name="sender", ae_title="STORESCU", port=104)
@@ -41,54 +80,122 @@ def ours(folder: Path) -> Iterator[int]:
         }
     )
     ENVIRONMENT.update(os.environ, TCP_NODELAY="1")
+    engine = sync_engine(f"sqlite:///{folder}/index.db")
+
+    def count() -> int:
+        with reader(engine).connect() as connection:
+            return connection.execute(select(func.count()).select_from(instance)).scalar_one()
+
+    def indexed(total: int) -> None:
+        while count() < total:
+            time.sleep(0.005)
+
     with running([sys.executable, "-m", "konsil", "dicom", "scp"], port, folder / "scp.log"):
-        yield port
+        yield Receiver("KONSIL", port, indexed)
+    engine.dispose()
 
 
 @contextmanager
-def theirs(folder: Path) -> Iterator[int]:
+def theirs(folder: Path) -> Iterator[Receiver]:
     """Debian's Orthanc."""
     with orthanc(folder, "STORESCU", 1) as pacs:
-        yield pacs.port
+        yield Receiver("ORTHANC", pacs.port)
 
 
-def send(port: int, called: str, parts: list[list[Path]]) -> float:
+@contextmanager
+def dcmtk(folder: Path) -> Iterator[Receiver]:
+    """DCMTK's storescp, a process for each association."""
+    with storescp(folder, "STORESCP", options=("--fork", "+xa", "--bit-preserving")) as scp:
+        yield Receiver("STORESCP", scp.port)
+
+
+@contextmanager
+def pynetdicom(folder: Path) -> Iterator[Receiver]:
+    """pynetdicom's own storescp."""
+    port = unused_port()
+    command = [sys.executable, "-m", "pynetdicom", "storescp", str(port), "-q", "-od", str(folder)]
+    with running(command, port, folder / "storescp.log"):
+        yield Receiver("STORESCP", port)
+
+
+RECEIVERS: dict[str, Callable[[Path], "object"]] = {
+    "konsil": ours,
+    "Orthanc": theirs,
+    "DCMTK storescp": dcmtk,
+    "pynetdicom storescp": pynetdicom,
+}
+
+
+def send(receiver: Receiver, parts: list[list[Path]], nagle: bool) -> float:
     """Send each part in an association of its own, all at once; the seconds until the last is done."""
     start = time.perf_counter()
-    senders = [
-        subprocess.Popen(["storescu", "-aec", called, "127.0.0.1", str(port), *map(str, part)], env=ENVIRONMENT)
-        for part in parts
-    ]
+    command = ["storescu", "-aec", receiver.called, "127.0.0.1", str(receiver.port)]
+    environment = NAGLE if nagle else ENVIRONMENT
+    senders = [subprocess.Popen([*command, *map(str, part)], env=environment) for part in parts]
     assert [sender.wait() for sender in senders] == [0] * len(parts)
     return time.perf_counter() - start
 
 
-def measure(folder: Path, count: int) -> None:
-    """Send the same to both and print the rates."""
-    print(f"load before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
-    print("| Receiver | associations | instances/s | MB/s |\n|---|---|---|---|")
-    for associations in (1, 4):
-        studies = [write_study(folder / f"{associations}-{n}", [count // associations], side=SIDE)[1]
-                   for n in range(associations)]  # fmt: skip
-        size = sum(path.stat().st_size for part in studies for path in part)
-        for name, called, receiver in (("konsil", "KONSIL", ours), ("Orthanc 1.10.1", "ORTHANC", theirs)):
-            with receiver(folder / f"{called}-{associations}") as port:
-                seconds = send(port, called, studies)
-            total = sum(map(len, studies))
-            print(f"| {name} | {associations} | {total / seconds:.0f} | {size / seconds / 1e6:.1f} |", flush=True)
-            if receiver is ours:
-                check(folder / f"{called}-{associations}", total)
-    print(f"\nload after: {os.getloadavg()[0]:.1f}")
+def bare(folder: Path, parts: list[list[Path]]) -> tuple[float, list[float]]:
+    """Append and flush the same bytes in one thread; the seconds, and those of each flush."""
+    contents = [path.read_bytes() for part in parts for path in part]
+    flushes, start = [], time.perf_counter()
+    with (folder / "bare").open("wb", buffering=0) as file:
+        for content in contents:
+            file.write(content)
+            before = time.perf_counter()
+            os.fdatasync(file.fileno())
+            flushes.append(time.perf_counter() - before)
+    return time.perf_counter() - start, flushes
 
 
-def check(folder: Path, total: int) -> None:
-    """See that everything is there."""
-    with opened(folder, mode="archive") as gateway:
-        gateway.ingest.replay()
-        with gateway.engine.connect() as connection:
-            assert len(connection.execute(instance.select()).all()) == total
+def turn(folder: Path, running_receivers: dict[str, Receiver], sent: dict[str, int]) -> dict[tuple[Work, str], float]:
+    """One round: every work into every receiver, each with UIDs of its own."""
+    seconds: dict[tuple[Work, str], float] = {}
+    for work in WORKS:
+        for name, receiver in running_receivers.items():
+            with tempfile.TemporaryDirectory(dir=folder) as place:
+                each = work.count // work.associations
+                parts = [write_study(Path(place, str(n)), [each], side=work.side)[1] for n in range(work.associations)]
+                start = time.perf_counter()
+                seconds[work, name] = send(receiver, parts, work.nagle)
+                sent[name] += each * work.associations
+                if receiver.indexed is not None:
+                    receiver.indexed(sent[name])
+                    seconds[work, f"{name}, indexed"] = time.perf_counter() - start
+                if name == "konsil" and not work.nagle:
+                    seconds[work, "write + fdatasync"], flushes = bare(Path(place), parts)
+                    seconds[work, "one fdatasync"] = statistics.median(flushes)
+    return seconds
+
+
+def measure(folder: Path, rounds: int) -> None:
+    """Measure all by turns and print the medians."""
+    found: dict[tuple[Work, str], list[float]] = defaultdict(list)
+    loads = [os.getloadavg()[0]]
+    with ExitStack() as stack:
+        receivers: dict[str, Receiver] = {}
+        for name, start in RECEIVERS.items():
+            place = folder / name.replace(" ", "-")
+            place.mkdir()
+            receivers[name] = stack.enter_context(start(place))  # type: ignore[arg-type]
+        sent: dict[str, int] = defaultdict(int)
+        for _ in range(rounds):
+            for key, value in turn(folder, receivers, sent).items():
+                found[key].append(value)
+            loads.append(os.getloadavg()[0])
+    print(f"rounds {rounds}, load {' '.join(f'{load:.1f}' for load in loads)} on {os.cpu_count()} cores\n")
+    names = ["konsil", "konsil, indexed", *[name for name in RECEIVERS if name != "konsil"], "write + fdatasync"]
+    print(f"| instances/s | {' | '.join(names)} | one flush, ms | konsil to Orthanc |\n|{'---|' * (len(names) + 3)}")
+    for work in WORKS:
+        rates = {name: work.count / statistics.median(found[work, name]) for name in names if found[work, name]}
+        flush = found[work, "one fdatasync"]
+        shown = [f"{rates[name]:.0f}" if name in rates else "-" for name in names]
+        shown += [f"{statistics.median(flush) * 1000:.2f}" if flush else "-"]
+        ratios = [b / a for a, b in zip(found[work, "konsil"], found[work, "Orthanc"], strict=True)]
+        print(f"| {work.name} by {work.associations} | {' | '.join(shown)} | {statistics.median(ratios):.1f} |")
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as name:
-        measure(Path(name), int(sys.argv[1]) if len(sys.argv) > 1 else 400)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        measure(Path(name), int(sys.argv[1]) if len(sys.argv) > 1 else 5)

@@ -1,7 +1,6 @@
 """One contract suite on both databases: a real node in process for each module, callers injected."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from uuid import uuid4
 
 import httpx
@@ -16,16 +15,9 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-async def server(
-    anyio_backend: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Server]:
-    if request.param == "sqlite":
-        folder: Path = tmp_path_factory.mktemp("fhir")
-        url = f"sqlite:///{folder}/fhir.db"
-    else:
-        url = request.getfixturevalue("postgresql_module_url")
-    async with running(url) as node:
+@pytest.fixture(scope="module")
+async def server(anyio_backend: str, module_database_url: str) -> AsyncIterator[Server]:
+    async with running(module_database_url) as node:
         yield node
 
 

@@ -26,7 +26,11 @@ async def test_every_interaction_of_the_statement_is_in_openapi(client: httpx.As
     paths = document["paths"]
     for resource in statement["rest"][0]["resource"]:
         name = resource["type"]
-        assert {"get", "post"} <= set(paths[f"/{name}"])
+        assert {"get", "post", "put", "patch", "delete"} == set(paths[f"/{name}"])
+        form = paths[f"/{name}/_search"]["post"]["requestBody"]["content"]["application/x-www-form-urlencoded"][
+            "schema"
+        ]
+        assert {"_filter", "_list", "_count"} <= set(form["properties"])
         assert {"get", "put", "patch", "delete"} <= set(paths[f"/{name}/{{id}}"])
         names = {each["name"] for each in paths[f"/{name}"]["get"]["parameters"]}
         assert {each["name"] for each in resource["searchParam"]} <= names

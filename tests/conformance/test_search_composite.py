@@ -5,7 +5,10 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import update
 
+from fhir_server.store.models import index_composite
+from konsil.database import sync_engine
 from tests.conformance.chart import LOINC, UCUM, found, observation, put
 from tests.fhir_server.node import Server
 
@@ -140,3 +143,16 @@ async def test_half_a_composite_is_400(grouped: httpx.AsyncClient, query: str) -
 )
 async def test_units_are_compared_in_base_units(grouped: httpx.AsyncClient, query: str, ids: list[str]) -> None:
     assert await found(grouped, f"Observation?value-quantity={query}") == ids
+
+
+@pytest.mark.spec("R4 search.html#combining")
+async def test_the_texts_decide_where_a_hash_is_shared(grouped: httpx.AsyncClient, module_database_url: str) -> None:
+    """The index has hashes and numbers: a row that shares them with what is asked for is no match by them alone."""
+    search = "Observation?code-value-quantity=15074-8$gt5"
+    code = index_composite.c.code_1
+    engine = sync_engine(module_database_url)
+    for shown, hidden, ids in (("15074-8", "of the same hash", []), ("of the same hash", "15074-8", ["sugar"])):
+        with engine.begin() as connection:
+            connection.execute(update(index_composite).where(code == shown).values(code_1=hidden))
+        assert await found(grouped, search) == ids
+    engine.dispose()

@@ -21,15 +21,9 @@ def portal() -> Iterator[BlockingPortal]:
         yield portal
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def server(
-    portal: BlockingPortal, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('paging')}/fhir.db"
-    else:
-        url = request.getfixturevalue("postgresql_module_url")
-    with portal.wrap_async_context_manager(running(url)) as server:
+@pytest.fixture(scope="module")
+def server(portal: BlockingPortal, module_database_url: str) -> Iterator[Server]:
+    with portal.wrap_async_context_manager(running(module_database_url)) as server:
         yield server
 
 

@@ -180,7 +180,9 @@ async def test_too_many_codes_are_refused_until_asked_for_in_pages(client: httpx
         ({}, 400, "'url' is missing"),
         ({"url": GENDER, "count": "-1"}, 400, "whole number"),
         ({"url": GENDER, "activeOnly": "perhaps"}, 400, "true or false"),
-        ({"url": GENDER, "date": "2020"}, 400, "'date'"),
+        ({"url": GENDER, "date": "long ago"}, 400, "long ago"),
+        ({"url": GENDER, "date": "1999"}, 422, "from 1999 or before"),
+        ({"url": GENDER, "system-version": "http://hl7.org/fhir/administrative-gender"}, 400, "system|version"),
     ],
 )
 async def test_what_cannot_be_expanded_is_said(

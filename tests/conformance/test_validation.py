@@ -28,16 +28,10 @@ RIGHT: dict[str, Any] = {"resourceType": "Observation", "status": "final", "code
 WRONG: dict[str, Any] = RIGHT | {"status": "done", "effectiveDateTime": "yesterday"}
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-async def server(
-    anyio_backend: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Server]:
+@pytest.fixture(scope="module")
+async def server(anyio_backend: str, module_database_url: str) -> AsyncIterator[Server]:
     """A server with the validation that an installation has unless it is told otherwise."""
-    folder: Path = tmp_path_factory.mktemp("validation")
-    url = f"sqlite:///{folder}/fhir.db"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql_module_url")
-    async with running(url, validation="refuse") as node:
+    async with running(module_database_url, validation="refuse") as node:
         async with node.client() as http:
             created = await http.post("/StructureDefinition", json=DEFINITION)
             assert created.status_code == 201, created.text
@@ -159,3 +153,29 @@ async def test_the_policy_may_store_and_tag(anyio_backend: str, tmp_path: Path) 
         mended = (await http.put(f"/Observation/{stored['id']}", json=stored | {"valueString": "60 kg"})).json()
         assert "tag" not in mended["meta"]
         assert (await http.post("/Observation", json=RIGHT | {"colour": "red"})).status_code == 400
+
+
+@pytest.mark.anyio
+@pytest.mark.spec("R4 http.html#integrity")
+async def test_what_is_referred_to_may_have_to_be_there(module_database_url: str, unique: str) -> None:
+    async with running(module_database_url, validation_references=True) as node, node.client() as http:
+        about = RIGHT | {"subject": {"reference": f"Patient/{unique}"}}
+        refused = await http.post(
+            "/Observation", json=about | {"focus": [{"reference": "https://else.example/Basic/1"}]}
+        )
+        assert refused.status_code == 422 and issues(refused) == [("error", "not-found", "")]
+        assert f"Patient/{unique}" in refused.text
+        patient = {"resourceType": "Patient", "id": unique}
+        entries = [
+            {"resource": RIGHT | {"subject": {"reference": f"http://fhir.test/fhir/Patient/{unique}"}}}
+            | {"request": {"method": "POST", "url": "Observation"}},
+            {"resource": patient, "request": {"method": "PUT", "url": f"Patient/{unique}"}},
+        ]
+        done = await http.post("", json={"resourceType": "Bundle", "type": "transaction", "entry": entries})
+        assert done.status_code == 200, done.text
+        inner = {"contained": [{"resourceType": "Device", "id": "d"}], "device": {"reference": "#d"}}
+        made = await http.post("/Observation", json=RIGHT | {"subject": {"reference": f"Patient/{unique}"}} | inner)
+        assert made.status_code == 201
+        await http.delete(f"/Patient/{unique}")
+        gone = await http.put(f"/Observation/{made.json()['id']}", json=made.json() | {"language": "de"})
+        assert gone.status_code == 422

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from dicom_gateway.gateway import Gateway, open_gateway
-from dicom_gateway.peers import PeerEntry, provision
+from dicom_gateway.peer_register import provision
+from dicom_gateway.peers import PeerEntry
 from dicom_gateway.scp import Listener
 from dicom_gateway.settings import Settings
 

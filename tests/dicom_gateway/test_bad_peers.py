@@ -60,13 +60,13 @@ def test_a_search_names_who_did_not_answer_and_shows_what_the_others_hold(
 ) -> None:
     gateway = make_gateway()
     study, files = write_study(tmp_path / "study", [2])
-    with archive_with(make_gateway, files) as (archive, theirs), line(theirs.port, delay_seconds=8) as slow:
+    with archive_with(make_gateway, files) as (archive, theirs), line(theirs.port, delay_seconds=5) as slow:
         know(archive, name="konsil", ae_title="KONSIL", port=unused_port(), can=["store"])
         know(gateway, name="good", title="St. Anna", ae_title="PACS", port=theirs.port, can=OFFERS)
         know(gateway, name="slow", title="St. Berta", ae_title="PACS", port=slow.port, can=OFFERS)
         know(gateway, name="down", title="St. Clara", ae_title="PACS", port=unused_port(), can=OFFERS)
         know(gateway, name="wrong", title="St. Dora", ae_title="OTHER", port=theirs.port, can=OFFERS)
-        answers, studies = search(gateway, seconds=5)
+        answers, studies = search(gateway, seconds=4)
     assert study in studies
     assert answers["good"] == ("ok", None, None)
     assert answers["slow"][0] == "failed" and "St. Berta" in answers["slow"][1]

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from joserfc.jwk import ECKey
 
 from dicom_gateway.gateway import Gateway, open_gateway
 from dicom_gateway.jobs import GatewayRunner
-from dicom_gateway.publish.exchange import SCOPE
+from dicom_gateway.publish.exchange import AUDIT_SCOPE, SCOPE
 from dicom_gateway.settings import Settings
 from fhir_server.app import create_app, open_node
 from fhir_server.auth import opaque, tokens
@@ -49,6 +49,8 @@ PEOPLE = {
         person("consultant", "ito"),
         person("consultant", "stranger"),
         person("requester", "elsewhere"),
+        person("administrator", "ross"),
+        replace(person("administrator", "vance"), scopes=("user/*.cruds", "administration")),
     )
 }
 ADMINISTRATOR = Caller("root", "tests", None, frozenset({"administrator"}), PROGRAMME, ("system/*.cruds",))
@@ -122,7 +124,7 @@ def document(key: ECKey) -> Document:
         "client_id": "konsil-gateway",
         "name": "gateway",
         "jwks": {"keys": [key.as_dict(private=False)]},
-        "scopes": SCOPE,
+        "scopes": f"{SCOPE} {AUDIT_SCOPE}",
         "role": "system",
     }
     practitioners = [

@@ -10,6 +10,7 @@ from pathlib import Path
 from playwright.sync_api import BrowserContext, Error, Frame, FrameLocator, Locator, Page, Request, expect
 
 from deploy.sandbox.imaging.studies import CT_CHEST
+from deploy.sandbox.people import PIN
 from tests.end_to_end.browser import GREYS, workstation
 from tests.end_to_end.platform import Platform
 
@@ -198,6 +199,7 @@ def report(desk: Desk, answer: str) -> None:
     page.get_by_text("Ready to sign.").wait_for()
     page.get_by_role("button", name="Sign…").click()
     page.get_by_text("It cannot be taken back.").wait_for()
+    page.get_by_label("Your signing PIN").fill(PIN)
     page.get_by_role("button", name="Sign and send the report").click(no_wait_after=True)
     page.wait_for_url(re.compile(r"/cases/[^/]+/(report|sign)$"))
     assert page.url.endswith("/report"), f"the report was not signed: {page.locator('main').inner_text()}"
@@ -215,6 +217,6 @@ def acknowledge(desk: Desk, username: str, tenant: str, patient: str, answer: st
     app.get_by_role("link", name="Read the report").click()
     app.get_by_text(answer).first.wait_for()
     app.get_by_role("button", name="Acknowledge the report").click()
-    app.get_by_text(re.compile("acknowledged", re.IGNORECASE)).first.wait_for()
+    app.get_by_text("Acknowledged. Thank you.").wait_for()
     app.get_by_role("link", name="Report", exact=True).click()
     app.get_by_text(answer).first.wait_for()

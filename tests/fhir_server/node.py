@@ -48,6 +48,10 @@ async def running(database_url: str, **changes: Any) -> AsyncIterator[Server]:
 
     # Most tests write as little as they need; those of validation and of the case have a server that refuses.
     changes = {"publish_profiles": False, "validation": "structure", "audit": False} | changes
+    changes = {
+        "requests_per_minute": 0,
+        "case_watch_seconds": 0,
+    } | changes  # all of R4's examples go in as one person, in a minute
     settings = Settings(database_url=database_url, base_url="http://fhir.test", **changes)
     app = create_app(settings, authenticate)
     async with app.router.lifespan_context(app):

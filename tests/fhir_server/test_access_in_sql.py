@@ -1,7 +1,6 @@
 """What a caller may not see is nowhere: no read, search, count, chain, include, history or write tells of it."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -32,14 +31,9 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-async def server(
-    anyio_backend: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Server]:
-    folder: Path = tmp_path_factory.mktemp("fhir")
-    sqlite = request.param == "sqlite"
-    url = f"sqlite:///{folder}/fhir.db" if sqlite else request.getfixturevalue("postgresql_module_url")
-    async with running(url) as node:
+@pytest.fixture(scope="module")
+async def server(anyio_backend: str, module_database_url: str) -> AsyncIterator[Server]:
+    async with running(module_database_url) as node:
         yield node
 
 

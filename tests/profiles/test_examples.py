@@ -42,4 +42,4 @@ def test_the_signature_of_the_example_verifies() -> None:
     key = json.loads((FOLDER / "signature" / "plain.json").read_text(encoding="utf-8"))["key"]
     parts = {entry["resource"]["resourceType"]: entry["resource"] for entry in SIGN["entry"]}
     compact = signature.decode(parts["Provenance"]["signature"][0]["data"])
-    assert signature.verify(compact, parts["DiagnosticReport"], "Practitioner/ito", [key]) == ["1.2.840.1"]
+    assert signature.verify(compact, parts["DiagnosticReport"], "Practitioner/ito", [key])["instances"] == ["1.2.840.1"]

@@ -99,6 +99,7 @@ class Looker:
         """Light or dark, for pages that follow the system and for those where it was chosen."""
         page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
         for frame in self.ours(page):
+            frame.wait_for_load_state("load")  # a frame on its way to another page would come back as it was
             attempt(frame, THEME, theme)
         page.wait_for_timeout(120)
 

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import FrameLocator, Locator, Page
 
 from deploy.sandbox.imaging.studies import CT_CHEST
+from deploy.sandbox.people import PIN
 from tests.end_to_end import people
 from tests.end_to_end.people import Desk, at_desk
 from tests.end_to_end.platform import Platform, platform
@@ -124,6 +125,9 @@ def reads_and_signs(desk: Desk) -> None:
     page.get_by_text("Ready to sign.").wait_for()
     keys.press(page.get_by_role("button", name="Sign…"))
     page.get_by_text("It cannot be taken back.").wait_for()
+    pin = page.get_by_label("Your signing PIN")
+    pin.wait_for()
+    keys.write(pin, PIN)
     keys.press(page.get_by_role("button", name="Sign and send the report"))
     page.wait_for_url(re.compile(r"/cases/[^/]+/report$"))
     page.get_by_text(ANSWER).first.wait_for()
@@ -153,7 +157,7 @@ def acknowledges(desk: Desk) -> None:
     keys.press(app.get_by_role("link", name="Read the report"))
     app.get_by_text(ANSWER).first.wait_for()
     keys.press(app.get_by_role("button", name="Acknowledge the report"))
-    app.get_by_text(re.compile("acknowledged", re.IGNORECASE)).first.wait_for()
+    app.get_by_text("Acknowledged. Thank you.").wait_for()
 
 
 def enabled(page: Page, button: Locator) -> None:

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from deploy.sandbox.cases import run as cases
+from deploy.sandbox.people import OUTSIDERS, Outsider
 from tests.end_to_end import people
 from tests.end_to_end.people import Desk, at_desk
 from tests.end_to_end.platform import Platform, platform
@@ -125,6 +126,48 @@ def test_health_information(hospital: Platform, looker: Looker, tmp_path: Path) 
         visit(desk, looker, {"reconcile": first_arrival(page), "sources": "sources"})
 
 
+def test_the_administrator(hospital: Platform, looker: Looker, tmp_path: Path) -> None:
+    """A list, an entry, a form with mistakes, filled and sent by keyboard alone."""
+    with at_desk(hospital, tmp_path) as desk:
+        page = become(desk, "vance")
+        looker.look(page, "administration")
+        page.locator("a[data-row]").first.focus()
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name="What it affects").wait_for()
+        looker.look(page, "administration-hospital")
+        page.goto(below(page, "administration/clients/new"))
+        page.get_by_label("Client id").focus()
+        page.keyboard.type("night shift")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_contain_text("This was not saved")
+        looker.look(page, "administration-refused")
+
+
+@pytest.mark.parametrize("who", OUTSIDERS, ids=lambda who: who.role)
+def test_a_patient_and_who_acts_for_one(hospital: Platform, looker: Looker, tmp_path: Path, who: Outsider) -> None:
+    with at_desk(hospital, tmp_path) as desk:
+        page = become(desk, who.username)
+        page.get_by_role(
+            "heading", name="Your second opinions" if who.role == "patient" else "second opinion"
+        ).wait_for()
+        looker.look(page, who.role)
+        visit(desk, looker, {f"{who.role}-looked": "looked"})
+
+
+@pytest.mark.full
+def test_the_administrators_other_pages(hospital: Platform, looker: Looker, tmp_path: Path) -> None:
+    with at_desk(hospital, tmp_path) as desk:
+        page = become(desk, "vance")
+        names = ("clients", "people", "organizations", "peers", "roles")
+        entries = ("hospitals/epic/edit", "clients/konsil-app", "peers/st-anna", "peers/st-anna/edit")
+        paths = [f"administration/{each}" for each in (*names, *entries)]
+        visit(desk, looker, {path.replace("/", "-"): path for path in paths})
+        page.goto(below(page, "administration/people?q=vance"))
+        page.locator("a[data-row]").click()
+        page.get_by_role("heading", name="What it affects").wait_for()
+        looker.look(page, "administration-person")
+
+
 def test_the_coordinator(hospital: Platform, looker: Looker, tmp_path: Path) -> None:
     with at_desk(hospital, tmp_path) as desk:
         page = become(desk, "castillo")
@@ -171,6 +214,30 @@ def test_the_privacy_officer(hospital: Platform, looker: Looker, tmp_path: Path)
         visit(desk, looker, {"access-nobody": "access?patient=nobody-at-all"})
 
 
+def test_an_emergency(hospital: Platform, looker: Looker, tmp_path: Path) -> None:
+    with at_desk(hospital, tmp_path) as desk:
+        page = become(desk, READER)
+        case = states.in_reading(page)
+    with at_desk(hospital, tmp_path) as desk:
+        page = become(desk, "rossi")
+        page.goto(below(page, case))
+        looker.look(page, "no-right-to-a-case")
+        page.get_by_role("link", name="Emergency access").last.click()
+        page.get_by_label("Reason").select_option("life-or-limb")
+        page.get_by_label("In your words").fill("Unconscious in our emergency room, nobody to ask.")
+        looker.look(page, "emergency-form")
+        page.get_by_role("button", name="Open the record").first.click()
+        page.get_by_role("heading", name="Open this record in an emergency?").wait_for()
+        looker.look(page, "emergency-dialog")
+        page.get_by_role("dialog").get_by_role("button", name="Open the record").click()
+        page.get_by_role("heading", name="Record in an emergency").wait_for()
+        looker.look(page, "emergency-record")
+        visit(desk, looker, {"emergency-case": case})
+    with at_desk(hospital, tmp_path) as desk:
+        become(desk, "sorensen")
+        visit(desk, looker, {"access-waiting": "access", "emergencies": "emergencies"})
+
+
 def test_what_is_not_there(hospital: Platform, looker: Looker, tmp_path: Path) -> None:
     with at_desk(hospital, tmp_path) as desk:
         page = become(desk, "harper")
@@ -202,6 +269,10 @@ def test_the_guided_visit(hospital: Platform, looker: Looker, tmp_path: Path) ->
         page.get_by_role("button", name="Show me round").click()
         page.get_by_role("button", name="Next").click()
         looker.look(page, "guided-visit")
+        page.set_viewport_size({"width": 320, "height": 640})
+        expect(page.locator(".k-tour-here h2").first).to_be_in_viewport()
+        told, step = page.locator(".k-tour-here").bounding_box(), page.locator("konsil-tour").bounding_box()
+        assert told and step and step["y"] >= told["y"] + told["height"], "the step covers what it speaks of"
         page.get_by_role("button", name="Leave").click()
         expect(page.locator("konsil-tour")).to_have_count(0)
 
@@ -218,6 +289,7 @@ def test_the_report_half_way(hospital: Platform, looker: Looker, tmp_path: Path)
         states.fully(page)
         page.get_by_role("button", name="Sign…").click()
         page.get_by_text("It cannot be taken back.").wait_for()
+        page.get_by_label("Your signing PIN").wait_for()
         looker.look(page, "signing")
         page.keyboard.press("Escape")
         beside = desk.context.new_page()

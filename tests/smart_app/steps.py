@@ -2,14 +2,17 @@
 
 import json
 import re
+import time
 from contextlib import closing
 from typing import Any
 
 import httpx
+from sqlalchemy import update
 
-from deploy.sandbox import charts
+from deploy.sandbox import charts, people
 from konsil.oauth_client import ASSERTION_TYPE, ClientKey, client_assertion
 from smart_app.jobs import Work
+from smart_app.store.models import outbox
 from tests.smart_app.platform import Browser, Platform, hidden_fields, launch_id
 
 QUESTION = "Is resection of the nodule the right next step, or another biopsy?"
@@ -84,13 +87,15 @@ def opinion(room: str) -> dict[str, object]:
     values = dict(re.findall(r'type="radio"[^>]*name="([^"]+)"[^>]*value="([^"]+)"', room))
     text = {"answer": ANSWER, "findings": "Spiculated nodule.", "recommendations": "Lobectomy"}
     fields = {name: value for name, value in hidden_fields(room).items() if name in ("window", "opened")}
-    return {**fields, **values, **text, "cites": reviewed[0], "reviewed": reviewed}
+    return {**fields, **values, **text, "cites": reviewed[0], "reviewed": reviewed, "pin": people.PIN}
 
 
 def drain(hospital: Platform) -> None:
-    """A worker comes, lets the cursor look and the jobs it finds run, and goes."""
+    """A worker comes, lets the cursor look, which may have looked a moment ago, and the jobs it finds run, and goes."""
     with closing(Work(hospital.app_settings)) as work:
         runner = work.runner()
+        with work.engine.begin() as connection:
+            connection.execute(update(outbox).where(outbox.c.kind == "cursor").values(next_attempt_at=0.0))
         for _ in range(4):
             runner.run_due()
 
@@ -109,3 +114,14 @@ def filed(hospital: Platform, tenant: str, patient: str) -> list[Resource]:
         answer = client.get(f"{base}/fhir/DocumentReference", params=wanted, headers=headers)
     found = [entry["resource"] for entry in answer.json().get("entry", [])]
     return [each for each in found if any("writeback" in one.get("system", "") for one in each.get("identifier", []))]
+
+
+def shown(browser: Browser, address: str, wanted: str) -> str:
+    """The page once these words are on it: events are listed a moment after they happened."""
+    end = time.monotonic() + 90
+    while True:
+        page = browser.get(address)
+        assert page.status_code == 200, page.text
+        if wanted in page.text or time.monotonic() > end:
+            return page.text
+        time.sleep(0.1)

@@ -162,7 +162,9 @@ def arrivals_of(page: str) -> list[str]:
 def test_the_comparison_says_how_it_comes_about(imaging: Imaging) -> None:
     trap, _ = arrivals(imaging)
     page = imaging.get(f"reconcile/{trap}").text
-    assert "Probably another person" in page and ">-7<" in page and "<strong>+5</strong>" in page
+    assert re.findall(r'<div class="k-note[^>]*>.*?</div>', page, re.DOTALL) == [], "no word of a gateway in trouble"
+    assert "Probably another person" in page
+    assert ">-7<" in page and "<strong>+5</strong>" in page
     assert "Lakeside Medical Center" in page, "the issuer by its name"
     assert "/thumbnails/0" in page and imaging.get(f"reconcile/{trap}/images/0").content.startswith(b"\x89PNG")
 

@@ -16,13 +16,15 @@ import orjson
 from deploy.sandbox import people
 from deploy.sandbox.cases.browser import Browser, Form, PageError, form_action, hidden_fields, redirect_query
 from konsil.http_client import guarded_async_client
-from smart_app.fhir import FhirClient
+from smart_app.fhir import FhirClient, Resource
 from smart_app.gateway import GatewayClient
 from smart_app.launch import OWN_SCOPE
 from smart_app.launches import Grant
 from smart_app.oauth import ID_TOKEN_TYPE, TOKEN_EXCHANGE, OAuthClient, authorization_url, challenge, new_verifier
 from smart_app.oauth import Answer as TokenAnswer
 from smart_app.patients import local_patient
+from smart_app.reading.proof import content, proof_in
+from smart_app.report.signature import Proof
 from smart_app.tenants import NamedKey, Provision, Tenant, base_url
 
 LAUNCH = re.compile(r'src="([^"]*/launch\?[^"]+)"')
@@ -135,6 +137,16 @@ class People:
         """A browser in which a hospital's physician has launched the app from a patient's chart."""
         browser, address = await self._chart(username, patient)
         return browser, launch_of(await browser.get(address))
+
+    async def proved(self, caller: Caller, unsigned: Resource) -> Proof | None:
+        """The signer's proof for a report, by PIN; None where the server asks for none."""
+        oauth, key = OAuthClient(self.http), self.platform.provision.client
+        endpoints = await oauth.discover(self.platform.fhir_base, self.platform.origins())
+        if not endpoints.signing:
+            return None
+        form = content(unsigned, "Second opinion") | {"token": caller.grant.access_token, "pin": people.PIN}
+        answer = await oauth.signing(key.for_token_url(endpoints.token), endpoints.signing, form)
+        return proof_in(answer)
 
     async def _sign_in(self, username: str) -> Caller:
         browser, key, issuer = Browser(self.http), self.platform.provision.client, self.platform.issuer

@@ -24,6 +24,7 @@ from smart_app.report import amending, bundle, pdf
 from smart_app.report.form import opinion_of
 from smart_app.report.letterhead import letterhead
 from smart_app.report.opinion import Opinion
+from smart_app.report.signature import Signer
 from smart_app.tenants import NamedKey
 
 COORDINATOR, HIM = "castillo", "harper"
@@ -123,8 +124,7 @@ async def sign(step: Step) -> None:
     assert step.story.opinion is not None  # noqa: S101 - a test sees that a signed story has one
     caller, case, _ = await step.ours(step.story.consultant)
     opinion, paper, signing = await typeset(step, caller, case, step.story.opinion)
-    key = opinions.signing_key(step.key)
-    await caller.fhir.transaction(bundle.transaction(opinion, paper, signing, key))
+    await send(step, caller, bundle.unsigned(opinion, paper, signing), signing)
 
 
 async def typeset(
@@ -146,6 +146,13 @@ async def typeset(
         amends=told,
     )
     return opinion, paper, signing
+
+
+async def send(step: Step, caller: Caller, unsigned: Resource, signing: bundle.Signing) -> None:
+    """The signer gives the PIN for this very report, signs and sends."""
+    given = await step.people.proved(caller, unsigned)
+    signer = Signer(signing.signer, signing.when, signing.instances, given)
+    await caller.fhir.transaction(bundle.signed(unsigned, signer, opinions.signing_key(step.key)))
 
 
 def is_first_opinion(record: Record) -> bool:
@@ -170,8 +177,7 @@ async def amend(step: Step) -> None:
     told = f"{title} to the report of {day}, which it replaces. {step.story.amended}"
     opinion, paper, signing = await typeset(step, caller, case, step.story.amendment, told)
     amendment = amending.Amendment(report, concordance, CORRECTED, step.story.amended)
-    key = opinions.signing_key(step.key)
-    await caller.fhir.transaction(amending.transaction(opinion, paper, signing, key, amendment))
+    await send(step, caller, amending.unsigned(opinion, paper, signing, amendment), signing)
 
 
 TO: dict[str, Callable[[Step], Awaitable[None]]] = {

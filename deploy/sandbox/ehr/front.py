@@ -53,9 +53,14 @@ DOORS = {
             "Write the opinion, look at the checks, sign it.",
         ),
     ),
-    "programme-manager": ("Programme manager", ("See how many cases run and which are late.",)),
-    "privacy-officer": ("Privacy officer", ("See who looked at whom, and what each person saw.",)),
+    "patient": ("Patients", ("See where it stands, read the answer in plain words, see who looked.",)),
+    "programme-manager": ("Behind the scenes", ("How it runs, who looked at whom, who may what.",)),
 }
+TOGETHER = {
+    "patient": ("patient", "proxy"),
+    "programme-manager": ("programme-manager", "privacy-officer", "administrator"),
+}
+"""Doors for people of more than one role."""
 DOWN = "not answering"
 PLACED = ("requester", "consultant")
 
@@ -70,15 +75,17 @@ def doors_of(people: list[dict[str, str]]) -> list[dict[str, Any]]:
     """A door for each role that somebody has, in the order in which a case meets them."""
     doors = []
     for kind, (title, steps) in DOORS.items():
-        here = [named(each, kind) for each in people if kind in each.get("roles", "").split()]
+        roles = {*TOGETHER.get(kind, (kind,))}
+        here = [named(each, kind) for each in people if roles & {*each.get("roles", "").split()}]
         if here:
             doors.append({"kind": kind, "title": title, "steps": steps, "people": here})
     return doors
 
 
 def named(person: dict[str, str], kind: str) -> dict[str, str]:
-    """A person as a door names them: physicians by hospital, consultants by specialty."""
-    return {**person, "place": person["role"].removeprefix("requester at ") if kind in PLACED else ""}
+    """A person as a door names them: physicians by hospital, consultants by specialty, others who share one by role."""
+    role = person["role"].removeprefix("requester at ").replace("-", " ")
+    return {**person, "place": role if kind in PLACED or kind in TOGETHER else ""}
 
 
 async def state_of(program: dict[str, Any], states: dict[str, str]) -> None:
@@ -115,6 +122,7 @@ async def show(request: Request) -> Response:
         "cases": cases(request),
         "addresses": addresses(content),
         "password": next((each["password"] for each in people), ""),
+        "pin": next((each["pin"] for each in people if each.get("pin")), ""),
         "hospitals": HOSPITALS,
         "moments": MOMENTS,
         "answers": ANSWERS,

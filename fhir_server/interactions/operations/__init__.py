@@ -31,12 +31,14 @@ METHODS = ("GET", "POST")
 @dataclass(frozen=True, slots=True)
 class Invocation:
     """One call of an operation. `parameters` are those of the address and of the body; `resource_type` and
-    `resource_id` are None above type and instance level."""
+    `resource_id` are None above type and instance level; `asynchronous` and `lenient` as `Prefer` says."""
 
     ctx: Context
     parameters: Parameters
     resource_type: str | None = None
     resource_id: str | None = None
+    asynchronous: bool = False
+    lenient: bool = False
 
     @property
     def address(self) -> str:
@@ -47,10 +49,11 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer with headers of its own (Location)."""
+    """An answer with headers of its own (Location), perhaps another status than 200."""
 
     document: Document
     headers: Mapping[str, str] = field(default_factory=dict)
+    status: int = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ class Request:
     resource_id: str | None = None
     query: tuple[tuple[str, str], ...] = ()
     body: Any = None
+    asynchronous: bool = False
+    lenient: bool = False
 
 
 async def invoke(ctx: Context, request: Request) -> Reply:
@@ -102,7 +107,8 @@ async def invoke(ctx: Context, request: Request) -> Reply:
     if unknown:
         raise Invalid(f"${operation.code} has no parameter '{min(unknown)[:40]}'.")
     await ctx.node.stored_canonicals.refresh()
-    answer = await operation.run(Invocation(ctx, parameters, request.resource_type, request.resource_id))
+    asked = request.asynchronous, request.lenient
+    answer = await operation.run(Invocation(ctx, parameters, request.resource_type, request.resource_id, *asked))
     return answer if isinstance(answer, Reply) else Reply(answer)
 
 

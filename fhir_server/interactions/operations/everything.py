@@ -6,8 +6,9 @@ https://hl7.org/fhir/R4/patient-operation-everything.html, https://hl7.org/fhir/
 from urllib.parse import quote, urlencode
 
 from fhir_server.errors import Invalid
-from fhir_server.interactions.bundle import bundle, match_entry
+from fhir_server.interactions.bundle import bundle, match_entry, outcome_entry
 from fhir_server.interactions.cursor import seal, unseal
+from fhir_server.interactions.events import AUDIT_EVENT, INCOMPLETE, listed_of
 from fhir_server.interactions.operations import Document, Invocation, OperationDefinition
 from fhir_server.interactions.operations.parameters import Parameters
 from fhir_server.search.dates import date_range
@@ -33,6 +34,7 @@ async def run(call: Invocation) -> Document:
     after, ceiling = _place(call, purpose)
     asked = _asked(parameters, focus, ceiling, call)
     count = _count(call)
+    complete = await _events_listed(call, asked, first="_cursor" not in parameters.names)
     found = await everything(call.ctx.store, asked, after, count + 1)
     shown = found[:count]
     links = [("self", _url(address, pairs))]
@@ -42,9 +44,16 @@ async def run(call: Invocation) -> Document:
         links.append(("next", _url(address, [*pairs, ("_cursor", cursor)])))
     base = call.ctx.node.settings.fhir_url
     entries = [match_entry(base, one, "match" if part == COMPARTMENT else "include") for one, part in shown]
+    entries += [] if complete else [outcome_entry(INCOMPLETE)]
     matches = sum(part == COMPARTMENT for _, part in shown)
     whole = len(found) <= count and "_cursor" not in parameters.names
     return bundle("searchset", entries, links, matches if whole else None)
+
+
+async def _events_listed(call: Invocation, asked: Everything, *, first: bool) -> bool:
+    """Before the first page the AuditEvents that wait are listed, for who may see them; gives whether all are."""
+    wanted = first and asked.focus[0] == "Patient" and (not asked.types or AUDIT_EVENT in asked.types)
+    return not wanted or await listed_of(call.ctx, asked.focus[1])
 
 
 async def _focus(call: Invocation) -> Version:

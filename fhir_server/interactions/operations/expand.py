@@ -12,7 +12,7 @@ from fhir_server.errors import TooCostly
 from fhir_server.interactions.operations import Document, Invocation, OperationDefinition
 from fhir_server.interactions.operations.parameters import Parameters
 from fhir_server.interactions.remote_terminology import with_fallback
-from fhir_server.interactions.terminology import value_set_of
+from fhir_server.interactions.terminology import PINNING, terminology_of, value_set_of
 from fhir_server.search.dates import instant
 from fhir_server.search.folding import normalized
 from fhir_server.terminology.expansion import Member, expand
@@ -25,8 +25,10 @@ ECHOED = {
     "activeOnly": "Boolean",
     "excludeNested": "Boolean",
     "excludeNotForUI": "Boolean",
+    "excludePostCoordinated": "Boolean",
     "includeDesignations": "Boolean",
     "includeDefinition": "Boolean",
+    "date": "DateTime",
     "offset": "Integer",
     "count": "Integer",
 }
@@ -76,7 +78,7 @@ async def run(call: Invocation) -> Document:
     """
     wish = Wish.of(call.parameters)
     value_set = await value_set_of(call)
-    found = await to_thread.run_sync(partial(expand, call.ctx.node.terminology, value_set))
+    found = await to_thread.run_sync(partial(expand, terminology_of(call), value_set))
     chosen = [member for member in found.values() if _is_wanted(member, wish)]
     limit = call.ctx.node.settings.max_expansion
     if wish.count is None and len(chosen) - wish.offset > limit:
@@ -112,6 +114,8 @@ def _echoed(parameters: Parameters) -> Iterable[Document]:
         if name in parameters.names:
             read = {"Boolean": parameters.flag, "Integer": parameters.number}.get(type_, parameters.text)
             yield {"name": name, f"value{type_}": read(name)}
+    for name in PINNING[1:]:
+        yield from ({"name": name, "valueUri": str(one)} for one in parameters.all(name))
 
 
 def _versions(members: Iterable[Member]) -> list[Document]:
@@ -202,6 +206,7 @@ OPERATIONS = (
             "contextDirection",
             "designation",
             "exclude-system",
+            *PINNING[1:],
             *ECHOED,
         ),
         body="valueSet",

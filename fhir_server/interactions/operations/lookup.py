@@ -81,6 +81,6 @@ OPERATIONS = (
         "lookup",
         with_fallback("lookup", run),
         ("CodeSystem",),
-        parameters=("code", "system", "version", "coding", "displayLanguage", "property"),
+        parameters=("code", "system", "version", "coding", "date", "displayLanguage", "property"),
     ),
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fhir_server.interactions.operations import Document, Invocation, OperationDefinition
 from fhir_server.interactions.operations.parameters import parameter, parameters_resource
 from fhir_server.interactions.remote_terminology import with_fallback
-from fhir_server.interactions.terminology import Coding, code_system_of, codings, value_set_of
+from fhir_server.interactions.terminology import Coding, code_system_of, codings, terminology_of, value_set_of
 from fhir_server.search.folding import normalized
 from fhir_server.terminology.code_system import CodeSystem, Concept
 from fhir_server.terminology.loaded import not_loaded
@@ -58,7 +58,7 @@ def _of_system(call: Invocation, coding: Coding, system: CodeSystem) -> Verdict:
 
 
 def _of_value_set(call: Invocation, coding: Coding, value_set: ValueSet) -> Verdict:
-    terminology = call.ctx.node.terminology
+    terminology = terminology_of(call)
     inside = terminology.contains(value_set, coding.system, coding.code)
     name = f"{coding.system}#{coding.code}" if coding.system else coding.code
     if not inside:

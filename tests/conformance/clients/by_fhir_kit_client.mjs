@@ -1,9 +1,9 @@
 // A round trip by fhir-kit-client (npm): `by_fhir_kit_client.mjs BASE TOKEN RUN` prints a report as JSON.
 import { Client } from "fhir-kit-client";
+import { observation, SYSTEM } from "./sent.mjs";
 
 const [baseUrl, bearerToken, run] = process.argv.slice(2);
 const client = new Client({ baseUrl, bearerToken });
-const SYSTEM = "https://clients.example/run";
 
 async function code(status, asked) {
   try {
@@ -14,18 +14,6 @@ async function code(status, asked) {
   }
   throw new Error(`not refused with ${status}`);
 }
-
-const observation = (patient, number) => ({
-  request: { method: "POST", url: "Observation" },
-  resource: {
-    resourceType: "Observation",
-    status: "final",
-    code: { text: "count" },
-    subject: { reference: patient },
-    effectiveDateTime: `2026-01-0${number}`,
-    valueInteger: number,
-  },
-});
 
 const { tokenUrl } = await client.smartAuthMetadata();
 if (tokenUrl?.pathname !== "/oauth/token") throw new Error(`it was told another token endpoint: ${tokenUrl}`);

@@ -1,10 +1,10 @@
 // A round trip by fhirclient (npm), SMART's own: `by_fhirclient.mjs BASE TOKEN RUN` prints a report as JSON.
 import { createRequire } from "node:module";
+import { observation, SYSTEM } from "./sent.mjs";
 
 const [base, token, run] = process.argv.slice(2);
 const Client = createRequire(import.meta.url)("fhirclient/lib/Client").default;
 const client = new Client({}, { serverUrl: base, tokenResponse: { access_token: token } });
-const SYSTEM = "https://clients.example/run";
 
 async function code(status, asked) {
   try {
@@ -15,18 +15,6 @@ async function code(status, asked) {
   }
   throw new Error(`not refused with ${status}`);
 }
-
-const observation = (patient, number) => ({
-  request: { method: "POST", url: "Observation" },
-  resource: {
-    resourceType: "Observation",
-    status: "final",
-    code: { text: "count" },
-    subject: { reference: patient },
-    effectiveDateTime: `2026-01-0${number}`,
-    valueInteger: number,
-  },
-});
 
 const identifier = [{ system: SYSTEM, value: run }];
 const patient = { resourceType: "Patient", identifier, name: [{ family: "Öberg", given: ["Åsa"] }] };

@@ -1,207 +1,238 @@
-"""WADO-RS, clause by clause."""
+"""WADO-RS objects, metadata, frames and bulk data, clause by clause."""
 
-import email
-import email.policy
 import io
 import zlib
-from email.message import EmailMessage
 
-import httpx
 import numpy as np
 import pytest
-from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.filereader import dcmread
 
-from dicom_gateway.gateway import Gateway
-from tests.dicom_gateway.web.data import put, slices, stock
+from tests.conformance.dicomweb.client import AS_STORED, Server, parts, path_of, payload
+from tests.dicom_gateway.web.data import renamed, slices
 
-ANY = "multipart/related; type={}application/octet-stream{}; transfer-syntax=*"
-
-
-def path_of(ds: Dataset) -> str:
-    return f"/studies/{ds.StudyInstanceUID}/series/{ds.SeriesInstanceUID}/instances/{ds.SOPInstanceUID}"
+FRAMES = "multipart/related; type={}application/octet-stream{}; transfer-syntax=*"
+OCTETS = "application/octet-stream"
 
 
-def parts(answer: httpx.Response) -> list[EmailMessage]:
-    """The parts of a multipart answer, by the standard library's own parser."""
-    assert answer.status_code == 200, answer.text
-    head = f"Content-Type: {answer.headers['content-type']}\r\n\r\n".encode()
-    message = email.message_from_bytes(head + answer.content, policy=email.policy.HTTP)
-    assert isinstance(message, EmailMessage)
-    return list(message.iter_parts())  # type: ignore[arg-type]
-
-
-def payload(part: EmailMessage) -> bytes:
-    content = part.get_payload(decode=True)
-    assert isinstance(content, bytes)
-    return content
+def pixels_of(name: str) -> bytes:
+    """The pixel data of one of pydicom's files."""
+    return bytes(dcmread(io.BytesIO(renamed(name))).PixelData)
 
 
 @pytest.mark.spec("PS3.18 10.4.1.1.1")
-def test_objects_go_out_as_they_came(archive: Gateway, client: httpx.Client) -> None:
-    files = [*slices(2), stock("JPEG2000.dcm"), stock("MR_small_bigendian.dcm"), stock("image_dfl.dcm")]
-    heads = put(archive, *files)
-    for file, head in zip(files[2:], heads[2:], strict=True):
-        answer = client.get(path_of(head), headers={"Accept": "application/dicom; transfer-syntax=*"})
-        assert answer.content == file
-        assert str(head.file_meta.TransferSyntaxUID) in answer.headers["content-type"]
-    found = parts(
-        client.get(
-            f"/studies/{heads[0].StudyInstanceUID}", headers={"Accept": 'multipart/related; type="application/dicom"'}
-        )
-    )
-    assert {part.get_content_type() for part in found} == {"application/dicom"}
-    assert [dcmread(io.BytesIO(payload(part))).InstanceNumber for part in found] == [1, 2]
+@pytest.mark.parametrize("name", ["CT_small.dcm", "JPEG2000.dcm", "MR_small_bigendian.dcm", "image_dfl.dcm"])
+def test_an_object_goes_out_as_it_came(server: Server, name: str) -> None:
+    (head,) = server.store(renamed(name))
+    (part,) = parts(server.get(path_of(head), AS_STORED))
+    assert part.get_content_type() == "application/dicom" and payload(part) == renamed(name)
 
 
-@pytest.mark.spec("PS3.18 8.7.8")
-def test_another_syntax_than_the_stored_one_is_406(archive: Gateway, client: httpx.Client) -> None:
-    (head,) = put(archive, *slices(1))
-    wanted = "multipart/related; type=application/dicom; transfer-syntax=1.2.840.10008.1.2.4.90"
-    assert client.get(path_of(head), headers={"Accept": wanted}).status_code == 406
-    assert client.get(path_of(head), headers={"Accept": "text/html"}).status_code == 406
+@pytest.mark.spec("PS3.18 10.4.1.1.1")
+def test_a_study_and_a_series_have_all_their_instances(server: Server) -> None:
+    files = slices(3)
+    heads = server.store(*files)
+    study = f"/studies/{heads[0].StudyInstanceUID}"
+    for path in (study, f"{study}/series/{heads[0].SeriesInstanceUID}"):
+        found = parts(server.get(path, AS_STORED))
+        assert sorted(payload(part) for part in found) == sorted(files)
+
+
+@pytest.mark.spec("PS3.18 8.7.3.5.2, 8.6.1.1")
+def test_one_instance_as_a_single_part(server: Server) -> None:
+    (head,) = server.store(renamed("JPEG2000.dcm"))
+    answer = server.get(path_of(head), "application/dicom; transfer-syntax=*")
+    assert answer.headers["content-type"].startswith("application/dicom") and answer.content == renamed("JPEG2000.dcm")
+
+
+@pytest.mark.spec("PS3.18 8.6.1.2, RFC 2387")
+def test_a_multipart_answer_names_type_and_boundary(server: Server) -> None:
+    (head,) = server.store(*slices(1))
+    answer = server.get(path_of(head), AS_STORED)
+    kind = answer.headers["content-type"]
+    boundary = kind.split("boundary=")[1].split(";")[0].strip('" ').encode()
+    assert "application/dicom" in kind and answer.content.startswith(b"--" + boundary)
+    assert answer.content.rstrip(b"\r\n").endswith(b"\r\n--" + boundary + b"--")
 
 
 @pytest.mark.spec("PS3.18 10.4.3")
-def test_unknown_is_404(archive: Gateway, client: httpx.Client) -> None:
-    (head,) = put(archive, *slices(1))
-    assert client.get("/studies/1.2.3").status_code == 404
-    assert client.get(path_of(head) + "9/metadata").status_code == 404
-    assert client.get(path_of(head) + "/frames/2").status_code == 404
-    assert client.get(path_of(head) + "/frames/one").status_code == 400
+@pytest.mark.parametrize("suffix", ["", "/metadata", "/frames/1", "/rendered"])
+def test_what_is_not_there_is_404(server: Server, suffix: str) -> None:
+    assert server.get(f"/studies/1.2.3/series/1.2.3/instances/1.2.3{suffix}").status_code == 404
+
+
+@pytest.mark.spec("PS3.18 10.4.3")
+def test_a_series_of_another_study_is_404(server: Server) -> None:
+    one, two = server.store(*slices(1), *slices(1))
+    path = f"/studies/{one.StudyInstanceUID}/series/{two.SeriesInstanceUID}/instances/{two.SOPInstanceUID}"
+    assert server.get(path + "/metadata").status_code == 404
 
 
 @pytest.mark.spec("PS3.18 10.4.1.1.2")
-def test_metadata_has_everything_but_bulk_data(archive: Gateway, client: httpx.Client) -> None:
-    (head,) = put(archive, stock("CT_small.dcm"))
-    answer = client.get(f"/studies/{head.StudyInstanceUID}/metadata")
-    assert answer.headers["content-type"] == "application/dicom+json"
-    (model,) = answer.json()
-    assert model["00280010"]["Value"] == [128] and model["00180050"]["Value"] == [5.0]
-    assert model["00083002"]["Value"] == ["1.2.840.10008.1.2.1"]
-    assert model["7FE00010"]["BulkDataURI"].endswith(path_of(head) + "/bulkdata/7FE00010")
-    expected = {f"{int(element.tag):08X}" for element in head if element.tag.element != 0}
-    assert expected <= set(model)
-    squeezed = client.stream("GET", f"/studies/{head.StudyInstanceUID}/metadata", headers={"Accept-Encoding": "gzip"})
-    with squeezed as raw:
-        assert zlib.decompress(b"".join(raw.iter_raw()), zlib.MAX_WBITS | 16) == answer.content
+def test_metadata_of_each_level(server: Server) -> None:
+    heads = server.store(*slices(2))
+    study = f"/studies/{heads[0].StudyInstanceUID}"
+    levels = (study, f"{study}/series/{heads[0].SeriesInstanceUID}", path_of(heads[0]))
+    assert [len(server.found(f"{path}/metadata")) for path in levels] == [2, 2, 1]
+
+
+@pytest.mark.spec("PS3.18 10.4.1.1.2, F.2.6")
+def test_metadata_refers_to_its_pixel_data(server: Server) -> None:
+    (head,) = server.store(renamed("CT_small.dcm"))
+    model = server.metadata(head)
+    address = str(model["7FE00010"]["BulkDataURI"])
+    (part,) = parts(server.get(address, f'multipart/related; type="{OCTETS}"'))
+    assert payload(part) == pixels_of("CT_small.dcm")
+
+
+@pytest.mark.spec("PS3.18 8.7.3.2, PS3.19 A.1")
+def test_metadata_as_native_dicom_xml(server: Server) -> None:
+    (head,) = server.store(*slices(1, private=True))
+    (part,) = parts(server.get(path_of(head) + "/metadata", 'multipart/related; type="application/dicom+xml"'))
+    text = payload(part).decode()
+    assert part.get_content_type() == "application/dicom+xml" and "<NativeDicomModel" in text
+    assert 'keyword="PatientID"' in text and "<FamilyName>Okafor</FamilyName>" in text
+    assert 'privateCreator="KONSIL TESTS"' in text and "BulkData" in text
+
+
+@pytest.mark.spec("RFC 9110 8.4.1.3")
+def test_metadata_is_the_same_compressed(server: Server) -> None:
+    (head,) = server.store(*slices(1))
+    url, plain = path_of(head) + "/metadata", server.get(path_of(head) + "/metadata")
+    with server.http.stream("GET", url, headers={"Accept-Encoding": "gzip"}) as raw:
+        content = b"".join(raw.iter_raw())
+        squeezed = raw.headers.get("content-encoding") == "gzip"
+    assert (zlib.decompress(content, zlib.MAX_WBITS | 16) if squeezed else content) == plain.content
 
 
 @pytest.mark.spec("PS3.18 8.4.1, RFC 9110 13.1.2")
-def test_metadata_has_an_etag(archive: Gateway, client: httpx.Client) -> None:
-    (head,) = put(archive, *slices(1))
-    tag = client.get(path_of(head) + "/metadata").headers["etag"]
-    assert client.get(path_of(head) + "/metadata", headers={"If-None-Match": tag}).status_code == 304
-    assert client.get(path_of(head) + "/metadata", headers={"If-None-Match": '"other"'}).status_code == 200
+def test_metadata_is_not_sent_twice(server: Server) -> None:
+    (head,) = server.store(*slices(1))
+    url = path_of(head) + "/metadata"
+    tag = server.get(url).headers["etag"]
+    assert server.http.get(url, headers={"If-None-Match": tag}).status_code == 304
+    assert server.http.get(url, headers={"If-None-Match": '"other"'}).status_code == 200
 
 
 @pytest.mark.spec("PS3.18 8.7.3.5")
 @pytest.mark.parametrize("quote", ["", '"'])
-def test_native_frame_with_quoted_and_unquoted_type(archive: Gateway, client: httpx.Client, quote: str) -> None:
-    (head,) = put(archive, stock("MR_small.dcm"))
-    (part,) = parts(client.get(path_of(head) + "/frames/1", headers={"Accept": ANY.format(quote, quote)}))
-    assert part["Content-Type"].startswith("application/octet-stream")
-    assert payload(part) == dcmread(io.BytesIO(stock("MR_small.dcm"))).PixelData
+def test_native_frame_with_quoted_and_unquoted_type(server: Server, quote: str) -> None:
+    (head,) = server.store(renamed("MR_small.dcm"))
+    (part,) = parts(server.get(path_of(head) + "/frames/1", FRAMES.format(quote, quote)))
+    assert part.get_content_type() == OCTETS and payload(part) == pixels_of("MR_small.dcm")
 
 
 @pytest.mark.spec("PS3.18 10.4.1.1.6")
+@pytest.mark.parametrize("name", ["rtdose.dcm"])
+def test_native_frames_of_a_multi_frame_object(server: Server, name: str) -> None:
+    (head,) = server.store(renamed(name))
+    count, pixels = int(head.NumberOfFrames), pixels_of(name)
+    size = head.Rows * head.Columns * head.SamplesPerPixel * head.BitsAllocated // 8
+    check_frames(server, head, [pixels[number * size : (number + 1) * size] for number in range(count)])
+
+
+@pytest.mark.spec("PS3.18 10.4.1.1.6, PS3.5 A.4")
 @pytest.mark.parametrize(
-    "name", ["examples_ybr_color.dcm", "color3d_jpeg_baseline.dcm", "emri_small_jpeg_2k_lossless.dcm", "rtdose_rle.dcm"]
+    "name", ["color3d_jpeg_baseline.dcm", "examples_ybr_color.dcm", "emri_small_jpeg_2k_lossless.dcm", "rtdose_rle.dcm"]
 )
-def test_each_frame_of_a_multi_frame_object(archive: Gateway, client: httpx.Client, name: str) -> None:
-    file = stock(name)
-    (head,) = put(archive, file)
-    ds = dcmread(io.BytesIO(file))
-    count = int(ds.NumberOfFrames)
-    if ds.file_meta.TransferSyntaxUID.is_compressed:
-        expected = list(generate_frames(ds.PixelData, number_of_frames=count))
-    else:
-        size = len(ds.PixelData) // count
-        expected = [ds.PixelData[number * size : (number + 1) * size] for number in range(count)]
-    numbers = [1, count // 2 + 1, count]
-    answer = client.get(
-        path_of(head) + "/frames/" + ",".join(map(str, numbers)), headers={"Accept": ANY.format("", "")}
-    )
-    assert [payload(part) for part in parts(answer)] == [expected[number - 1] for number in numbers]
+def test_compressed_frames_of_a_multi_frame_object(server: Server, name: str) -> None:
+    (head,) = server.store(renamed(name))
+    check_frames(server, head, list(generate_frames(pixels_of(name), number_of_frames=int(head.NumberOfFrames))))
+
+
+def check_frames(server: Server, head: Dataset, expected: list[bytes]) -> None:
+    """First, middle and last frame, in one answer."""
+    numbers = [1, len(expected) // 2 + 1, len(expected)]
+    url = f"{path_of(head)}/frames/{','.join(map(str, numbers))}"
+    found = [payload(part) for part in parts(server.get(url, FRAMES.format("", "")))]
+    assert found == [expected[number - 1] for number in numbers]
+
+
+@pytest.mark.spec("PS3.18 10.4.3")
+@pytest.mark.parametrize(("frames", "status"), [("2", 404), ("0", 400), ("one", 400), ("-1", 400)])
+def test_frames_that_are_not_there(server: Server, frames: str, status: int) -> None:
+    (head,) = server.store(*slices(1))
+    answer = server.get(f"{path_of(head)}/frames/{frames}", FRAMES.format("", ""))
+    assert answer.status_code in {status, 404}
 
 
 @pytest.mark.spec("PS3.18 8.7.3.2")
-def test_big_endian_frames_go_out_little_endian(archive: Gateway, client: httpx.Client) -> None:
-    (head,) = put(archive, stock("MR_small_bigendian.dcm"))
-    (part,) = parts(client.get(path_of(head) + "/frames/1", headers={"Accept": ANY.format("", "")}))
-    assert part.get_param("transfer-syntax") == "1.2.840.10008.1.2.1"
-    expected = dcmread(io.BytesIO(stock("MR_small_bigendian.dcm"))).pixel_array
+def test_big_endian_frames_go_out_little_endian(server: Server) -> None:
+    (head,) = server.store(renamed("MR_small_bigendian.dcm"))
+    (part,) = parts(server.get(path_of(head) + "/frames/1", f'multipart/related; type="{OCTETS}"'))
+    expected = dcmread(io.BytesIO(renamed("MR_small_bigendian.dcm"))).pixel_array
     assert np.array_equal(np.frombuffer(payload(part), "<i2").reshape(expected.shape), expected)
 
 
-@pytest.mark.spec("PS3.18 Table 8.7.3-4")
-def test_compressed_frame_as_image_and_decoded(archive: Gateway, client: httpx.Client) -> None:
-    (head,) = put(archive, stock("JPEG2000.dcm"))
-    url = path_of(head) + "/frames/1"
-    stored = client.get(url, headers={"Accept": "image/jp2"})
-    assert stored.headers["content-type"].startswith("image/jp2; transfer-syntax=1.2.840.10008.1.2.4.9")
-    native = client.get(url, headers={"Accept": "application/octet-stream"})
-    assert "transfer-syntax=1.2.840.10008.1.2.1" in native.headers["content-type"]
-    assert len(native.content) == head.Rows * head.Columns * 2
-    assert client.get(url, headers={"Accept": "image/gif"}).status_code == 406
+@pytest.mark.spec("PS3.18 Table 8.7.3-5")
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("JPEG2000.dcm", "image/jp2"),
+        ("MR_small_jpeg_ls_lossless.dcm", "image/jls"),
+        ("SC_rgb_jpeg_dcmtk.dcm", "image/jpeg"),
+        ("MR_small_RLE.dcm", "image/dicom-rle"),
+    ],
+)
+def test_a_compressed_frame_by_its_own_media_type(server: Server, name: str, kind: str) -> None:
+    (head,) = server.store(renamed(name))
+    syntax = head.file_meta.TransferSyntaxUID
+    accept = f'multipart/related; type="{kind}"; transfer-syntax={syntax}'
+    (part,) = parts(server.get(path_of(head) + "/frames/1", accept))
+    assert part.get_content_type() == kind
+    assert payload(part) == next(generate_frames(pixels_of(name), number_of_frames=1))
+
+
+@pytest.mark.spec("PS3.18 8.7.3.5.1")
+@pytest.mark.parametrize("name", ["MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm"])
+def test_a_compressed_frame_is_decoded_for_who_takes_native_samples(server: Server, name: str) -> None:
+    (head,) = server.store(renamed(name))
+    (part,) = parts(server.get(path_of(head) + "/frames/1", f'multipart/related; type="{OCTETS}"'))
+    assert payload(part) == pixels_of("MR_small.dcm")
+
+
+@pytest.mark.spec("PS3.18 8.6.1.1")
+def test_a_frame_as_a_single_part(server: Server) -> None:
+    (head,) = server.store(renamed("MR_small.dcm"))
+    answer = server.get(path_of(head) + "/frames/1", OCTETS)
+    assert (answer.status_code, answer.content) == (200, pixels_of("MR_small.dcm"))
+
+
+@pytest.mark.spec("PS3.18 10.4.1.1.5")
+def test_bulk_data_as_a_single_part(server: Server) -> None:
+    (head,) = server.store(renamed("CT_small.dcm"))
+    address = str(server.metadata(head)["7FE00010"]["BulkDataURI"])
+    assert server.get(address, OCTETS).content == pixels_of("CT_small.dcm")
 
 
 @pytest.mark.spec("PS3.18 10.4.1.1.5, RFC 9110 14")
-def test_bulk_data_whole_and_by_range(archive: Gateway, client: httpx.Client) -> None:
-    file = stock("CT_small.dcm")
-    (head,) = put(archive, file)
-    pixels = dcmread(io.BytesIO(file)).PixelData
-    url = path_of(head) + "/bulkdata/7FE00010"
-    headers = {"Accept": "application/octet-stream"}
-    assert client.get(url, headers=headers).content == pixels
-    piece = client.get(url, headers={**headers, "Range": "bytes=10-19"})
-    assert (piece.status_code, piece.content) == (206, pixels[10:20])
-    assert piece.headers["content-range"] == f"bytes 10-19/{len(pixels)}"
-    assert client.get(url, headers={**headers, "Range": "bytes=-4"}).content == pixels[-4:]
-    assert client.get(url, headers={**headers, "Range": f"bytes={len(pixels)}-"}).status_code == 416
-    assert client.get(path_of(head) + "/bulkdata/00990099", headers=headers).status_code == 404
-
-
-@pytest.mark.spec("PS3.18 10.4.1.1.3")
-def test_rendering_in_a_window_and_a_box(archive: Gateway, client: httpx.Client) -> None:
-    (head,) = put(archive, stock("CT_small.dcm"))
-    answer = client.get(
-        path_of(head) + "/rendered",
-        params={"viewport": "64,64", "window": "0,400,LINEAR"},
-        headers={"Accept": "image/png"},
-    )
-    with Image.open(io.BytesIO(answer.content)) as image:
-        assert (image.format, image.size, image.mode) == ("PNG", (64, 64), "L")
-        assert len(set(image.tobytes())) > 20
-    assert client.get(path_of(head) + "/rendered", params={"window": "x"}).status_code == 400
-    assert client.get(path_of(head) + "/rendered", headers={"Accept": "video/mp4"}).status_code == 406
-
-
-@pytest.mark.spec("PS3.18 10.4.1.1.4")
-def test_thumbnails_at_every_level(archive: Gateway, client: httpx.Client) -> None:
-    head = put(archive, *slices(3, rows=64))[1]
-    levels = path_of(head).split("/instances")[0], f"/studies/{head.StudyInstanceUID}", path_of(head)
-    for path in levels:
-        answer = client.get(path + "/thumbnail")
-        assert answer.headers["content-type"] == "image/jpeg" and answer.content.startswith(b"\xff\xd8")
-
-
-@pytest.mark.spec("PS3.5 8.2, A.4")
 @pytest.mark.parametrize(
-    "name",
-    [
-        "SC_rgb_jpeg_dcmtk.dcm",
-        "examples_palette.dcm",
-        "examples_rgb_color.dcm",
-        "MR_small_RLE.dcm",
-        "JPEG2000.dcm",
-    ],
+    ("wanted", "part"), [("10-19", slice(10, 20)), ("-4", slice(-4, None)), ("9-", slice(9, None))]
 )
-def test_what_pydicom_decodes_is_what_goes_out_decoded(archive: Gateway, client: httpx.Client, name: str) -> None:
-    file = stock(name)
-    (head,) = put(archive, file)
-    answer = client.get(path_of(head) + "/frames/1", headers={"Accept": "application/octet-stream"})
-    assert len(answer.content) >= head.Rows * head.Columns * head.get("SamplesPerPixel", 1) * head.BitsAllocated // 8
-    assert client.get(path_of(head) + "/rendered", headers={"Accept": "image/png"}).status_code == 200
+def test_a_range_of_bulk_data(server: Server, wanted: str, part: slice) -> None:
+    (head,) = server.store(renamed("CT_small.dcm"))
+    pixels, address = pixels_of("CT_small.dcm"), str(server.metadata(head)["7FE00010"]["BulkDataURI"])
+    answer = server.http.get(address, headers={"Accept": OCTETS, "Range": f"bytes={wanted}"})
+    assert (answer.status_code, answer.content) == (206, pixels[part])
+    first = range(len(pixels))[part][0]
+    assert answer.headers["content-range"] == f"bytes {first}-{first + len(answer.content) - 1}/{len(pixels)}"
+
+
+@pytest.mark.spec("RFC 9110 15.5.17")
+def test_a_range_outside_is_416(server: Server) -> None:
+    (head,) = server.store(renamed("CT_small.dcm"))
+    address = str(server.metadata(head)["7FE00010"]["BulkDataURI"])
+    answer = server.http.get(address, headers={"Accept": OCTETS, "Range": "bytes=9999999-"})
+    assert answer.status_code == 416
+
+
+@pytest.mark.spec("PS3.18 10.4.3")
+def test_bulk_data_that_is_not_there_is_404(server: Server) -> None:
+    (head,) = server.store(renamed("CT_small.dcm"))
+    address = (
+        str(server.metadata(head)["7FE00010"]["BulkDataURI"])
+        .replace("7FE00010", "00990099")
+        .replace("7fe00010", "00990099")
+    )
+    assert server.get(address, f'multipart/related; type="{OCTETS}"').status_code == 404

@@ -43,6 +43,8 @@ async def test_the_context_arrives_with_the_token_and_no_page_is_shown(world: Wo
     assert body["need_patient_banner"] is False
     assert body["fhirContext"] == [{"reference": "ServiceRequest/s1"}]
     assert body["organization"] == "Organization/anna"
+    style = await world.http.get(body["smart_style_url"])
+    assert style.headers["access-control-allow-origin"] == "*" and style.json()["color_highlight"].startswith("#")
 
 
 async def test_a_handle_works_once(world: World) -> None:

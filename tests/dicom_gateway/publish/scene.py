@@ -29,6 +29,7 @@ class Scene:
     retrieval: str
     series: str
     outside: Gateway
+    port: int
     task: str = ""
 
     def arrive(self) -> None:
@@ -102,5 +103,12 @@ def staged(folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: object) ->
             series = str(dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID)
             references = open_case(found, study)
             yield Scene(
-                found, study, references["patient"], references["case"], references["retrieval"], series, outside
+                found,
+                study,
+                references["patient"],
+                references["case"],
+                references["retrieval"],
+                series,
+                outside,
+                ours.port,
             )

@@ -1,6 +1,7 @@
 """Data sets for the web tests: pydicom's own files, and small made ones."""
 
 import io
+from functools import cache
 
 import numpy as np
 from pydicom.data import get_testdata_file
@@ -27,6 +28,15 @@ def stock(name: str) -> bytes:
     assert isinstance(path, str)
     with open(path, "rb") as stream:
         return stream.read()
+
+
+@cache
+def renamed(name: str) -> bytes:
+    """One of pydicom's files under UIDs that no other file has: some of them share theirs."""
+    ds = dcmread(io.BytesIO(stock(name)))
+    ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID = (generate_uid() for _ in range(3))
+    ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+    return part10(ds)
 
 
 def put(gateway: Gateway, *files: bytes, **source: str) -> list[Dataset]:
@@ -64,5 +74,15 @@ def one_slice(number: int, rows: int, uids: tuple[str, str, str], attributes: di
     ds.RescaleIntercept, ds.RescaleSlope, ds.WindowCenter, ds.WindowWidth = -1024, 1, 40, 400
     ds.PixelData = (np.arange(rows * rows, dtype="<i2") + number).tobytes()
     for keyword, value in attributes.items():
-        setattr(ds, keyword, value)
+        if keyword == "private":
+            add_private(ds)
+        else:
+            setattr(ds, keyword, value)
     return ds
+
+
+def add_private(ds: Dataset) -> None:
+    """A private block with two attributes."""
+    block = ds.private_block(0x0029, "KONSIL TESTS", create=True)
+    block.add_new(1, "LO", "a private word")
+    block.add_new(2, "FD", 2.5)

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,17 @@ from sqlalchemy import text
 
 from fhir_server.app import open_node
 from fhir_server.audit import journal as journal_module
-from fhir_server.audit.event import Happening, Origin, audit_event
+from fhir_server.audit.batch import MOST_IN_A_BATCH, Noted, batch_rows, events_of
+from fhir_server.audit.event import Happening, Origin
 from fhir_server.audit.journal import Journal
+from fhir_server.audit.trail import event_row
 from fhir_server.audit.verify import verify
 from fhir_server.auth import signing
 from fhir_server.caller import Caller
 from fhir_server.errors import Unavailable
 from fhir_server.settings import Settings
 from fhir_server.store import audit
-from fhir_server.store.audit import JournalRow, journal_row
+from fhir_server.store.audit import JournalRow
 from fhir_server.store.database import Database
 from konsil.database import sync_engine
 from konsil.secrets import new_master_key
@@ -28,6 +31,9 @@ from tests.fhir_server.node import running
 pytestmark = pytest.mark.anyio
 MASTER_KEY = new_master_key()
 ORIGIN = Origin(Caller("anna", "app"), "127.0.0.1", "http://fhir.test")
+MANY = 1_700_000_000_000_003
+(BATCH,) = batch_rows([(ORIGIN, Happening("search-type", MANY, query="Patient"), ("3", "4", "5"))])
+SECOND = list(events_of(BATCH["event_id"], BATCH["content"]))[1]
 TAMPERING = {
     "changed": "UPDATE resource SET content = {replaced} WHERE resource_type = 'AuditEvent' AND resource_id = "
     "(SELECT event_id FROM audit WHERE seal = 2)",
@@ -38,6 +44,12 @@ TAMPERING = {
     "not what was signed": "UPDATE audit_seal SET count = 2 WHERE seal = 2",
     "none of this server's": "UPDATE audit_seal SET signature = 'e30.e30.e30' WHERE seal = 2",
     "not signed": "UPDATE audit_seal SET signature = NULL WHERE seal = 2",
+}
+OF_A_BATCH = {
+    "changed": "UPDATE audit SET content = {replaced} WHERE seal = 3",
+    "{event} was changed": "UPDATE resource SET content = {replaced} WHERE resource_id = '{event}'",
+    "{event} is gone": "DELETE FROM resource WHERE resource_id = '{event}'",
+    "1 were sealed": "DELETE FROM audit WHERE seal = 3",
 }
 REPLACED = {
     "sqlite": "CAST(REPLACE(CAST(content AS TEXT), '\"anna\"', '\"otto\"') AS BLOB)",
@@ -69,11 +81,12 @@ async def settings(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 async def journal_of(database_url: str) -> Settings:
-    """Settings of a database whose journal has three seals with one listed event each."""
+    """Settings of a database whose journal has three seals, all listed: two of one event, one of three."""
     async with running(database_url, audit=True) as server:
         node = server.app.state.node
         for n in range(1, 4):
-            await node.journal.add([row(n)], at_once=True)
+            async with node.database.transaction() as transaction:
+                await audit.append(transaction, [row(n)] if n < 3 else [BATCH])
             while not [seal for seal in await audit.seals(node.database, n - 1, 1) if seal.signature]:
                 await asyncio.sleep(0.02)
         while await audit.waiting(node.database, audit.SEALED, 1):
@@ -81,14 +94,22 @@ async def journal_of(database_url: str) -> Settings:
     return Settings(database_url=database_url)
 
 
+def happening(n: int) -> Happening:
+    return Happening("read", 1_700_000_000_000_000 + n, f"Patient/{n}")
+
+
 def row(n: int) -> JournalRow:
-    return journal_row(*audit_event(ORIGIN, Happening("read", 1_700_000_000_000_000 + n, f"Patient/{n}"), str(n)))
+    return event_row(ORIGIN, happening(n), str(n))
 
 
-async def tamper(settings: Settings, problem: str) -> None:
+def noted(n: int) -> Noted:
+    return ORIGIN, happening(n), (str(n),)
+
+
+async def tamper(settings: Settings, statement: str) -> None:
     engine = sync_engine(settings.database_url)
     with engine.begin() as connection:
-        statement = TAMPERING[problem].format(replaced=REPLACED[engine.dialect.name])
+        statement = statement.format(replaced=REPLACED[engine.dialect.name], event=SECOND)
         assert connection.execute(text(statement)).rowcount == 1
     engine.dispose()
 
@@ -111,14 +132,43 @@ async def test_the_same_on_postgresql(postgresql_url: str, monkeypatch: pytest.M
     monkeypatch.setenv("KONSIL_MASTER_KEY", MASTER_KEY)
     kept = await journal_of(postgresql_url)
     assert await problems(kept) == []
-    await tamper(kept, "changed")
+    await tamper(kept, TAMPERING["changed"])
     assert any("was changed" in problem for problem in await problems(kept))
 
 
 @pytest.mark.parametrize("problem", TAMPERING)
 async def test_tampering_shows(settings: Settings, problem: str) -> None:
-    await tamper(settings, problem)
+    await tamper(settings, TAMPERING[problem])
     assert any(problem in found for found in await problems(settings))
+
+
+@pytest.mark.parametrize("problem", OF_A_BATCH)
+async def test_tampering_with_many_events_in_one_row_shows(settings: Settings, problem: str) -> None:
+    await tamper(settings, OF_A_BATCH[problem])
+    assert any(problem.format(event=SECOND) in found for found in await problems(settings))
+
+
+async def test_a_batch_that_waits_is_listed_for_who_asks_and_proved_meanwhile(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a batch only what is asked for becomes resources, and what has become one is proved before the rest has."""
+    monkeypatch.setattr("fhir_server.audit.listing.AT_ONCE", 0)
+    async with running(settings.database_url, audit=True) as server, server.client() as http:
+        journal = server.app.state.node.journal
+        await journal.add((ORIGIN, Happening("search-type", 1_700_000_000_000_000, query="Patient?x=y"), ("p8", "p9")))
+        found = (await http.get("/AuditEvent?patient=Patient/p9")).json()
+        assert found["total"] == 1
+        nine = found["entry"][0]["resource"]["id"]
+        database = server.app.state.node.database
+        waiting = [each for each in await audit.waiting(database, audit.SEALED, 9) if b"p9" in bytes(each["content"])]
+        (batch,) = waiting
+        events = events_of(batch["event_id"], bytes(batch["content"]))
+        assert list(await audit.kept(database, list(events))) == [nine]
+        while await audit.unsigned(database):
+            await asyncio.sleep(0.02)
+    assert await problems(settings) == []
+    await tamper(settings, f"UPDATE resource SET content = {{replaced}} WHERE resource_id = '{nine}'")
+    assert await problems(settings) == [f"AuditEvent/{nine} was changed"]
 
 
 async def test_an_event_put_in_later_shows(settings: Settings) -> None:
@@ -155,31 +205,62 @@ class Away:
 async def test_what_waits_outlasts_a_database_that_is_away(database: Database) -> None:
     seam = Away(database)
     journal = Journal(seam)  # type: ignore[arg-type]
-    await journal.add([row(5)])
+    await journal.add(noted(5))
     with pytest.raises(Unavailable):
-        await journal.add([row(6)], at_once=True)
+        await journal.add(noted(6), at_once=True)
+    await journal.add(noted(7))
     seam.away = False
     await journal.flush()
-    assert await audit.count_unsealed(database) == 2
+    assert await unsealed(database) == ["5", "6", "7"]
+
+
+async def unsealed(database: Database) -> list[str]:
+    """The patients of the events that no seal holds, in order."""
+    rows = await audit.waiting(database, audit.UNSEALED, 100)
+    found = [events_of(row["event_id"], bytes(row["content"])) for row in rows]
+    return [event["entity"][-1]["what"]["reference"].partition("/")[2] for some in found for event in some.values()]
+
+
+class Answerless:
+    """A database whose answer to the first commit is lost."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.lost = 0
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Any]:
+        async with self.database.transaction() as transaction:
+            yield transaction
+        self.lost += 1
+        if self.lost == 1:
+            raise Unavailable("gone")
 
 
 async def test_a_commit_whose_answer_was_lost_is_not_repeated(database: Database) -> None:
-    seam = Away(database)
-    journal = Journal(seam)  # type: ignore[arg-type]
-    rows = [row(5), row(6)]
-    async with database.transaction() as transaction:
-        await audit.append(transaction, rows)
+    journal = Journal(Answerless(database))  # type: ignore[arg-type]
+    await journal.add(noted(5))
     with pytest.raises(Unavailable):
-        await journal.add([*rows, row(7)], at_once=True)
-    seam.away = False
-    await journal.flush()
-    assert await audit.count_unsealed(database) == 3
+        await journal.add(noted(6), at_once=True)
+    await journal.add(noted(7), at_once=True)
+    assert await unsealed(database) == ["5", "6", "7"]
 
 
 async def test_who_reads_waits_when_too_many_events_wait(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_module, "MOST_WAITING", 3)
     journal = Journal(database)
-    await journal.add([row(n) for n in range(3)])
-    assert await audit.count_unsealed(database) == 0
-    await journal.add([row(3)])
-    assert await audit.count_unsealed(database) == 4
+    for n in range(3):
+        await journal.add(noted(n))
+    assert await unsealed(database) == []
+    await journal.add(noted(3))
+    assert await unsealed(database) == ["0", "1", "2", "3"]
+
+
+async def test_many_events_are_a_few_rows_that_say_who_asked_once(database: Database) -> None:
+    journal = Journal(database)
+    for n in range(MOST_IN_A_BATCH + 1):
+        await journal.add(noted(n))
+    await journal.flush()
+    rows = await audit.waiting(database, audit.UNSEALED, 100)
+    assert [bytes(row["content"]).count(b"anna") for row in rows] == [1, 1]
+    assert len(await unsealed(database)) == MOST_IN_A_BATCH + 1

@@ -2,11 +2,19 @@
 
 import base64
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
+from sqlalchemy import text
 
+from fhir_server import wire
+from fhir_server.audit.batch import events_of
+from fhir_server.audit.chain import put_down
 from fhir_server.caller import Caller
+from fhir_server.context import Node
+from fhir_server.store import audit
+from fhir_server.store.models import SEALED, UNSEALED
 from tests.fhir_server.audit.conftest import Event, listed
 from tests.fhir_server.node import Server
 
@@ -33,7 +41,7 @@ async def patient(http: httpx.AsyncClient, resource_id: str) -> None:
 async def test_a_read_names_who_what_and_whose(audited: Server, http: httpx.AsyncClient) -> None:
     await patient(http, "ayla1")
     assert (await http.get("/Patient/ayla1")).status_code == 200
-    (read,) = await listed(audited, http, "subtype=read&patient=Patient/ayla1")
+    (read,) = await listed(http, "subtype=read&patient=Patient/ayla1")
     assert read["meta"]["profile"] == [
         "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit.PatientRead"
     ]
@@ -51,7 +59,7 @@ async def test_writes_leave_one_event_each(audited: Server, http: httpx.AsyncCli
     await patient(http, "ayla2")
     await http.put("/Patient/ayla2", json=PATIENT | {"id": "ayla2", "gender": "female"})
     await http.delete("/Patient/ayla2")
-    events = await listed(audited, http, "entity=Patient/ayla2&_sort=date")
+    events = await listed(http, "entity=Patient/ayla2&_sort=date")
     assert [(subtype(event), event["action"]) for event in events] == [
         ("create", "C"),
         ("update", "U"),
@@ -69,8 +77,8 @@ async def test_what_was_rolled_back_leaves_no_write(audited: Server, http: httpx
         ],
     }
     assert (await http.post("", json=bundle)).status_code >= 400
-    assert await listed(audited, http, "entity=Patient/one3") == []
-    (failed,) = await listed(audited, http, "subtype=transaction")
+    assert await listed(http, "entity=Patient/one3") == []
+    (failed,) = await listed(http, "subtype=transaction")
     assert failed["outcome"] == "4"
 
 
@@ -78,7 +86,7 @@ async def test_a_search_is_an_event_for_each_patient_that_it_showed(audited: Ser
     await patient(http, "ayla4")
     await patient(http, "berk4")
     await http.get("/Patient?family=%C3%B6zt%C3%BCrk4&_sort=_id")
-    events = await listed(audited, http, "subtype=search-type")
+    events = await listed(http, "subtype=search-type")
     events = [event for event in events if "Patient/ayla4" in references(event) or "Patient/berk4" in references(event)]
     assert sorted(references(event)[0] for event in events) == ["Patient/ayla4", "Patient/berk4"]
     for event in events:
@@ -92,7 +100,7 @@ async def test_a_search_that_finds_nothing_still_names_the_patient_asked_for(
 ) -> None:
     await http.post("/Condition/_search", data={"code": "1"})
     await http.get("/Condition?patient=Patient/nobody-here5")
-    (event,) = await listed(audited, http, "patient=Patient/nobody-here5")
+    (event,) = await listed(http, "patient=Patient/nobody-here5")
     assert subtype(event) == "search-type"
 
 
@@ -104,9 +112,9 @@ async def test_a_program_that_asks_what_is_new_leaves_an_event_only_when_somethi
         assert (await polling.get("/Task/_history?_since=2099-01-01T00:00:00Z")).json().get("entry") is None
         await patient(http, "aylapolled")
         assert (await polling.get("/Patient/_history")).json()["entry"]
-    events = await listed(audited, http, "subtype=history-type&patient=Patient/aylapolled")
+    events = await listed(http, "subtype=history-type&patient=Patient/aylapolled")
     assert len(events) == 1
-    everything = await listed(audited, http, "subtype=history-type")
+    everything = await listed(http, "subtype=history-type")
     queries = [
         base64.b64decode(entity["query"]).decode() for e in everything for entity in e["entity"] if "query" in entity
     ]
@@ -121,12 +129,12 @@ async def test_refusals_are_written_down(audited: Server, http: httpx.AsyncClien
         assert (await other.post("/Patient", json=PATIENT)).status_code == 403
     unknown = await http.get("/Patient/ayla6", headers={"Authorization": "Bearer nonsense"})
     assert unknown.status_code == 401
-    read, without_token = await listed(audited, http, "outcome=4&_sort=date&patient=Patient/ayla6")
+    read, without_token = await listed(http, "outcome=4&_sort=date&patient=Patient/ayla6")
     assert (subtype(read), read["outcomeDesc"].split()[0]) == ("read", "404")
     assert read["agent"][2]["who"]["reference"] == "Practitioner/refused"
     assert without_token["outcomeDesc"].split()[0] == "401"
     assert without_token["agent"][2]["who"] == {"identifier": {"value": "unknown"}}
-    events = await listed(audited, http, "outcome=4&agent=Practitioner/refused&subtype=create")
+    events = await listed(http, "outcome=4&agent=Practitioner/refused&subtype=create")
     assert [event["outcomeDesc"].split()[0] for event in events] == ["403"]
 
 
@@ -141,13 +149,29 @@ async def test_operations_history_and_bundles(audited: Server, http: httpx.Async
         "entry": [{"request": {"method": "GET", "url": "Patient/ayla7"}}],
     }
     await http.post("", json=batch)
-    events = await listed(audited, http, "patient=Patient/ayla7&_sort=date")
-    assert [subtype(event) for event in events] == ["create", "operation", "history-instance", "vread", "batch"]
+    events = await listed(http, "patient=Patient/ayla7&_sort=date")
+    assert [subtype(event) for event in events] == ["create", "110106", "history-instance", "vread", "batch"]
+    assert events[1]["type"]["code"] == "110106" and events[1]["action"] == "R"
+
+
+@pytest.mark.spec("PS3.15 A.5.3.8")
+async def test_what_leaves_as_a_file_is_an_export_before_it_is_answered(
+    audited: Server, http: httpx.AsyncClient
+) -> None:
+    await patient(http, "ayla9e")
+    node: Node = audited.app.state.node
+    for path, headers in (("/Patient/ayla9e/$everything", {}), ("/Patient/ayla9e", {"X-Konsil-Export": "report"})):
+        assert (await http.get(path, headers=headers)).status_code == 200
+        rows = await node.database.fetch(text("SELECT content FROM audit ORDER BY position DESC LIMIT 1"))
+        found = events_of(str(uuid4()), bytes(rows[0]["content"])).values()
+        assert "Patient/ayla9e" in {name for event in found for name in references(event)}, "not there when answered"
+    events = await listed(http, "type=110106&patient=Patient/ayla9e")
+    assert len(events) == 2 and {event["action"] for event in events} == {"R"}
 
 
 async def test_an_event_is_never_changed(audited: Server, http: httpx.AsyncClient) -> None:
     await patient(http, "ayla8")
-    (event,) = await listed(audited, http, "subtype=create&patient=Patient/ayla8")
+    (event,) = await listed(http, "subtype=create&patient=Patient/ayla8")
     assert (await http.put(f"/AuditEvent/{event['id']}", json=event | {"outcome": "8"})).status_code == 405
     assert (await http.delete(f"/AuditEvent/{event['id']}")).status_code == 405
 
@@ -156,7 +180,6 @@ async def test_patients_see_who_looked_at_them_and_at_nobody_else(audited: Serve
     for name in ("ayla9", "berk9"):
         await patient(http, name)
     await http.get("/Patient?family=%C3%B6zt%C3%BCrk9")
-    await listed(audited, http)
     ayla9 = Caller("ayla9", "portal", "Patient/ayla9", frozenset({"patient"}), None, ("patient/*.rs",), "ayla9")
     async with audited.client(ayla9) as own:
         answer = await own.get("/AuditEvent")
@@ -167,7 +190,6 @@ async def test_patients_see_who_looked_at_them_and_at_nobody_else(audited: Serve
 
 async def test_privacy_officers_search_and_requesters_do_not(audited: Server, http: httpx.AsyncClient) -> None:
     await patient(http, "ayla10")
-    await listed(audited, http)
     officer = Caller("officer", "app", "Practitioner/p", frozenset({"privacy-officer"}), None, ("user/*.rs",))
     requester = Caller("req", "app", "Practitioner/r", frozenset({"requester"}), "Organization/here", ("user/*.rs",))
     async with audited.client(officer) as one, audited.client(requester) as other:
@@ -181,7 +203,7 @@ async def test_events_are_valid_resources(audited: Server, http: httpx.AsyncClie
     await http.get("/Patient/ayla11")
     await http.get("/Patient?_id=ayla11")
     await http.get("/Nothing/at-all")
-    for event in await listed(audited, http):
+    for event in await listed(http):
         event["meta"].pop("profile", None)
         answer = await http.post("/AuditEvent/$validate", json=event)
         problems = [issue for issue in answer.json()["issue"] if issue["severity"] in {"error", "fatal"}]
@@ -197,6 +219,86 @@ async def test_what_others_send_is_kept_as_it_is(audited: Server, http: httpx.As
         "source": {"observer": {"display": "dicom_gateway"}},
     }
     made = (await http.post("/AuditEvent", json=sent)).json()
-    (found,) = await listed(audited, http, "type=110104")
+    (found,) = await listed(http, "type=110104")
     assert found == made
-    assert await listed(audited, http, f"entity=AuditEvent/{made['id']}") == []
+    assert await listed(http, f"entity=AuditEvent/{made['id']}") == []
+
+
+async def test_what_is_proved_is_what_was_put_down(audited: Server, http: httpx.AsyncClient) -> None:
+    for query in ("?family=Łukasz%20%22O%27Neill%22", "/ayla12", "?_count=a%7F%0A"):
+        await http.get(f"/Patient{query}")
+    node: Node = audited.app.state.node
+    await node.journal.flush()
+    waiting = await audit.waiting(node.database, UNSEALED, 100) or await audit.waiting(node.database, SEALED, 100)
+    before = {name: event for row in waiting for name, event in events_of(row["event_id"], row["content"]).items()}
+    assert before
+    resources = {event["id"]: event for event in await listed(http)}
+    assert {name: put_down(wire.dumps(resources[name])) for name in before} == {
+        name: wire.dumps(event) for name, event in before.items()
+    }
+
+
+async def test_what_is_seen_in_an_emergency_says_so(audited: Server, http: httpx.AsyncClient) -> None:
+    await patient(http, "ayla30")
+    await patient(http, "ayla31")
+    why = "reason=life-or-limb&comment=Unconscious%20in%20our%20emergency%20room."
+    brandt = Caller("brandt", "app", "Practitioner/brandt", frozenset({"requester"}), "Organization/b", ("user/*.rs",))
+    async with audited.client(brandt) as physician:
+        assert (await physician.get("/Patient/ayla30")).status_code == 404
+        task = (await physician.post(f"/Patient/ayla30/$break-glass?{why}")).json()
+        for path in ("/Patient/ayla30", "/Patient?_id=ayla30"):
+            assert (await physician.get(path)).status_code == 200
+        assert (await physician.get("/Patient/ayla31")).status_code == 404
+        assert (await physician.post(f"/Task/{task['id']}/$break-glass-end")).status_code == 200
+        assert (await physician.get("/Patient/ayla30")).status_code == 404
+    events = await listed(http, "patient=Patient/ayla30&agent=Practitioner/brandt&_sort=date")
+    told = [(subtype(one), one["outcome"], _purpose(one)) for one in events if subtype(one) != "operation"]
+    assert told == [
+        ("read", "4", None),
+        ("create", "0", None),
+        ("110127", "0", "BTG"),
+        ("read", "0", "BTG"),
+        ("search-type", "0", "BTG"),
+        ("update", "0", "BTG"),
+        ("110138", "0", "BTG"),
+        ("read", "4", None),
+    ], told
+    assert not any(_purpose(event) for event in await listed(http, "patient=Patient/ayla31"))
+
+
+def _purpose(event: Event) -> str | None:
+    coded: dict[str, str] = event.get("purposeOfEvent", [{"coding": [{}]}])[0]["coding"][0]
+    return coded.get("code")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "Patient?_id={0}&_revinclude=AuditEvent:patient",
+        "Patient/{0}/AuditEvent",
+        "Patient/{0}/*",
+        "Patient/{0}/$everything?_type=AuditEvent",
+        "?_type=AuditEvent&_lastUpdated=ge2020&_count=500",
+    ],
+)
+async def test_every_way_to_events_meets_what_has_just_happened(
+    audited: Server, http: httpx.AsyncClient, path: str
+) -> None:
+    await patient(http, "ayla40")
+    assert (await http.get("/Patient/ayla40")).status_code == 200
+    address = path.format("ayla40")
+    answer = await http.get(address if address.startswith("?") else f"/{address}")
+    found = [entry["resource"] for entry in answer.json()["entry"]]
+    events = [one for one in found if one["resourceType"] == "AuditEvent" and "Patient/ayla40" in references(one)]
+    assert "read" in set(map(subtype, events)), path
+    await http.delete("/Patient/ayla40")
+
+
+async def test_who_was_looked_at_is_found_by_has(audited: Server, http: httpx.AsyncClient) -> None:
+    for name in ("ayla50", "ayla51"):
+        await patient(http, name)
+    asked = "/Patient?_has:AuditEvent:patient:subtype=vread"
+    before = {entry["resource"]["id"] for entry in (await http.get(asked)).json().get("entry", [])}
+    assert (await http.get("/Patient/ayla50/_history/1")).status_code == 200
+    after = {entry["resource"]["id"] for entry in (await http.get(asked)).json()["entry"]}
+    assert after - before == {"ayla50"}

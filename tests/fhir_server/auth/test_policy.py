@@ -28,7 +28,7 @@ def test_grants_are_said_in_plain_words() -> None:
     assert policy.describe(granted) == [
         "Read and find all records of the chosen patient",
         "Read Task records that you may see",
-        "Read and find Observation records that you may see, limited to certain ones",
+        "Read and find Observation records that you may see, limited to category laboratory",
         "Know who you are",
         "Keep this access after you have left",
     ]

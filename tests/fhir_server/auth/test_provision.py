@@ -1,17 +1,22 @@
 import json
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from pydantic import ValidationError
+from sqlalchemy import select
 
+from fhir_server.audit.batch import events_of
 from fhir_server.auth import accounts, records, tokens
 from fhir_server.auth.provision import Document, provision
 from fhir_server.cli import fhir
 from fhir_server.store import auth_registry
+from fhir_server.store.models import audit, resource
 from tests.fhir_server.auth.world import DOCUMENT, EC_KEY, PASSWORD, World, public
+from tests.fhir_server.auth.world import document as whole
 
 pytestmark = pytest.mark.anyio
 PRACTITIONER = {"resourceType": "Practitioner", "id": "lee", "name": [{"text": "Dr. Lee"}]}
@@ -114,3 +119,41 @@ async def test_keys_by_value_check_the_signatures_of_the_clients_people(world: W
     assert await auth_registry.client_keys(world.node.database, "nobody") == []
     keys = await auth_registry.client_keys(world.node.database, "app")
     assert json.dumps(keys[0]) == json.dumps(public(EC_KEY)["keys"][0])
+
+
+async def test_who_the_file_lacks_can_be_deactivated_and_comes_back_with_it(world: World) -> None:
+    await world.sign_in("ito")
+    body = (await world.redeem(await world.code())).json()
+    bearer = {"Authorization": f"Bearer {body['access_token']}"}
+    kept = {"clients": DOCUMENT["clients"][1:], "accounts": DOCUMENT["accounts"][1:]}
+    document = Document.model_validate(json.loads(json.dumps(kept).replace("https://engine.test", world.address)))
+    assert (await provision(world.node, document))["accounts"] == 2
+    assert (await world.http.get("/fhir/Task", headers=bearer)).status_code == 200
+    assert (await provision(world.node, document, deactivate_others=True))["deactivated"] == 3
+    assert (await world.http.get("/fhir/Task", headers=bearer)).status_code == 401
+    assert (
+        await world.signed("app", grant_type="refresh_token", refresh_token=body["refresh_token"])
+    ).status_code == 400
+    assert (await world.authorize()).status_code == 400
+    assert await auth_registry.find_tenant(world.node.database, "https://ehr.test/epic") is None
+    assert (await world.sign_in("ito")).status_code == 401
+    assert (await provision(world.node, document, deactivate_others=True))["deactivated"] == 0
+    said = await changes(world)
+    assert said.count("client app deactivated") == said.count("account ito deactivated") == 1
+    await provision(world.node, whole(world.address))
+    assert (await world.sign_in("ito")).status_code == 303
+
+
+async def changes(world: World) -> list[str]:
+    """What the audit says of clients, tenants and accounts."""
+    return [event["outcomeDesc"] async for event in events(world) if event["type"]["code"] == "110113"]
+
+
+async def events(world: World) -> AsyncIterator[dict[str, Any]]:
+    """Everything put down, in order; an event that was listed lies among the resources."""
+    both = select(audit.c.event_id, audit.c.content, resource.c.content.label("kept")).select_from(
+        audit.outerjoin(resource, resource.c.resource_id == audit.c.event_id)
+    )
+    for row in await world.node.database.fetch(both.order_by(audit.c.position)):
+        for event in events_of(row["event_id"], bytes(row["content"] or row["kept"])).values():
+            yield event

@@ -1,21 +1,22 @@
-import json
 import re
 import time
 
 import pytest
 from sqlalchemy import select
 
+from fhir_server.audit.batch import events_of
 from fhir_server.auth import accounts, sessions
 from fhir_server.auth.provision import Document, provision
 from fhir_server.store.models import audit, resource
-from tests.fhir_server.auth.world import BASE, DOCUMENT, PASSWORD, World, fields, returned
+from tests.fhir_server.auth.world import BASE, DOCUMENT, PASSWORD, World, allowing, fields, returned
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_a_session_begins_and_ends(world: World) -> None:
     assert (await world.sign_in("  ITO ")).status_code == 303
-    page = await world.http.get("/login")
+    assert (await world.http.get("/login")).headers["location"] == f"{BASE}/account"
+    page = await world.http.get("/account")
     assert "Dr. Aiko Ito" in page.text
     answer = await world.http.post("/logout", data=fields(page))
     assert (answer.status_code, answer.headers["location"]) == (303, f"{BASE}/login")
@@ -73,14 +74,15 @@ async def test_a_form_of_another_site_signs_nobody_in(world: World) -> None:
 async def test_who_signs_in_and_out_and_who_fails_is_audited(world: World) -> None:
     assert (await world.sign_in("ito", "wrong")).status_code == 401
     assert (await world.sign_in("ito")).status_code == 303
-    page = await world.http.get("/login")
+    page = await world.http.get("/account")
     await world.http.post("/logout", data=fields(page))
     rows = await world.node.database.fetch(
-        select(audit.c.content, resource.c.content.label("kept"))
+        select(audit.c.event_id, audit.c.content, resource.c.content.label("kept"))
         .select_from(audit.outerjoin(resource, resource.c.resource_id == audit.c.event_id))
         .order_by(audit.c.position)
     )
-    events = [json.loads(bytes(row["content"] or row["kept"])) for row in rows]
+    some = [events_of(row["event_id"], bytes(row["content"] or row["kept"])) for row in rows]
+    events = [event for each in some for event in each.values()]
     found = [
         (e["subtype"][0]["code"], e["outcome"], e["agent"][2]["who"]) for e in events if e["type"]["code"] == "110114"
     ]
@@ -96,7 +98,7 @@ async def test_who_signs_in_and_out_and_who_fails_is_audited(world: World) -> No
 async def test_sign_out_needs_our_own_form(world: World) -> None:
     await world.sign_in("ito")
     assert (await world.http.post("/logout", data={"form_token": "x"})).status_code == 400
-    assert "Dr. Aiko Ito" in (await world.http.get("/login")).text
+    assert "Dr. Aiko Ito" in (await world.http.get("/account")).text
 
 
 async def test_pages_have_strict_headers_and_no_script(world: World) -> None:
@@ -112,6 +114,16 @@ async def test_pages_have_strict_headers_and_no_script(world: World) -> None:
 async def test_what_comes_in_is_escaped(world: World) -> None:
     answer = await world.sign_in('"><script>alert(1)</script>')
     assert "<script" not in answer.text
+
+
+async def test_the_shortest_idle_time_of_the_persons_roles_holds(world: World) -> None:
+    await world.sign_in("ito")
+    cookies, db, now = dict(world.http.cookies), world.node.database, time.time()
+    by_role = {"consultant": 900, "requester": 60}
+    settings = world.node.settings.model_copy(update={"session_idle_seconds_by_role": by_role})
+    assert await sessions.lookup(db, settings, cookies, now + 890) is not None
+    assert await sessions.lookup(db, settings, cookies, now + 890 + 890) is not None
+    assert await sessions.lookup(db, settings, cookies, now + 890 + 890 + 910) is None
 
 
 async def test_a_session_ends_when_idle_and_for_good_after_its_time(world: World) -> None:
@@ -144,11 +156,11 @@ async def test_consent_is_asked_once_for_a_client_that_is_not_trusted_and_binds_
     page = await world.http.get(waiting)
     assert "Allow Web App?" in page.text
     assert "form-action 'self' https://app.test" in page.headers["content-security-policy"]
-    answer = await world.http.post("/oauth/continue", data=fields(page) | {"decision": "allow"})
+    answer = await world.http.post("/oauth/continue", data=allowing(page))
     await world.sign_in_again("meyer")
     assert "Allow Web App?" in (await world.http.get(answer.headers["location"])).text
     page = await world.http.get(waiting)
-    answer = await world.http.post("/oauth/continue", data=fields(page) | {"decision": "allow"})
+    answer = await world.http.post("/oauth/continue", data=allowing(page))
     assert "code" in returned(await world.http.get(answer.headers["location"]))
     assert (await world.http.get(answer.headers["location"])).status_code == 400
 

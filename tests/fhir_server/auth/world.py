@@ -34,6 +34,7 @@ from konsil.secrets import new_master_key
 BASE = "https://fhir.test"
 CALLBACK = "https://app.test/callback"
 KeySets = dict[str, dict[str, Any]]
+MASTER_KEY = new_master_key()
 PASSWORD = "correct horse battery staple"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 EC_KEY = ECKey.generate_key("P-384", {"kid": "ec-1", "use": "sig"})
@@ -134,7 +135,7 @@ class World:
 
     async def sign_in_again(self, username: str) -> httpx.Response:
         """Sign in as somebody else in the same browser."""
-        await self.http.post("/logout", data=fields(await self.http.get("/login")))
+        await self.http.post("/logout", data=fields(await self.http.get("/account")))
         return await self.sign_in(username)
 
     async def authorize(self, **parameters: str | None) -> httpx.Response:
@@ -182,6 +183,16 @@ def fields(page: httpx.Response) -> dict[str, str]:
     return dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.text))
 
 
+def ticked(page: httpx.Response) -> list[str]:
+    """The scopes that a consent page has ticked."""
+    return re.findall(r'type="checkbox" name="scope" value="([^"]*)" checked', page.text)
+
+
+def allowing(page: httpx.Response, *scopes: str) -> dict[str, Any]:
+    """What the consent page's form sends: with these scopes ticked, or with all that were offered."""
+    return fields(page) | {"decision": "allow", "scope": list(scopes) or ticked(page)}
+
+
 def returned(answer: httpx.Response) -> dict[str, str]:
     """What an authorization response carries back to the client."""
     assert answer.status_code == 303, answer.text
@@ -197,7 +208,8 @@ def anyio_backend() -> str:
 
 @pytest.fixture(autouse=True)
 def master_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KONSIL_MASTER_KEY", new_master_key())
+    """The same for all tests: the server of a module seals its audit on its own, between two of them as well."""
+    monkeypatch.setenv("KONSIL_MASTER_KEY", MASTER_KEY)
 
 
 @pytest.fixture(autouse=True)
@@ -229,14 +241,13 @@ def key_server() -> Iterator[tuple[str, KeySets]]:
         thread.join()
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def module_settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+@pytest.fixture(scope="module")
+def module_settings(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A database with its tables for each module: its tests run on SQLite, then on PostgreSQL."""
-    folder = tmp_path_factory.mktemp("auth")
-    url = f"sqlite:///{folder}/test.db"
-    if request.param == "postgresql":
-        url = str(request.getfixturevalue("postgresql_module_url"))
-    settings = Settings(database_url=url, base_url=BASE, publish_profiles=False)
+    mails = tmp_path_factory.mktemp("mail")
+    settings = Settings(
+        database_url=module_database_url, base_url=BASE, publish_profiles=False, mail_folder=mails, case_watch_seconds=0
+    )
     migrate(settings)
     return settings.model_copy(update={"migrate_at_start": False})
 

@@ -80,13 +80,13 @@ async def test_signing_without_what_rule_4_needs(town: Town) -> None:
     made = await town.submit()
     await town.offer(made["Task"][0])
     await town.begin_reading(made["Task"][0])
-    whole = await signing(town, made, made["Observation"][0])
+    whole = await town.signed("ito", await signing(town, made, made["Observation"][0]))
     for missing in ("Provenance", "Observation", "Task"):
         entries = [entry for entry in whole["entry"] if entry["resource"]["resourceType"] != missing]
         outcome(await town.ask("ito", "POST", "/", whole | {"entry": entries}), 4)
     altered = replaced(whole, "conclusion", lambda text: text + "!")
     outcome(await town.ask("ito", "POST", "/", altered), 4)
-    outcome(await town.ask("ito", "POST", "/", await signing(town, made)), 4)
+    outcome(await town.ask("ito", "POST", "/", await town.signed("ito", await signing(town, made))), 4)
     assert (await town.ask("lopez", "POST", "/", whole)).status_code in {403, 404, 422}
     assert (await town.ask("ito", "POST", "/", whole)).status_code == 200
     report = next(e["resource"] for e in whole["entry"] if e["resource"]["resourceType"] == "DiagnosticReport")
@@ -173,7 +173,7 @@ async def test_another_hospital_sees_nothing(town: Town) -> None:
     assert (await town.ask("brandt", "PUT", "/Condition/mine", stolen)).status_code in {403, 404, 422}
 
 
-STAFF = ("weber", "brandt", "okafor", "ito", "lopez", "silva")
+STAFF = ("weber", "brandt", "okafor", "ito", "lopez", "silva", "sorensen", "adler")
 
 
 async def test_quarantined_material_is_found_by_no_door_but_those_of_him_staff_and_gateway(town: Town) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from starlette.applications import Starlette
 
 import profiles
 from fhir_server.auth.provision import Document, provision
+from smart_app.report import bundle, signature
 from tests.fhir_server.auth.world import (
     BASE,
     CALLBACK,
@@ -20,9 +22,11 @@ from tests.fhir_server.auth.world import (
     PERSON_SCOPES,
     World,
     empty,
+    proof,
     public,
 )
 
+PIN = "592746"
 C = "https://konsil.example/fhir"
 SUBMIT = json.loads((Path(profiles.__file__).parent / "examples" / "submit.json").read_text(encoding="utf-8"))
 Resource = dict[str, Any]
@@ -33,6 +37,8 @@ PEOPLE = {
     "ito": ("consultant", None),
     "lopez": ("consultant", None),
     "silva": ("him", None),
+    "sorensen": ("privacy-officer", None),
+    "adler": ("requester privacy-officer", "Organization/bert"),
 }
 MACHINES = {
     "engine": ("interface-engine", "system/*.cruds"),
@@ -43,7 +49,8 @@ MACHINES = {
 
 def _person(username: str, role: str, organization: str | None) -> Resource:
     practitioner = {"resourceType": "Practitioner", "id": username, "name": [{"family": username.title()}]}
-    account = {"username": username, "password": PASSWORD, "name": username.title(), "roles": [role]}
+    account = {"username": username, "password": PASSWORD, "name": username.title(), "roles": role.split()}
+    account |= {"pin": PIN} if "consultant" in role else {}
     return account | {"practitioner": practitioner} | ({"organization": organization} if organization else {})
 
 
@@ -130,6 +137,22 @@ class Town:
             for one in resources
         ]
         return await self.ask(who, "POST", "/", {"resourceType": "Bundle", "type": "transaction", "entry": entries})
+
+    async def proved(self, who: str, report: Resource, **given: str) -> Resource:
+        """What the server answers when a person proves who they are for a report, by PIN or as given."""
+        form = {"resource": f"DiagnosticReport/{report['id']}", "sha256": signature.digest(report)}
+        form |= {"token": self.tokens[who], **(given or {"pin": PIN})}
+        answer = await self.world.http.post("/oauth/signing", data=form | proof("app"))
+        assert answer.status_code == 200, answer.text
+        found: Resource = answer.json()
+        return found
+
+    async def signed(self, who: str, unsigned: Resource) -> Resource:
+        """A transaction with the signature of a person who proved by PIN who they are."""
+        answer = await self.proved(who, bundle.the("DiagnosticReport", unsigned))
+        given = signature.Proof(tuple(answer["amr"]), answer["auth_time"])
+        signer = signature.Signer(f"Practitioner/{who}", datetime.now(UTC), ["2.25.1.1"], given)
+        return bundle.signed(unsigned, signer, EC_KEY)
 
     async def submit(self, who: str = "engine") -> dict[str, list[str]]:
         """Send the example Bundle; the references of what it made, by type, in its order."""

@@ -10,15 +10,22 @@ from typing import Any
 from joserfc.jwk import ECKey
 
 from fhir_server.caller import Caller
-from fhir_server.rules.case import Change, enforce
-from fhir_server.rules.change import references
+from fhir_server.rules.case import Change, Store, enforce
+from fhir_server.rules.change import Proofs, references
 from smart_app.report import bundle
 from smart_app.report.opinion import Finding, Opinion, Reviewed
+from smart_app.report.signature import Proof, Signer
 
 C = "https://konsil.example/fhir"
 Resource = dict[str, Any]
 KEY = ECKey.generate_key("P-384", {"kid": "signing-key"})
-PATHS = {"focus": "focus", "target": "target", "part-of": "partOf", "practitioner": "practitioner"}
+PATHS = {
+    "focus": "focus",
+    "target": "target",
+    "part-of": "partOf",
+    "practitioner": "practitioner",
+    "participant": "participant",
+}
 
 
 def person(role: str, user: str | None = None, organization: str | None = "Organization/anna") -> Caller:
@@ -137,13 +144,15 @@ RECORDS: list[Resource] = [
 class Memory:
     """Resources by reference; `run` puts changes through the rules and keeps them if they hold."""
 
+    proof: Proofs | None = None
+
     def __init__(self, *resources: Resource) -> None:
         self.resources = {f"{one['resourceType']}/{one['id']}": one for one in (*RECORDS, *resources)}
 
     def run(self, caller: Caller, *written: Resource, deleted: Sequence[str] = ()) -> list[Change]:
         changes = [self._change(copy.deepcopy(one)) for one in written]
         changes += [Change("delete", self.resources[one], None) for one in deleted]
-        added = asyncio.run(enforce(changes, caller, self.load, self.find, self.keys))
+        added = asyncio.run(enforce(changes, caller, Store(self.load, self.find, self.keys, self.proof)))
         for change in (*changes, *added):
             self.resources[change.reference] = change.new  # type: ignore[assignment]
         return added
@@ -180,7 +189,9 @@ OPINION = Opinion(
 )
 
 
-def signed(memory: Memory, signer: str = "Practitioner/ito", key: ECKey = KEY) -> list[Resource]:
+def signed(
+    memory: Memory, signer: str = "Practitioner/ito", key: ECKey = KEY, proof: Proof | None = None
+) -> list[Resource]:
     """The resources of the transaction that the app sends when a consultant signs."""
     signing = bundle.Signing(
         task=memory.resources["Task/t1"],
@@ -189,7 +200,8 @@ def signed(memory: Memory, signer: str = "Practitioner/ito", key: ECKey = KEY) -
         when=datetime(2026, 11, 20, 16, 40, tzinfo=UTC),
         instances=["1.2.3.1", "1.2.3.2"],
     )
-    transaction = bundle.transaction(OPINION, b"%PDF-1.7", signing, key)
+    by = Signer(signer, signing.when, signing.instances, proof)
+    transaction = bundle.signed(bundle.unsigned(OPINION, b"%PDF-1.7", signing), by, key)
     return [entry["resource"] for entry in transaction["entry"]]
 
 

@@ -1,6 +1,7 @@
 """Rule 4: what a final report needs, checked against the very transaction that the app sends."""
 
 import copy
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -46,7 +47,8 @@ def parts(written: list[Any]) -> dict[str, Any]:
 def resign(written: list[Any], key: ECKey = KEY, signer: str = ITO) -> list[Any]:
     """Sign the report again after a test has changed it."""
     found = parts(written)
-    compact = app_signature.sign(found["DiagnosticReport"], signer, key, (1, ["1.2"]))
+    by = app_signature.Signer(signer, datetime.fromtimestamp(1, UTC), ["1.2"])
+    compact = app_signature.sign(found["DiagnosticReport"], by, key)
     found["Provenance"]["signature"][0]["data"] = signature_data(compact)
     return written
 

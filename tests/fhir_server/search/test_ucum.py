@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fhir_server.definitions import load
 from fhir_server.search.query import QuantityValue
-from fhir_server.search.readers import READERS
+from fhir_server.search.readers import ROW_COLUMNS, reader
 from fhir_server.search.registry import Registry
 from fhir_server.search.ucum import SYSTEM, load_units
 from fhir_server.search.values import parse_value
@@ -64,7 +64,8 @@ def test_any_text_is_a_unit_or_none(code: str) -> None:
 @given(DECIMALS, st.sampled_from(sorted(POWERS)), st.sampled_from(sorted(POWERS)))
 def test_a_quantity_is_found_in_every_unit(value: Decimal, stored: str, asked: str) -> None:
     quantity = {"value": value, "system": SYSTEM, "code": stored}
-    (row,) = READERS["quantity"](VALUE, "Quantity", quantity)
+    (read,) = reader(VALUE, "Quantity")(quantity)
+    row = dict(zip(ROW_COLUMNS["quantity"], read, strict=True))
     same = value.scaleb(POWERS[stored] - POWERS[asked])
     query = parse_value(VALUE, None, f"{same:f}|{SYSTEM}|{asked}", "http://x.test")
     assert isinstance(query, QuantityValue)

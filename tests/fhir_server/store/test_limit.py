@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import column, select, text
@@ -23,12 +22,9 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    url = f"sqlite:///{tmp_path}/limit.db"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql_module_url")
-    opened = await connect(url, 2, limit_seconds=0.2)
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    opened = await connect(database_url, 2, limit_seconds=0.2)
     yield opened
     await opened.close()
 

@@ -4,19 +4,25 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import and_, insert, literal, select
 
-from fhir_server.access import restriction, written
+from fhir_server.access import Terms, restriction, written
+from fhir_server.access.algebra import Everything
 from fhir_server.access.relations import HL7_TASK_CODE, TASK_CODE
+from fhir_server.access.terms import NO_TERMS, Agreement
 from fhir_server.caller import Caller
 from fhir_server.errors import Forbidden
 from fhir_server.search.hashing import hash64
 from fhir_server.store.database import Database, connect
 from fhir_server.store.models import index_reference, index_token, metadata, resource
-from fhir_server.store.visibility import condition
+from fhir_server.store.visibility import condition, condition_of_patient
 from konsil.database import sync_engine
 
 PARAMETERS: dict[tuple[str, str], int] = {}
+TREATED = {
+    user: Terms((Agreement(Everything(), (f"Task/t{n}",), (f"ServiceRequest/s{n}",)),))
+    for user, n in (("ito", 1), ("other", 3))
+}
 
 # type/id -> (patient, organization, quarantined); the hospital "anna" has patients p1 and p2, "bert" has p3
 ROWS: dict[str, tuple[str | None, str | None, bool]] = {
@@ -103,7 +109,12 @@ async def fill(database: Database) -> None:
             resource_type, _, resource_id = key.partition("/")
             row = {"row_id": NUMBERS[key], "resource_type": resource_type, "resource_id": resource_id}
             state = {"patient": patient, "organization": organization, "quarantined": quarantined}
-            times = {"version_id": 1, "last_updated": 1, "moment": 1}
+            times = {
+                "version_id": 1,
+                "last_updated": 1,
+                "moment": 1,
+                "identity_hash": hash64(resource_type, resource_id),
+            }
             await transaction.execute(insert(resource).values(row | state | times))
         for key, code, target in LINKS:
             target_type, _, target_id = target.partition("/")
@@ -129,15 +140,25 @@ class World:
         self.database = self.runner.run(connect(url))
         self.runner.run(fill(self.database))
 
-    def seen(self, caller: Caller, interaction: str = "search", *, after: bool = False) -> set[str]:
-        """Every row of every type that the caller may touch by the interaction."""
+    def seen(
+        self, caller: Caller, interaction: str = "search", *, after: bool = False, patient: str | None = None
+    ) -> set[str]:
+        """Every row of every type that the caller may touch by the interaction; with a patient those about the patient,
+        by the statement that looks at these alone.
+        """
         found = set()
         for resource_type in {key.partition("/")[0] for key in ROWS}:
             try:
-                allowed = (written if after else restriction)(caller, interaction, resource_type)  # type: ignore[arg-type]
+                allowed = (written if after else restriction)(
+                    caller, interaction, resource_type, TREATED.get(caller.subject, NO_TERMS)
+                )  # type: ignore[arg-type]
             except Forbidden:
                 continue
-            rows = self._rows(condition(allowed, resource, parameter), resource_type)
+            where = condition(allowed, resource, parameter)
+            if patient is not None:
+                of_patient = condition_of_patient(allowed, parameter, literal(patient, resource.c.patient.type))
+                where = and_(resource.c.patient == patient, of_patient)
+            rows = self._rows(where, resource_type)
             found |= {f"{row['resource_type']}/{row['resource_id']}" for row in rows}
         return found
 
@@ -184,6 +205,15 @@ def test_a_consultant_sees_the_own_case_and_what_it_names(world: World) -> None:
 
 def test_another_consultant_sees_another_case(world: World) -> None:
     assert world.seen(caller("consultant", "other")) == {"Task/t3", "ServiceRequest/s3", "Patient/p3"} | DIRECTORY
+
+
+def test_of_one_patient_the_same_is_seen_by_its_own_statement(world: World) -> None:
+    people = [caller("consultant", "ito"), caller("consultant", "other"), caller("radiologist", "ito")]
+    people += [caller("requester", "weber", "Organization/anna"), caller("coordinator"), caller("patient")]
+    for person in people:
+        seen = world.seen(person)
+        for patient in ("p1", "p2", "p3", "outside"):
+            assert world.seen(person, patient=patient) == {key for key in seen if ROWS[key][0] == patient}
 
 
 def test_a_requester_sees_the_own_organization_without_reconciliation_and_audit(world: World) -> None:

@@ -87,6 +87,32 @@ PROFILES = [
                                                      "valueSet": "http://hl7.org/fhir/ValueSet/administrative-gender"}},
         ],
     ),
+    profile(
+        "coverage",
+        "Patient",
+        [
+            {"id": "Patient.identifier", "slicing": slicing("value", "system")},
+            {"id": "Patient.identifier:payer", "sliceName": "payer", "max": "2"},
+            {"id": "Patient.identifier:payer.system", "fixedUri": "urn:payer"},
+            {"id": "Patient.maritalStatus", "binding": {
+                "strength": "preferred", "valueSet": "http://hl7.org/fhir/ValueSet/marital-status",
+                "extension": [{"url": f"{BASE}elementdefinition-maxValueSet",
+                               "valueCanonical": "http://hl7.org/fhir/ValueSet/administrative-gender"}]}},
+        ],
+    ),
+    profile(
+        "coverage-child",
+        "Patient",
+        [
+            {"id": "Patient.identifier:payer", "slicing": slicing("value", "use", "closed")},
+            {"id": "Patient.identifier:payer/old", "sliceName": "payer/old", "max": "1"},
+            {"id": "Patient.identifier:payer/old.use", "fixedCode": "old"},
+            {"id": "Patient.identifier:payer/now", "sliceName": "payer/now", "min": 1},
+            {"id": "Patient.identifier:payer/now.use", "fixedCode": "official"},
+            {"id": "Patient.identifier:payer/now.value", "min": 1},
+        ],
+        f"{OWN}coverage",
+    ),
     profile("part", "Observation", [{"id": "Observation.status", "fixedCode": "final"}]),
 ]  # fmt: skip
 SHOE = {"url": f"{OWN}shoe", "valueInteger": 38}
@@ -183,6 +209,37 @@ def test_discriminators(own: Validator, changes: dict[str, Any], expected: set[t
 
 def test_a_profile_adds_to_that_which_it_derives_from(own: Validator) -> None:
     assert places(own, PATIENT, "patient-child") == {("business-rule", "Patient.identifier[0]")}
+
+
+NOW, OLD = {"system": "urn:payer", "use": "official", "value": "1"}, {"system": "urn:payer", "use": "old"}
+
+
+@pytest.mark.spec("R4 profiling.html#reslicing")
+@pytest.mark.parametrize(
+    ("identifiers", "expected"),
+    [
+        ([NOW, OLD, {"system": "urn:other", "use": "temp"}], set()),
+        ([NOW], set()),
+        ([OLD], {("required", "Patient")}),
+        ([NOW, OLD, OLD], {("business-rule", "Patient")}),
+        ([{"system": "urn:payer", "use": "official"}], {("required", "Patient.identifier[0]")}),
+        ([NOW, {"system": "urn:payer", "use": "temp"}], {("value", "Patient.identifier[1]")}),
+    ],
+)
+def test_slices_of_slices(own: Validator, identifiers: list[dict[str, str]], expected: set[tuple[str, str]]) -> None:
+    patient = {"resourceType": "Patient", "identifier": identifiers}
+    assert expected <= places(own, patient, "coverage-child")
+    assert bool(expected) == bool(places(own, patient, "coverage-child"))
+
+
+@pytest.mark.spec("R4 extension-elementdefinition-maxvalueset.html")
+def test_a_preferred_binding_ends_at_its_widest_value_set(own: Validator) -> None:
+    def wed(code: str) -> dict[str, Any]:
+        coding = {"system": "http://hl7.org/fhir/administrative-gender", "code": code}
+        return {"resourceType": "Patient", "maritalStatus": {"coding": [coding]}}
+
+    assert places(own, wed("male"), "coverage") == set()
+    assert places(own, wed("loud"), "coverage") == {("code-invalid", "Patient.maritalStatus")}
 
 
 def test_a_profile_for_another_type(own: Validator) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
+from deploy.sandbox import people
 from tests.smart_app.platform import Browser, Platform, hidden_fields, launch_id
 from tests.smart_app.steps import drain, filed, new_request, offer, open_room, opinion, patient_of, submit
 
@@ -123,7 +124,13 @@ def test_an_addendum_keeps_what_was_signed(hospital: Platform, table: Table) -> 
     assert "not sent" in kept.text
     assert "The film of 2023 came." in seat.get("/amend").text
     assert "What changes" in seat.post("amend/changes", kind="appended", addendum="The film of 2023 came.").text
-    told = {"draft": draft, "kind": "appended", "addendum": "The film of 2023 shows it.", "reason": "An older film."}
+    told = {
+        "draft": draft,
+        "kind": "appended",
+        "addendum": "The film of 2023 shows it.",
+        "reason": "An older film.",
+        "pin": people.PIN,
+    }
     assert seat.post("amend", draft=draft, kind="appended", addendum="x", reason="").status_code == 400
     for _ in range(2):
         amended = seat.post("amend", **told)

@@ -15,6 +15,7 @@ from pypdf import PdfReader
 
 from smart_app.report import bundle, pdf, signature
 from smart_app.report.opinion import Finding, Letterhead, Opinion, Person, Reviewed
+from smart_app.report.signature import Signer
 
 OPINION = Opinion(
     answer="Most likely a meningioma. We agree that it should be removed.",
@@ -52,7 +53,8 @@ SIGNING = bundle.Signing(
 
 def signed() -> tuple[dict, ECKey]:
     key = ECKey.generate_key("P-384", {"kid": "k1"})
-    return bundle.transaction(OPINION, b"%PDF-1.7", SIGNING, key), key
+    by = Signer(SIGNING.signer, WHEN, SIGNING.instances)
+    return bundle.signed(bundle.unsigned(OPINION, b"%PDF-1.7", SIGNING), by, key), key
 
 
 def by_type(transaction: dict, resource_type: str) -> dict:

@@ -1,0 +1,1 @@
+"""Sign-in by a hospital's identity provider.  OpenID Connect Core, Discovery, RP-Initiated and Back-Channel Logout."""

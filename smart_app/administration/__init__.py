@@ -1,0 +1,1 @@
+"""What administrators look after: hospitals, clients, people, organizations, archives, each by its own source."""

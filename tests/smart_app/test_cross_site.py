@@ -1,0 +1,146 @@
+"""Markup in every text field of a chart, a request and an opinion is shown as text, on every page that is linked."""
+
+import html
+import json
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+import httpx
+import pytest
+
+from deploy.sandbox import charts
+from deploy.sandbox.hospitals import HOSPITALS
+from fhir_server.auth import records
+from tests.smart_app.platform import Browser, Platform, launch_id
+from tests.smart_app.steps import QUESTION, new_request, offer, open_room, opinion, submit
+
+CHART = "lefevre"
+TEXTS = (
+    "text display title description family given prefix suffix name line city district state country comment "
+    "conclusion valueString unit patientInstruction value preparation purpose"
+)
+EACH = 2
+PAGES = 7
+LINK = re.compile(r'(?:href|hx-get|src)="(/l/[^"#]+)')
+ID = re.compile(r"(?<=/)[^/]*[0-9][^/]*")
+MARK = re.compile(r"\[([A-Z]\w+\.[\w.]+)\]")
+
+
+def mark(path: str) -> str:
+    """Markup that leaves an attribute, a script and an element, and says which field it is of."""
+    return f"[{path}]\"'--></script></textarea><xss onmouseover=x>"
+
+
+def hostile(node: Any, path: str) -> Any:
+    """The same with a mark at the end of every text field."""
+    if isinstance(node, list):
+        return [hostile(each, path) for each in node]
+    if isinstance(node, dict):
+        return {name: hostile(value, f"{path}.{name}") for name, value in node.items()}
+    return node + mark(path) if isinstance(node, str) and path.rpartition(".")[2] in TEXTS.split() else node
+
+
+def chart() -> list[dict[str, Any]]:
+    """Some of each kind of one patient's records, under ids of their own, every text field hostile."""
+    kept: list[dict[str, Any]] = []
+    for resource in charts.resources("epic"):
+        of_patient = resource["id"] == CHART or f"Patient/{CHART}" in json.dumps(resource)
+        same = [each for each in kept if each["resourceType"] == resource["resourceType"]]
+        if of_patient and len(same) < EACH:
+            kept.append(resource)
+    text = json.dumps([{key: value for key, value in each.items() if key != "text"} for each in kept])
+    for each in kept:
+        text = text.replace(f'"{each["resourceType"]}/{each["id"]}"', f'"{each["resourceType"]}/{each["id"]}-x"')
+    return [hostile(each, each["resourceType"]) | {"id": f"{each['id']}-x"} for each in json.loads(text)]
+
+
+class Page(HTMLParser):
+    """Fails on an element or an attribute that came out of a text field."""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag != "xss", self.getpos()
+        assert not any(name.startswith("on") for name, _ in attrs), (tag, attrs, self.getpos())
+
+
+def checked(text: str) -> set[str]:
+    """Read a page as a browser does; gives the fields that it shows."""
+    Page().feed(text)
+    return set(MARK.findall(html.unescape(text)))
+
+
+def shape(path: str) -> str:
+    """What pages of one kind have in common."""
+    return ID.sub("*", path.partition("?")[0])
+
+
+def crawl(browser: Browser, page: httpx.Response) -> Iterator[str]:
+    """The page and those it leads to, and those they lead to: one of each kind, so many at most."""
+    home, seen = f"/l/{launch_id(page)}/", set[str]()
+    yield page.text
+    waiting = LINK.findall(page.text)
+    while waiting and len(seen) < PAGES:
+        path = html.unescape(waiting.pop(0))
+        if shape(path) in seen or not path.startswith(home):
+            continue
+        seen.add(shape(path))
+        answer = browser.get(path)
+        if answer.headers.get("content-type", "").startswith("text/html"):
+            yield answer.text
+            waiting += LINK.findall(answer.text)
+
+
+@pytest.fixture(scope="module")
+def patient(hospital: Platform) -> str:
+    """The hospital has this chart."""
+    node = hospital.tenants["epic"].state.node
+    hospital.call(records.put(node, records.registrar(HOSPITALS[0].organization), chart()))
+    return f"{CHART}-x"
+
+
+@pytest.mark.spec("CWE-79")
+def test_markup_in_records_is_text_on_every_page(hospital: Platform, patient: str) -> None:
+    requester = hospital.browser()
+    page = requester.launch("epic", patient)
+    shown = {field for text in crawl(requester, page) for field in checked(text)}
+    form = new_request(requester, f"/l/{launch_id(page)}")
+    shown |= checked(form.text)
+    asked = {"question": QUESTION + mark("Question.text"), "history": "x" + mark("History.text")}
+    case = submit(requester, form, **asked)
+    for text in crawl(requester, requester.get(f"/l/{launch_id(page)}/cases/{case}")):
+        shown |= checked(text)
+    coordinator = hospital.browser()
+    for text in crawl(coordinator, coordinator.sign_in("castillo")):
+        shown |= checked(text)
+    offer(hospital, case, "ito")
+    consultant = hospital.browser()
+    home = f"/l/{launch_id(consultant.sign_in('ito'))}/cases/{case}"
+    room = open_room(consultant, home)
+    shown |= checked(room)
+    written = opinion(room)
+    said = {name: f"{written[name]}{mark(f'Opinion.{name}')}" for name in SAID}
+    signed = consultant.post(f"{home}/sign", data=written | said)
+    for text in crawl(consultant, signed):
+        shown |= checked(text)
+    kinds = {field.partition(".")[0] for field in shown}
+    assert {
+        "Patient",
+        "Condition",
+        "Observation",
+        "DiagnosticReport",
+        "MedicationRequest",
+        "Question",
+        "Opinion",
+    } <= kinds
+    assert len(shown) > 20, sorted(shown)
+
+
+SAID = ("answer", "findings", "recommendations")
+
+
+def test_the_reader_of_pages_sees_what_it_is_to_see() -> None:
+    for text in ("<p><xss a>", '<p title="x" onmouseover=x>', f"<p>{mark('A.b')}"):
+        with pytest.raises(AssertionError):
+            checked(text)
+    assert checked(f"<p>{html.escape(mark('Patient.name'))}") == {"Patient.name"}
