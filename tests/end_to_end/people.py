@@ -80,14 +80,16 @@ def send(desk: Desk, line: str, question: str) -> None:
     )
     button.click(no_wait_after=True)
     end = time.monotonic() + 120
+    opened_again = False
     while not heading.count():
         assert time.monotonic() < end, f"the request was not sent: {app.locator('main').inner_text()}"
         desk.page.wait_for_timeout(1000)
         if app.get_by_text(re.compile("does not answer|Nothing was lost")).count():
             desk.page.get_by_role("link", name="Second opinion").first.click()
-            desk.page.wait_for_timeout(2000)
-            if button.count() and button.is_enabled():
-                button.click(no_wait_after=True)
+            opened_again = True
+        elif opened_again and button.count() and button.is_enabled():
+            button.click(no_wait_after=True)
+            opened_again = False
 
 
 def watch_arrival(desk: Desk, study: str) -> list[str]:
