@@ -18,16 +18,20 @@ from blake3 import blake3
 from pydicom.dataset import Dataset
 from pydicom.filereader import dcmread
 from pydicom.uid import MediaStorageDirectoryStorage
+from sqlalchemy import Connection, select
 
 from dicom_gateway.attributes import UNREADABLE
 from dicom_gateway.errors import CannotUnderstand, IngestError, OutOfResources
-from dicom_gateway.ingest import Incoming, Ingest, Source
+from dicom_gateway.index.models import instance as instance_table
+from dicom_gateway.index.models import version
+from dicom_gateway.ingest import Incoming, Ingest, Receipt, Source
 from dicom_gateway.part10 import read_meta
 
 PREAMBLE = 128
 HEAD_BYTES = 4 << 20
 CHUNK_BYTES = 1 << 20
 DIRECTORY_BYTES = 64 << 20
+AT_ONCE = 500
 BROKEN = (OSError, BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
@@ -62,45 +66,66 @@ class Imported:
     refused: list[tuple[str, str]] = field(default_factory=list)
     passed_over: int = 0
     missing: list[str] = field(default_factory=list)
+    studies: dict[str, set[str]] = field(default_factory=dict)
+    """The SOP Instance UIDs of what was kept, by Study Instance UID."""
 
 
-def import_medium(ingest: Ingest, path: Path, limits: Limits | None = None) -> Imported:
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where the files go: the way in, what the index is told of their origin, and who counts the files looked at."""
+
+    ingest: Ingest
+    source: Source = Source(peer="import")
+    seen: Callable[[int], None] = lambda number: None
+
+
+@dataclass(frozen=True, slots=True)
+class Novelty:
+    """How many of the instances kept are new here, were here already, or are here with other content."""
+
+    fresh: int
+    known: int
+    conflicting: int
+
+
+def import_medium(door: Ingest | Door, path: Path, limits: Limits | None = None) -> Imported:
     """Keep every DICOM file of a folder, a ZIP archive or a single file, durably, and index them.
 
     One that cannot be kept stops no other.  Raises MediumRefused for a whole archive.
     """
     if path.is_dir():
-        return import_entries(ingest, folder_entries(path))
-    with path.open("rb") as stream:
-        is_zip = stream.read(4) in {b"PK\x03\x04", b"PK\x05\x06"}
-    if not is_zip:
-        return import_entries(ingest, [Entry(path.name, lambda: path.open("rb"))])
+        return import_entries(door, folder_entries(path))
+    if not is_zip(path):
+        return import_entries(door, [Entry(path.name, lambda: path.open("rb"))])
     with opened(path, limits or Limits()) as entries:
-        return import_entries(ingest, entries)
+        return import_entries(door, entries)
 
 
-def import_folder(ingest: Ingest, folder: Path) -> Imported:
-    """Keep every DICOM file below `folder`."""
-    return import_entries(ingest, folder_entries(folder))
+def is_zip(path: Path) -> bool:
+    """Whether a file begins as ZIP archives do."""
+    with path.open("rb") as stream:
+        return stream.read(4) in {b"PK\x03\x04", b"PK\x05\x06"}
 
 
-def import_entries(ingest: Ingest, entries: Iterable[Entry]) -> Imported:
+def import_entries(door: Ingest | Door, entries: Iterable[Entry]) -> Imported:
     """Keep the DICOM files among these."""
+    door = Door(door) if isinstance(door, Ingest) else door
     result, names, listed = Imported(), set[str](), list[str]()
-    for entry in entries:
+    for number, entry in enumerate(entries):
+        door.seen(number)
         names.add(entry.name.upper())
         try:
             if entry.refused:
                 raise CannotUnderstand(entry.refused)
-            take(ingest, entry, result, listed)
+            take(door, entry, result, listed)
         except IngestError as error:
             result.refused.append((entry.name, str(error)))
     result.missing = [name for name in listed if name.upper() not in names]
-    ingest.replay()
+    door.ingest.replay()
     return result
 
 
-def take(ingest: Ingest, entry: Entry, result: Imported, listed: list[str]) -> None:
+def take(door: Door, entry: Entry, result: Imported, listed: list[str]) -> None:
     """Keep one file, unless it is no DICOM; of a DICOMDIR the files that it lists.  Raises IngestError."""
     with reading(entry) as read:
         head = read(HEAD_BYTES)
@@ -109,16 +134,16 @@ def take(ingest: Ingest, entry: Entry, result: Imported, listed: list[str]) -> N
         elif read_meta(head).sop_class_uid == MediaStorageDirectoryStorage:
             listed += files_of_directory(entry)
         else:
-            keep(ingest, head, read)
+            receipt = keep(door, head, read)
             result.kept += 1
+            result.studies.setdefault(receipt.study_instance_uid, set()).add(receipt.sop_instance_uid)
 
 
-def keep(ingest: Ingest, head: bytes, read: Callable[[int], bytes]) -> None:
+def keep(door: Door, head: bytes, read: Callable[[int], bytes]) -> Receipt:
     """Keep one file as it is; of a large one a piece at a time is in memory.  Raises IngestError."""
-    instance = Incoming.from_file(head, Source(peer="import"))
+    ingest, instance = door.ingest, Incoming.from_file(head, door.source)
     if len(head) < HEAD_BYTES:
-        ingest.accept(instance)
-        return
+        return ingest.accept(instance)
     hasher = blake3(instance.data_set)
     try:
         writing = ingest.begin()
@@ -127,11 +152,30 @@ def keep(ingest: Ingest, head: bytes, read: Callable[[int], bytes]) -> None:
             while chunk := read(CHUNK_BYTES):
                 hasher.update(chunk)
                 writing.write(chunk)
-            ingest.accept_written(replace(instance, data_set=b""), writing, hasher.hexdigest())
+            return ingest.accept_written(replace(instance, data_set=b""), writing, hasher.hexdigest())
         finally:
             writing.close()
     except OSError as error:
         raise OutOfResources("the instance could not be written") from error
+
+
+def novelty(connection: Connection, imported: Imported, since: float) -> Novelty:
+    """What of an import that began then is new.  An instance that came twice in it counts once."""
+    fresh = conflicting = known = 0
+    for uids in imported.studies.values():
+        wanted = sorted(uids)
+        for start in range(0, len(wanted), AT_ONCE):
+            part = wanted[start : start + AT_ONCE]
+            came = select(instance_table.c.sop_instance_uid, version.c.kind).join(
+                version, version.c.instance_id == instance_table.c.id
+            )
+            recent = (version.c.created_at >= since) & instance_table.c.sop_instance_uid.in_(part)
+            ordered = came.where(recent).order_by(version.c.kind.desc())
+            kinds = {uid: kind for uid, kind in connection.execute(ordered)}
+            conflicting += sum(kind == "conflicting" for kind in kinds.values())
+            fresh += sum(kind == "original" for kind in kinds.values())
+            known += len(part) - len(kinds)
+    return Novelty(fresh, known, conflicting)
 
 
 @contextmanager

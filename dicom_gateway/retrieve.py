@@ -24,6 +24,8 @@ from konsil.database import reader
 from konsil.outbox import Again, Job, NewJob, enqueue
 
 KIND = "retrieve"
+MEDIA = "Uploaded media"
+"""Stands where a retrieval names its peer, for studies that HIM staff uploaded."""
 ROUNDS = 2
 
 # After these the same request may well succeed later; after any other only a person can help.
@@ -109,6 +111,15 @@ def progress(connection: Connection, task_id: str) -> Progress:
         revision=row.revision,
         aside=aside.of_retrieval(connection, task_id),
     )
+
+
+def sender(connection: Connection, task_id: str) -> tuple[str, str]:
+    """What people call the archive that a retrieval was from, and the issuer that it means.  Raises NotFound."""
+    name = state.load(connection, task_id).peer
+    if name == MEDIA:
+        return MEDIA, ""
+    peer = by_name(connection, name)
+    return peer.title, peer.issuer
 
 
 def _enqueue(connection: Connection, task_id: str, generation: int) -> None:

@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     settle_seconds: float = Field(
         default=5, description="how long objects may still be on their way after a C-MOVE ended"
     )
+    upload_gigabytes: int = Field(
+        default=32, description="the largest medium that HIM staff may upload for a case, in GB"
+    )
     retrieval_attempts: int = Field(
         default=6, description="attempts at a peer that is down before a retrieval is failed"
     )

@@ -20,6 +20,7 @@ TITLES = {
     "110102": "Begin Transferring DICOM Instances",
     "110103": "DICOM Instances Accessed",
     "110104": "DICOM Instances Transferred",
+    "110107": "Import",
     "110112": "Query",
     "110113": "Security Alert",
     "110126": "Node Authentication",

@@ -13,7 +13,6 @@ from dicom_gateway import retrieve
 from dicom_gateway.index.exchange import publication
 from dicom_gateway.index.models import outbox
 from dicom_gateway.index.query import Query, find
-from dicom_gateway.peers import by_name
 from dicom_gateway.publish import codes, imaging_study
 from dicom_gateway.publish.codes import IDENTIFIER, QUARANTINED, coded, fresh_id
 from dicom_gateway.publish.exchange import Exchange, publication_of, set_publication
@@ -110,7 +109,7 @@ def quarantine_entries(exchange: Exchange, row: RowMapping, content: StudyConten
 def source_of(exchange: Exchange, row: RowMapping) -> str:
     """The archive that the study came from, as people call it."""
     with reader(exchange.gateway.engine).connect() as connection:
-        return by_name(connection, retrieve.progress(connection, row["task_id"]).peer).title
+        return retrieve.sender(connection, row["task_id"])[0]
 
 
 def reconciliation_task(row: RowMapping, urls: dict[str, str], content: StudyContent, source: str) -> Resource:

@@ -107,6 +107,8 @@ def want(exchange: Exchange, job: Job) -> None:
     """A study is asked for, or asked for again: note whose it will be, and fetch it."""
     payload = {name: str(value) for name, value in job.payload.items()}
     peer = payload.pop("peer")
+    if peer == retrieve.MEDIA:  # it is here already
+        return
     fresh = {"state": "retrieving", "decision": "", "updated_at": time.time()}
     with exchange.gateway.engine.begin() as connection:
         insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(publication)

@@ -8,6 +8,7 @@ from dicom_gateway import route
 from dicom_gateway.audit import deliver, happened, reception
 from dicom_gateway.audit import received as audit_received
 from dicom_gateway.gateway import Gateway
+from dicom_gateway.imports import take, uploads
 from dicom_gateway.publish import arrival, cursor, decision, late, progress
 from dicom_gateway.publish.exchange import Exchange, exchange_of
 from dicom_gateway.publish.fhir import FhirError
@@ -26,6 +27,8 @@ KINDS: dict[str, Callable[[Exchange, Job], Any]] = {
     "withdraw": decision.withdraw_job,
     "late": late.inherit,
     happened.KIND: deliver.deliver,
+    uploads.TAKE: take.take,
+    uploads.EXPIRE: lambda exchange, job: uploads.expire(exchange.gateway, job),
 }
 
 

@@ -22,7 +22,7 @@ from dicom_gateway.errors import NotFound as NoRetrieval
 from dicom_gateway.index.exchange import publication
 from dicom_gateway.index.models import instance, version
 from dicom_gateway.index.query import Located, Place, locate
-from dicom_gateway.peers import all_peers, by_name
+from dicom_gateway.peers import all_peers
 from dicom_gateway.publish import codes
 from dicom_gateway.publish.arrival import content_of
 from dicom_gateway.publish.fhir import Bearer, Resource
@@ -114,9 +114,7 @@ def outside_of(doors: Doors, row: RowMapping, ds: Dataset) -> Identity:
         return outside
     with reader(doors.engine).begin() as connection:
         try:
-            return replace(
-                outside, issuer=by_name(connection, retrieve.progress(connection, row["task_id"]).peer).issuer
-            )
+            return replace(outside, issuer=retrieve.sender(connection, row["task_id"])[1])
         except NoRetrieval:
             return outside
 
@@ -182,7 +180,7 @@ def study_of(doors: Doors, row: RowMapping, content: StudyContent) -> dict[str, 
     with reader(doors.engine).begin() as connection:
         try:
             progress = retrieve.progress(connection, row["task_id"])
-            peer, expected = by_name(connection, progress.peer).title, progress.expected
+            peer, expected = retrieve.sender(connection, row["task_id"])[0], progress.expected
             completeness, aside = progress.completeness, progress.aside
         except NoRetrieval:
             peer, completeness, expected, aside = "", None, None, 0

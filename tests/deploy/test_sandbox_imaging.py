@@ -14,7 +14,7 @@ from deploy.sandbox.imaging import catalogue, studies
 from deploy.sandbox.imaging.lost import lose_half
 from dicom_gateway.dimse.store import send_instances
 from dicom_gateway.gateway import Gateway, open_gateway
-from dicom_gateway.import_files import import_folder
+from dicom_gateway.import_files import import_medium
 from dicom_gateway.index.query import Place, locate
 from dicom_gateway.peers import by_name
 from dicom_gateway.settings import Settings
@@ -36,7 +36,7 @@ def archive(images: Path) -> Iterator[Gateway]:
     folder = images.parent / "archive"
     settings = Settings(mode="archive", data_dir=folder, database_url=f"sqlite:///{folder}/index.db")
     gateway = open_gateway(settings)
-    import_folder(gateway.ingest, images)
+    import_medium(gateway.ingest, images)
     yield gateway
     gateway.engine.dispose()
 

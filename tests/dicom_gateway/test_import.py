@@ -10,7 +10,7 @@ import pytest
 from pydicom.uid import generate_uid
 
 from dicom_gateway.gateway import Gateway
-from dicom_gateway.import_files import Limits, MediumRefused, import_folder, import_medium
+from dicom_gateway.import_files import Limits, MediumRefused, import_medium
 from dicom_gateway.index.query import Place, Query, count, locate
 from konsil.database import reader
 from tests.dicom_gateway.conftest import MakeGateway
@@ -24,13 +24,13 @@ def test_dicom_is_kept_the_rest_passed_over_and_the_broken_named(make_gateway: M
     _, written = write_study(folder, [2, 1])
     (folder / "readme.txt").write_text("not an image")
     (folder / "broken.dcm").write_bytes(bytes(128) + b"DICM" + b"\x02\x00\x00\x00UL\x04\x00\xff\xff\xff\xff")
-    imported = import_folder(gateway.ingest, folder)
+    imported = import_medium(gateway.ingest, folder)
     assert imported.kept == len(written) == 3
     assert imported.passed_over == 1
     assert [name for name, _ in imported.refused] == ["broken.dcm"]
     with reader(gateway.engine).connect() as connection:
         assert count(connection, Query("IMAGE", {})) == 3
-    assert import_folder(gateway.ingest, folder).kept == 3
+    assert import_medium(gateway.ingest, folder).kept == 3
     with reader(gateway.engine).connect() as connection:
         assert count(connection, Query("IMAGE", {})) == 3
 
