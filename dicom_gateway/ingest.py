@@ -44,7 +44,8 @@ UID_BYTES = 64
 class Source:
     """Where an instance came from.  `retrieval`: the task whose own association (C-GET) brought it.
 
-    `association`: a name of our own for the association that a peer opened.
+    `association`: a name of our own for the association that a peer opened.  `admission`: for which case, or by whom, a
+    door admitted it: such an instance is released with its study, without another decision.
     """
 
     peer: str = ""
@@ -52,6 +53,7 @@ class Source:
     address: str = ""
     retrieval: str | None = None
     association: str = ""
+    admission: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +282,7 @@ class Ingest:
                 try:
                     header = self._header(arrival)
                     indexer.record(arrival, header)
-                    came.append(came_of(arrival, text(header, "StudyInstanceUID")))
+                    came += [came_of(arrival, text(header, "StudyInstanceUID"))] if not arrival.admission else []
                 except CannotUnderstand as error:
                     _keep_aside(connection, arrival.stored, type(error).__name__)
             indexer.finish()
@@ -310,6 +312,7 @@ def _header_of(instance: Incoming, content_hash: str) -> dict[str, Any]:
         "retrieval": instance.source.retrieval,
         "address": instance.source.address,
         "association": instance.source.association,
+        "admission": instance.source.admission,
         "received_at": time.time(),
     }
 

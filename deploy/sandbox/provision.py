@@ -26,7 +26,7 @@ GATEWAY_SCOPES = " ".join(
     [
         "system/Task.crus system/ImagingStudy.cruds system/Endpoint.cruds system/Patient.cruds",
         "system/Provenance.crs system/Device.crus system/ServiceRequest.rs",
-        "system/Practitioner.rs system/Organization.rs system/AuditEvent.cu",
+        "system/Practitioner.rs system/Organization.rs system/AuditEvent.cu system/DocumentReference.crus",
     ]
 )
 READER_SCOPES = "system/*.rs"

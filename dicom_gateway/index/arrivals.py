@@ -12,9 +12,11 @@ from dicom_gateway import attributes
 from dicom_gateway.archive import StoredObject
 from dicom_gateway.attributes import integer, text
 from dicom_gateway.index.levels import add, level_json, upsert_patient, upsert_series, upsert_study
-from dicom_gateway.index.models import instance, peer, retrieval, study, version
+from dicom_gateway.index.models import instance, outbox, patient, peer, retrieval, study, version
 from dicom_gateway.index.upsert import State
+from konsil.outbox import NewJob, enqueue
 
+ADMITTED_KIND = "admitted"
 OPEN = ("requested", "listing", "fetching", "verifying", "waiting")
 SET_VERSION = (
     update(instance).where(instance.c.id == bindparam("of_instance")).values(version_id=bindparam("of_version"))
@@ -26,7 +28,7 @@ TOUCH = update(study).where(study.c.id == bindparam("of_study")).values(updated_
 class Arrival:
     """One object in the archive that the index does not know yet, and the header that the journal kept with it.
 
-    `association`: the one that brought it, empty for what came otherwise.
+    `association`: the one that brought it, empty for what came otherwise.  `admission`: see `ingest.Source`.
     """
 
     stored: StoredObject
@@ -41,6 +43,7 @@ class Arrival:
     received_at: float
     address: str = ""
     association: str = ""
+    admission: str = ""
 
 
 @dataclass
@@ -66,6 +69,7 @@ class Indexer:
         self._held: dict[str, _Held] = {}
         self._places: dict[tuple[str, ...], tuple[int, int, bool]] = {}
         self._current: dict[int, int] = {}
+        self._admitted: dict[tuple[str, str], int] = {}
 
     def expect(self, arrivals: Iterable[Arrival]) -> None:
         """Look up at once what is known of the arrivals to come."""
@@ -113,6 +117,10 @@ class Indexer:
             studies = {study_id for study_id, _, _ in self._places.values()}
             now = time.time()
             self._connection.execute(TOUCH, [{"of_study": study_id, "moment": now} for study_id in sorted(studies)])
+        for (uid, admission), newest in self._admitted.items():
+            payload = {"study_instance_uid": uid, "admission": admission}
+            job = NewJob(ADMITTED_KIND, payload, f"{ADMITTED_KIND}:{uid}:{newest}", f"{ADMITTED_KIND}:{uid}")
+            self._connection.execute(enqueue(outbox, self._connection.dialect.name, job))
 
     def _add(self, arrival: Arrival, ds: Dataset, task: str | None) -> None:
         study_id, series_id, stranger = self._place(arrival, ds)
@@ -123,15 +131,18 @@ class Indexer:
             "sop_class_uid": arrival.sop_class_uid,
             "instance_number": integer(ds, "InstanceNumber"),
             "frames": integer(ds, "NumberOfFrames") or 1,
-            "state": "quarantined" if stranger else self._state,
+            "state": "quarantined" if stranger else "released" if arrival.admission else self._state,
             "flag": "other-patient" if stranger else "",
             "source_peer": arrival.peer,
             "retrieval": task,
+            "admission": arrival.admission,
             "attributes": level_json(ds, attributes.IMAGE),
             "received_at": arrival.received_at,
         }
         held = _Held(add(self._connection, instance, row), str(row["state"]), task, None, {})
         self._held[arrival.sop_instance_uid] = held
+        if arrival.admission:
+            self._admitted[text(ds, "StudyInstanceUID"), arrival.admission] = held.id
         self._current[held.id] = held.version_id = self._add_version(arrival, held, "original")
 
     def _place(self, arrival: Arrival, ds: Dataset) -> tuple[int, int, bool]:
@@ -139,7 +150,9 @@ class Indexer:
         names = ("StudyInstanceUID", "SeriesInstanceUID", "PatientID", "PatientName", "PatientBirthDate")
         key = (arrival.peer, attributes.issuer(ds), *(text(ds, name) for name in names))
         if key not in self._places:
-            owner = upsert_patient(self._connection, ds, self._issuer(arrival.peer))
+            admitted = bool(arrival.admission)
+            default = self._issuer_of(text(ds, "StudyInstanceUID")) if admitted else self._issuer(arrival.peer)
+            owner = upsert_patient(self._connection, ds, default)
             place = upsert_study(self._connection, ds, owner)
             stranger = place["source_patient_id"] != owner and place["patient_id"] != owner
             series_id = upsert_series(self._connection, ds, place["id"])
@@ -171,6 +184,11 @@ class Indexer:
             found = self._connection.execute(select(peer.c.issuer).where(peer.c.name == name)).scalar()
             self._issuers[name] = found or ""
         return self._issuers[name]
+
+    def _issuer_of(self, study_instance_uid: str) -> str:
+        """The issuer of the patient whose study this is."""
+        joined = select(patient.c.issuer).join(study, study.c.patient_id == patient.c.id)
+        return self._connection.execute(joined.where(study.c.study_instance_uid == study_instance_uid)).scalar() or ""
 
     def _retrieval(self, arrival: Arrival, study_instance_uid: str) -> str | None:
         """The retrieval an arrival belongs to: its own, else an open or just ended one of that peer and study."""

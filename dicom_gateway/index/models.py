@@ -84,6 +84,7 @@ series = Table(
 
 # state: quarantined | released | rejected.  flag: "" | conflict (same UID, other content, kept as a version beside) |
 # other-patient (names another patient than its study).  retrieval: the task that asked for it, NULL when unsolicited.
+# admission: the case that a person stored this for ("Task/id"), or "released": for a study that stood open.
 instance = Table(
     "instance",
     metadata,
@@ -99,6 +100,7 @@ instance = Table(
     Column("version_id", Integer, nullable=True),
     Column("source_peer", Text, nullable=False, default=""),
     Column("retrieval", Text, index=True),
+    Column("admission", Text, nullable=False, server_default=""),
     Column("attributes", Text, nullable=False),
     Column("received_at", Float, nullable=False),
     Index(None, "study_id", "state"),

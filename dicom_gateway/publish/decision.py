@@ -19,7 +19,7 @@ from dicom_gateway.index.exchange import publication
 from dicom_gateway.index.models import version
 from dicom_gateway.index.query import Located, Place, locate
 from dicom_gateway.index.upsert import add_coerced_version, set_state
-from dicom_gateway.publish import codes
+from dicom_gateway.publish import codes, documents
 from dicom_gateway.publish.arrival import enqueue_next, ready, send, study_resource, update_entry, with_study
 from dicom_gateway.publish.exchange import Exchange, set_publication
 from dicom_gateway.publish.fhir import Resource
@@ -194,6 +194,7 @@ def publish_job(exchange: Exchange, job: Job) -> None:
         uid = row["study_instance_uid"]
         job_ = NewJob("forward-study", {"study_instance_uid": uid}, f"forward:{uid}:{row['reconciliation_task_id']}")
         enqueue_next(connection, job_)
+        enqueue_next(connection, documents.job(uid, row["case_reference"], str(row["reconciliation_task_id"])))
 
 
 def tell_decision(exchange: Exchange, row: RowMapping, task: Resource) -> None:

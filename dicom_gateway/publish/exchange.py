@@ -21,18 +21,22 @@ SCOPE = (
     "system/Task.crus system/Patient.crus system/ImagingStudy.crus system/Endpoint.crus system/Provenance.crus "
     "system/Practitioner.rs"
 )
+DOCUMENT_SCOPE = "system/DocumentReference.crus"
 AUDIT_SCOPE = "system/AuditEvent.cu"
-"""A token of its own: what is published goes on where a server does not take AuditEvents from us."""
+"""Tokens of their own: what is published goes on where a server does not take documents or AuditEvents from us."""
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """One gateway, its FHIR server, and the gateway's own authorization there: `recorder` for AuditEvents alone."""
+    """One gateway, its FHIR server, and the gateway's own authorization there: `recorder` for AuditEvents alone,
+    `documents` for reports.
+    """
 
     gateway: Gateway
     fhir: FhirClient
     system: Authorization
     recorder: Authorization
+    documents: Authorization
     client: httpx.Client
 
     def close(self) -> None:
@@ -57,8 +61,8 @@ def exchange_of(gateway: Gateway) -> Exchange:
     key_jwk = json.loads(settings.fhir_key_file.read_text("utf-8"))
     key = ClientKey(settings.fhir_client_id, key_jwk, settings.fhir_token_url)
     client = guarded_client([settings.fhir_token_url])
-    system, recorder = BackendToken(client, key, SCOPE), BackendToken(client, key, AUDIT_SCOPE)
-    return Exchange(gateway, fhir_client(settings), system, recorder, client)
+    system, recorder, documents = (BackendToken(client, key, scope) for scope in (SCOPE, AUDIT_SCOPE, DOCUMENT_SCOPE))
+    return Exchange(gateway, fhir_client(settings), system, recorder, documents, client)
 
 
 def introspection_of(settings: Settings) -> Introspection | None:

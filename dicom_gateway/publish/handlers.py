@@ -9,7 +9,7 @@ from dicom_gateway.audit import deliver, happened, reception
 from dicom_gateway.audit import received as audit_received
 from dicom_gateway.gateway import Gateway
 from dicom_gateway.imports import take, uploads
-from dicom_gateway.publish import arrival, cursor, decision, late, progress
+from dicom_gateway.publish import admitted, arrival, cursor, decision, documents, late, progress
 from dicom_gateway.publish.exchange import Exchange, exchange_of
 from dicom_gateway.publish.fhir import FhirError
 from dicom_gateway.retrieval.state import PROGRESS_KIND
@@ -26,6 +26,8 @@ KINDS: dict[str, Callable[[Exchange, Job], Any]] = {
     "publish": decision.publish_job,
     "withdraw": decision.withdraw_job,
     "late": late.inherit,
+    admitted.KIND: admitted.tell,
+    documents.KIND: documents.run,
     happened.KIND: deliver.deliver,
     uploads.TAKE: take.take,
     uploads.EXPIRE: lambda exchange, job: uploads.expire(exchange.gateway, job),

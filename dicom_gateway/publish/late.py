@@ -14,6 +14,7 @@ from dicom_gateway.index.exchange import publication
 from dicom_gateway.index.models import instance, outbox, version
 from dicom_gateway.index.query import Located, Place, locate
 from dicom_gateway.index.upsert import set_state
+from dicom_gateway.publish import documents
 from dicom_gateway.publish.arrival import content_of, enqueue_next, study_resource
 from dicom_gateway.publish.decision import BATCH, coerce_batch, decision_of, publication_by_task, waiting_instances
 from dicom_gateway.publish.exchange import Exchange
@@ -61,6 +62,9 @@ def inherit(exchange: Exchange, job: Job) -> None:
             job.renew()
         release(exchange, row["study_instance_uid"], [item.sop_instance_uid for item in same], str(job.id))
     tell(exchange, row["study_instance_uid"])
+    with exchange.gateway.engine.begin() as connection:
+        uid = row["study_instance_uid"]
+        enqueue_next(connection, documents.job(uid, row["case_reference"], f"late:{job.id}"))
 
 
 def identity_of(exchange: Exchange, item: Located) -> Identity:

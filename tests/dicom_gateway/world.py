@@ -14,7 +14,7 @@ from joserfc.jwk import ECKey
 
 from dicom_gateway.gateway import Gateway, open_gateway
 from dicom_gateway.jobs import GatewayRunner
-from dicom_gateway.publish.exchange import AUDIT_SCOPE, SCOPE
+from dicom_gateway.publish.exchange import AUDIT_SCOPE, DOCUMENT_SCOPE, SCOPE
 from dicom_gateway.settings import Settings
 from fhir_server.app import create_app, open_node
 from fhir_server.auth import opaque, tokens
@@ -124,7 +124,7 @@ def document(key: ECKey) -> Document:
         "client_id": "konsil-gateway",
         "name": "gateway",
         "jwks": {"keys": [key.as_dict(private=False)]},
-        "scopes": f"{SCOPE} {AUDIT_SCOPE}",
+        "scopes": f"{SCOPE} {AUDIT_SCOPE} {DOCUMENT_SCOPE}",
         "role": "system",
     }
     practitioners = [

@@ -1,11 +1,18 @@
 """STOW-RS, clause by clause."""
 
+import io
+import json
+
 import pytest
+from pydicom.encaps import generate_frames
+from pydicom.filereader import dcmread
 from pydicom.uid import generate_uid
 
-from tests.conformance.dicomweb.client import AS_STORED, STORE, Server, body, parts, path_of, payload
+from tests.conformance.dicomweb.client import AS_STORED, BOUNDARY, STORE, Server, body, parts, path_of, payload
 from tests.dicom_gateway.web.data import renamed, slices
 
+LOSSLESS = "image/jpeg; transfer-syntax=1.2.840.10008.1.2.4.70"
+DESCRIBED = {**STORE, "Content-Type": f'multipart/related; type="application/dicom+json"; boundary={BOUNDARY}'}
 REFERENCED, FAILED, REASON, URL = "00081199", "00081198", "00081197", "00081190"
 
 
@@ -113,3 +120,36 @@ def test_any_transfer_syntax_and_class_is_kept_as_sent(server: Server, name: str
     (head,) = server.store(renamed(name))
     (part,) = parts(server.get(path_of(head), AS_STORED))
     assert payload(part) == renamed(name)
+
+
+@pytest.mark.spec("PS3.18 10.5.1.1.2, F.2.6")
+def test_metadata_with_bulk_data_becomes_an_instance(server: Server) -> None:
+    """Native samples in one part, compressed ones a part for each frame; what has no bulk data part is refused."""
+    ds = dcmread(io.BytesIO(slices(1, rows=32)[0]))
+    frame = b"\xff\xd8\xff\xf7 not looked into \x00\xff\xd9"
+    for kind, parts_ in (("application/octet-stream", [ds.PixelData]), (LOSSLESS, [frame, frame * 2])):
+        ds.SOPInstanceUID = generate_uid()
+        model = {**ds.to_json_dict(1024, lambda element: "bulk/1"), "00083002": {"vr": "UI", "Value": ["1.2.3"]}}
+        content = described(model, kind, parts_)
+        answer = server.http.post("/studies", content=content, headers=DESCRIBED)
+        assert answer.status_code == 200, answer.text
+        stored = server.data_set(ds)
+        assert stored.PatientName == ds.PatientName and stored.ImagePositionPatient == ds.ImagePositionPatient
+        if kind == LOSSLESS:
+            assert stored.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.4.70"
+            assert list(generate_frames(stored.PixelData, number_of_frames=2)) == parts_
+        else:
+            assert stored.PixelData == ds.PixelData
+    ds.SOPInstanceUID = generate_uid()
+    missing = described(ds.to_json_dict(1024, lambda element: "bulk/2"), LOSSLESS, [frame])
+    answer = server.http.post("/studies", content=missing, headers=DESCRIBED)
+    assert answer.status_code == 409 and answer.json()[FAILED]["Value"][0][REASON]["Value"][0] >= 0xC000
+    assert server.http.post("/studies", content=described({}, "", [])[:-40], headers=DESCRIBED).status_code == 400
+
+
+def described(model: dict[str, object], kind: str, values: list[bytes]) -> bytes:
+    """A body of metadata and bulk data."""
+    edge = f"--{BOUNDARY}\r\n"
+    head = f"{edge}Content-Type: application/dicom+json\r\n\r\n{json.dumps([model])}\r\n".encode()
+    parts_ = [f"{edge}Content-Type: {kind}\r\nContent-Location: bulk/1\r\n\r\n".encode() + each for each in values]
+    return head + b"".join(part + b"\r\n" for part in parts_) + f"--{BOUNDARY}--\r\n".encode()
