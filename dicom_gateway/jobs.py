@@ -8,6 +8,7 @@ from celery import Celery
 
 from dicom_gateway import commitment_jobs, retrieve
 from dicom_gateway.gateway import Gateway
+from dicom_gateway.imports.watch import WatchThread
 from dicom_gateway.index.models import outbox
 from dicom_gateway.publish.exchange import Exchange
 from dicom_gateway.publish.handlers import begin
@@ -32,6 +33,9 @@ class GatewayRunner(Runner):
         self.exchange = begin(gateway)
         super().__init__(gateway.engine, outbox, handlers(gateway, self.exchange))
         self._gateway = gateway
+        self._watching = WatchThread(gateway) if gateway.settings.watch_folder is not None else None
+        if self._watching is not None:
+            self._watching.start()
 
     def run_due(self, limit: int = 20) -> int:
         """Take the journal in, then run what is due.  Raises OSError, SQLAlchemyError."""
@@ -39,7 +43,9 @@ class GatewayRunner(Runner):
         return super().run_due(limit)
 
     def close(self) -> None:
-        """Close the connections to the FHIR server."""
+        """Close the connections to the FHIR server; look at the watched folder no more."""
+        if self._watching is not None:
+            self._watching.stop()
         if self.exchange is not None:
             self.exchange.close()
 

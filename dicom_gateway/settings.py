@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     settle_seconds: float = Field(
         default=5, description="how long objects may still be on their way after a C-MOVE ended"
     )
+    watch_folder: Path | None = Field(
+        default=None, description="folder whose media are imported when they are complete; empty: none is watched"
+    )
     upload_gigabytes: int = Field(
         default=32, description="the largest medium that HIM staff may upload for a case, in GB"
     )

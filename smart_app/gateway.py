@@ -92,6 +92,14 @@ class GatewayClient:
         found = answer.json() if answer.status_code == 200 else []
         return [each["00080018"]["Value"][0] for each in found]
 
+    async def media(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """An upload's own answer, also where it refuses: its page reads what is to be done.  Raises Unavailable."""
+        headers = {**options.pop("headers", {}), "Authorization": f"Bearer {self.token}"}
+        try:
+            return await self.http.request(method, f"{self.base}/api/imports{path}", headers=headers, **options)
+        except httpx.HTTPError as error:
+            raise Unavailable(f"{WHO} does not answer.", "Nothing was lost. Try again in a moment.") from error
+
     async def _get(self, path: str) -> httpx.Response:
         return await self._send("GET", path)
 

@@ -18,6 +18,7 @@ SCREENS = (
     "case",
     "steps",
     "imaging",
+    "media",
     "workstation",
     "access",
     "messages",

@@ -1,6 +1,7 @@
 """HIM staff and coordinator at their pages, against a real gateway and a real outside archive."""
 
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -11,9 +12,11 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import Route, expect
 
 from deploy.sandbox import charts, keys
 from deploy.sandbox.hospitals import HOSPITALS
+from deploy.sandbox.people import PASSWORD
 from dicom_gateway.app import create_app
 from dicom_gateway.gateway import Gateway
 from dicom_gateway.ingest import Incoming, Source
@@ -23,6 +26,7 @@ from konsil.oauth_client import BackendToken, ClientKey
 from tests.dicom_gateway.conftest import know, listening, opened
 from tests.dicom_gateway.objects import write_study
 from tests.end_to_end import engine
+from tests.end_to_end.browser import workstation
 from tests.peers import storescp, unused_port
 from tests.smart_app.platform import Browser, Platform, launch_id, serving
 from tests.smart_app.steps import offer
@@ -261,6 +265,59 @@ def test_a_radiologist_sends_the_images_to_her_workstation(
     assert "Reading desk" in seen and "asked for by Dr. Hannah Weiss" in seen
     assert "readers send studies there themselves" in seen
     assert weiss.post(f"{here}/workstation", data={"workstation": "desk"}).status_code == 400
+
+
+@pytest.mark.peer
+def test_a_cd_is_uploaded_from_the_browser_though_the_connection_breaks(
+    hospital: Platform, imaging: Imaging, tmp_path: Path
+) -> None:
+    """The folder of a CD, in Chromium: a piece is lost and sent again; what became of it is said in words."""
+    study, files = write_study(tmp_path / "CD", [2], PatientID="X-1", PatientName="Other^Olga")
+    (tmp_path / "CD" / "autorun.inf").write_text("[autorun]")
+    (tmp_path / "CD" / "cut.dcm").write_bytes(files[0].read_bytes()[:500])
+    case = re.search(r"/cases/([^/\"]+)/imaging", imaging.get("sources").text)
+    assert case
+    lost: list[str] = []
+    with workstation(tmp_path / "profile") as browser:
+        page = browser.pages[0]
+        page.goto(f"{hospital.plan.app_url}/sign-in")
+        page.fill("[name=username]", "harper")
+        page.fill("[name=password]", PASSWORD)
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/l/*/**")
+        page.goto(
+            f"{page.url.split('/l/')[0]}/l/{page.url.split('/l/')[1].split('/')[0]}/cases/{case.group(1)}/imaging"
+        )
+        page.get_by_role("link", name="Upload a CD").click()
+        page.locator("input[webkitdirectory]").set_input_files(tmp_path / "CD")
+        expect(page.get_by_text("Chosen: 4 files")).to_be_visible()
+        page.route("**/files/0", lambda route: _break_once(route, lost))
+        page.get_by_role("button", name="Upload 4 files").click()
+        page.wait_for_url("**/imports/*")
+        expect(page.get_by_text("You can leave this page")).to_be_visible()
+        imaging.work(lambda: "in quarantine" in page.content())
+        text = page.locator("#import-state").inner_text()
+        if pictures := os.environ.get("KONSIL_SCREENS"):
+            for name, width, scheme in (("wide", 1440, "light"), ("narrow", 320, "dark")):
+                page.set_viewport_size({"width": width, "height": 900})
+                page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+                page.screenshot(path=f"{pictures}/imported-{name}.png")
+    assert lost and "1 study with 2 images" in text
+    assert "2 images are new here" in text and "1 file was refused" in text and "1 file is no DICOM" in text
+    imaging.work(lambda: "Uploaded media" in imaging.get("inbox").text)
+    assert "Uploaded media" in imaging.get("sources").text
+    other = hospital.browser()
+    launch = launch_id(other.sign_in("castillo"))
+    assert "Upload a CD" not in other.get(f"/l/{launch}/cases/{case.group(1)}/imaging").text
+    assert other.get(f"/l/{launch}/cases/{case.group(1)}/import").status_code == 403
+
+
+def _break_once(route: Route, lost: list[str]) -> None:
+    if route.request.method == "PUT" and not lost:
+        lost.append(route.request.url)
+        route.abort()
+    else:
+        route.continue_()
 
 
 def test_pages_of_him_staff_are_for_nobody_else(hospital: Platform, imaging: Imaging) -> None:
