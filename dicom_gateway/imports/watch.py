@@ -1,4 +1,4 @@
-"""The watched folder: media put there are imported when they are complete, then moved to `done` or `failed` with a report.
+"""The watched folder: media put there are imported when complete, then moved to `done` or `failed` with a report.
 
 Complete is what has not changed for some seconds: no size, no time, no file more.  A medium is a file or a folder
 directly below; names that begin with a dot, and links, are left alone.  One gateway process looks at a time.
