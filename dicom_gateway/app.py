@@ -23,6 +23,7 @@ from dicom_gateway.web import (
     pixels,
     qido,
     reconciliations,
+    routing,
     stow,
     transfers,
     viewer,
@@ -47,7 +48,7 @@ def create_app(gateway: Gateway) -> Starlette:
     """Put the web application of one gateway together.  Raises GatewayError when gateway mode has no FHIR server."""
     doors = Doors(gateway, access_of(gateway.settings))
     dicom_web = [*wado.routes(doors), *qido.routes(doors), *pixels.routes(doors), *stow.routes(doors)]
-    own_api = (api, transfers, workstations, reconciliations, administration, imports)
+    own_api = (api, transfers, workstations, reconciliations, administration, routing, imports)
     routes = [
         Route("/healthz", partial(health, gateway), methods=["GET"]),
         Route("/metrics", metrics_app),

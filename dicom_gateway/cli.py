@@ -21,6 +21,9 @@ from dicom_gateway.peer_register import deactivate_others, provision
 from dicom_gateway.peers import PeerEntry, by_name
 from dicom_gateway.replaying import ReplayProcess
 from dicom_gateway.replaying import serve as serve_replay
+from dicom_gateway.routing import register as rules
+from dicom_gateway.routing.commands import rule
+from dicom_gateway.routing.entry import Rule
 from dicom_gateway.scp import Listener
 from dicom_gateway.settings import Settings
 from konsil.celery_app import run_worker
@@ -38,6 +41,7 @@ class ProvisionFile(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     peers: list[PeerEntry]
+    rules: list[Rule] = []
 
 
 def _open() -> Gateway:
@@ -69,6 +73,7 @@ def dicom() -> None:
 
 
 dicom.add_command(peer)
+dicom.add_command(rule)
 
 
 @dicom.command()
@@ -129,22 +134,27 @@ def everything() -> None:
 @dicom.command(name="provision")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
-    "--deactivate-others", "others", is_flag=True, help="Deactivate the peers that FILE lacks; nothing is deleted."
+    "--deactivate-others",
+    "others",
+    is_flag=True,
+    help="Deactivate the peers and rules that FILE lacks; nothing is deleted.",
 )
 def provision_file(file: Path, others: bool) -> None:
-    """Add or change the peers that FILE (JSON) lists."""
+    """Add or change the peers and routing rules that FILE (JSON) lists."""
     gateway = _open()
     try:
-        entries = ProvisionFile.model_validate(json.loads(file.read_text(encoding="utf-8"))).peers
+        wanted = ProvisionFile.model_validate(json.loads(file.read_text(encoding="utf-8")))
     except (ValidationError, ValueError) as error:
         raise click.ClickException(f"{file}: {error}") from error
     with gateway.engine.begin() as connection:
-        count = provision(connection, entries, gateway.settings.ae_title)
-        gone = deactivate_others(connection, entries) if others else []
+        count = provision(connection, wanted.peers, gateway.settings.ae_title)
+        rules.provision(connection, wanted.rules)
+        gone = deactivate_others(connection, wanted.peers) if others else []
+        gone += rules.deactivate_others(connection, wanted.rules) if others else []
     for name in gone:
-        logger(PROGRAM).warning("peer %s deactivated", name)
+        logger(PROGRAM).warning("%s deactivated", name)
         click.echo(f"deactivated: {name}")
-    click.echo(f"{count} peers")
+    click.echo(f"{count} peers" + (f", {len(wanted.rules)} rules" if wanted.rules else ""))
 
 
 @dicom.command(name="import")

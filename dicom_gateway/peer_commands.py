@@ -30,7 +30,7 @@ def peer() -> None:
 @peer.command("list")
 def list_peers() -> None:
     """List every peer."""
-    found = _run(_every)
+    found = run(_every)
     click.echo(table([{**each["values"], "active": each["active"]} for each in found], COLUMNS))
 
 
@@ -43,7 +43,7 @@ def _every(gateway: Gateway) -> list[dict[str, Any]]:
 @click.argument("name")
 def show(name: str) -> None:
     """Show one peer, and what was changed of it, as JSON."""
-    click.echo(json.dumps(_run(lambda gateway: _show(gateway, name)), indent=1))
+    click.echo(json.dumps(run(lambda gateway: _show(gateway, name)), indent=1))
 
 
 @peer.command()
@@ -52,7 +52,7 @@ def show(name: str) -> None:
 def add(name: str, texts: tuple[str, ...]) -> None:
     """Add a peer."""
     values = _values(texts) | {"name": name}
-    _run(lambda gateway: peer_register.add(gateway.engine, _by(), values, gateway.settings.ae_title))
+    run(lambda gateway: peer_register.add(gateway.engine, command_line("peer"), values, gateway.settings.ae_title))
     click.echo(f"peer {name} added")
 
 
@@ -65,9 +65,9 @@ def change(name: str, texts: tuple[str, ...]) -> None:
 
     def work(gateway: Gateway) -> dict[str, Any]:
         before = _show(gateway, name)
-        return peer_register.change(gateway.engine, _by(), before, values, gateway.settings.ae_title)
+        return peer_register.change(gateway.engine, command_line("peer"), before, values, gateway.settings.ae_title)
 
-    _run(work)
+    run(work)
     click.echo(f"peer {name} changed")
 
 
@@ -75,7 +75,9 @@ def change(name: str, texts: tuple[str, ...]) -> None:
 @click.argument("name")
 def deactivate(name: str) -> None:
     """Deactivate a peer: it may not call, and is not called; nothing is deleted."""
-    _run(lambda gateway: peer_register.activate(gateway.engine, _by(), _show(gateway, name), active=False))
+    run(
+        lambda gateway: peer_register.activate(gateway.engine, command_line("peer"), _show(gateway, name), active=False)
+    )
     click.echo(f"peer {name} deactivated")
 
 
@@ -83,7 +85,7 @@ def deactivate(name: str) -> None:
 @click.argument("name")
 def activate(name: str) -> None:
     """Let a peer call and be called again."""
-    _run(lambda gateway: peer_register.activate(gateway.engine, _by(), _show(gateway, name), active=True))
+    run(lambda gateway: peer_register.activate(gateway.engine, command_line("peer"), _show(gateway, name), active=True))
     click.echo(f"peer {name} activated")
 
 
@@ -92,10 +94,12 @@ def _show(gateway: Gateway, name: str) -> dict[str, Any]:
         return peer_register.show(connection, name)
 
 
-def _by() -> By:
+def command_line(kind: str) -> By:
     """Whoever runs the command: the log of the machine has it besides."""
     name = f"command line ({getpass.getuser()})"
-    return By(name, lambda peer, what, _: logger("dicom_gateway").warning("peer %s %s by the %s", peer, what, name))
+    return By(
+        name, lambda thing, what, _: logger("dicom_gateway").warning("%s %s %s by the %s", kind, thing, what, name)
+    )
 
 
 def _values(texts: tuple[str, ...]) -> dict[str, Any]:
@@ -108,7 +112,8 @@ def _values(texts: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _run(work: Callable[[Gateway], Any]) -> Any:
+def run(work: Callable[[Gateway], Any]) -> Any:
+    """Do something with the gateway; what it refuses is told.  Raises click.ClickException."""
     gateway = open_gateway(Settings())
     try:
         return work(gateway)

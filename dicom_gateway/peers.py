@@ -13,12 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from sqlalchemy import Connection, Engine, false, select, update
 from sqlalchemy.engine import RowMapping
 
+from dicom_gateway import hours
 from dicom_gateway.errors import NotFound
 from dicom_gateway.index import models
 
 Ability = Literal["find", "move", "get", "store", "commit"]
 ANYWHERE = "*"
-LISTS = ("can", "calling_ae_titles", "addresses", "readers")
+LISTS = ("can", "calling_ae_titles", "addresses", "readers", "hours")
 EVERY_READER = "*"
 
 
@@ -79,6 +80,17 @@ class PeerEntry(BaseModel):
     associations_per_minute: int = Field(
         default=0, ge=0, le=100_000, description="associations that it may begin within a minute; 0: any"
     )
+    hours: list[str] = Field(
+        default_factory=list, description="when it may be sent to and fetched from, such as 18:00-06:00; empty: always"
+    )
+    kilobytes_per_second: int = Field(
+        default=0, ge=0, le=10_000_000, description="the most that is sent to it, in kB/s; 0: any"
+    )
+
+    @field_validator("hours")
+    @classmethod
+    def _spans(cls, spans: list[str]) -> list[str]:
+        return list(hours.checked(spans))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +115,8 @@ class Peer:
     tls: Tls | None
     associations_at_once: int
     associations_per_minute: int
+    hours: tuple[str, ...]
+    kilobytes_per_second: int
     capabilities: dict[str, Any]
     reachable: bool | None
     checked_at: float | None

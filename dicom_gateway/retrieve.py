@@ -6,10 +6,12 @@ each time less than a minute beyond the peer's own pace, until it is done.
 
 import time
 from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, insert
 
-from dicom_gateway import aside
+from dicom_gateway import aside, hours
 from dicom_gateway.errors import NotFound, PeerError
 from dicom_gateway.gateway import Gateway
 from dicom_gateway.index.models import outbox, retrieval
@@ -27,6 +29,8 @@ KIND = "retrieve"
 MEDIA = "Uploaded media"
 """Stands where a retrieval names its peer, for studies that HIM staff uploaded."""
 ROUNDS = 2
+LONGEST_WAIT_SECONDS = 600.0
+"""How long a study waits before the peer's hours are looked at again: they may have been changed."""
 
 # After these the same request may well succeed later; after any other only a person can help.
 PASSING = {
@@ -160,6 +164,10 @@ class _Steps:
         if self._row.cancel_requested:
             raise Stopped
         peer = self._peer()
+        if wait := hours.seconds_until(peer.hours, datetime.now(ZoneInfo(self._gateway.settings.time_zone))):
+            if self._row.cause != Cause.OTHER_HOURS:
+                self._change(state="waiting", cause=str(Cause.OTHER_HOURS))
+            return Again(min(wait, LONGEST_WAIT_SECONDS))
         if self._row.state in {"requested", "listing", "waiting"} and not self._row.listing:
             return self._list(peer)
         return self._fetch(peer)

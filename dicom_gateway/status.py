@@ -79,6 +79,7 @@ class Cause(StrEnum):
     STORAGE_FULL = "storage-full"
     COMMITMENT_REFUSED = "commitment-refused"
     UNKNOWN_PEER = "unknown-peer"
+    OTHER_HOURS = "other-hours"
     CANCELLED = "cancelled"
 
 
@@ -160,6 +161,10 @@ SENTENCES: Final[dict[Cause, tuple[str, str]]] = {
     Cause.UNKNOWN_PEER: (
         "The outside archive named in the request is not registered here.",
         "Register it as a peer of this gateway, then start the retrieval again.",
+    ),
+    Cause.OTHER_HOURS: (
+        "{title} is asked at other hours.",
+        "The study is fetched by itself then; its entry in our list of peers says when.",
     ),
     Cause.CANCELLED: (
         "The retrieval was cancelled.",

@@ -34,7 +34,7 @@ def ask(connection: Connection, study_instance_uid: str, peer: Peer, asking: Ask
     if known is not None and known["state"] == "sent":
         forget(connection, known["id"])
     if known is None or known["state"] not in UNDER_WAY:
-        route.plan_one(connection, study_instance_uid, peer)
+        route.plan_one(connection, study_instance_uid, peer, "")
     found = known or find(connection, study_instance_uid, peer.name)
     assert found is not None  # noqa: S101 - planned just now
     told = {"case_reference": asking.case, "asked_by": asking.person, "asked_at": time.time()}

@@ -60,7 +60,7 @@ publication = Table(
     Column("updated_at", Float, nullable=False),
 )
 
-# Studies sent on.  state: due | sending | sent | failed | withheld | cancelled.
+# Studies sent on.  state: due | sending | sent | failed | withheld | cancelled.  rule: the one it follows, or empty.
 forwarding = Table(
     "forwarding",
     metadata,
@@ -73,6 +73,7 @@ forwarding = Table(
     Column("cause", Text),
     Column("remedy", Text),
     Column("updated_at", Float, nullable=False),
+    Column("rule", Text, nullable=False, server_default=""),
     UniqueConstraint("study_instance_uid", "peer"),
 )
 

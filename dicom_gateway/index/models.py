@@ -169,8 +169,8 @@ set_aside = Table(
     Column("created_at", Float, nullable=False),
 )
 
-# can, calling_ae_titles, addresses, readers: JSON lists.  tls: JSON, empty without.  capabilities: JSON, learned by
-# probing and by use.
+# can, calling_ae_titles, addresses, readers, hours: JSON lists.  tls: JSON, empty without.  capabilities: JSON,
+# learned by probing and by use.
 peer = Table(
     "peer",
     metadata,
@@ -198,6 +198,8 @@ peer = Table(
     Column("associations_at_once", Integer, nullable=False, server_default="0"),
     Column("associations_per_minute", Integer, nullable=False, server_default="0"),
     Column("from_file", Boolean, nullable=False, server_default=false()),
+    Column("hours", Text, nullable=False, server_default="[]"),
+    Column("kilobytes_per_second", Integer, nullable=False, server_default="0"),
 )
 
 # What was changed of a peer, by whom; `details` is JSON: pairs of member and words.

@@ -17,9 +17,10 @@ from dicom_gateway.errors import NotFound
 from dicom_gateway.index.exchange import publication, task_cursor
 from dicom_gateway.index.models import outbox
 from dicom_gateway.publish import late
-from dicom_gateway.publish.codes import case_of, input_of, is_task, reference_of
+from dicom_gateway.publish.codes import case_of, input_of, is_case, is_task, reference_of
 from dicom_gateway.publish.exchange import Exchange
 from dicom_gateway.publish.fhir import FhirError, Resource
+from dicom_gateway.routing import plan
 from konsil.database import reader
 from konsil.outbox import Again, Job, NewJob, enqueue
 
@@ -88,6 +89,8 @@ def take(connection: Connection, task: Resource) -> None:
     elif is_task(task, "reconciliation") and status == "completed":
         job = NewJob("decide", payload, f"decide:{version}", order)
     else:
+        if is_case(task):
+            plan.notice(connection, task)
         return
     connection.execute(enqueue(outbox, connection.dialect.name, job))
 

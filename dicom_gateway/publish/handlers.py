@@ -13,6 +13,7 @@ from dicom_gateway.publish import admitted, arrival, cursor, decision, documents
 from dicom_gateway.publish.exchange import Exchange, exchange_of
 from dicom_gateway.publish.fhir import FhirError
 from dicom_gateway.retrieval.state import PROGRESS_KIND
+from dicom_gateway.routing import plan
 from konsil.outbox import Failed, Job, Retry
 
 Handler = Callable[[Job], Any]
@@ -28,6 +29,8 @@ KINDS: dict[str, Callable[[Exchange, Job], Any]] = {
     "late": late.inherit,
     admitted.KIND: admitted.tell,
     documents.KIND: documents.run,
+    plan.RELEASE: plan.released,
+    plan.AHEAD: plan.assigned,
     happened.KIND: deliver.deliver,
     uploads.TAKE: take.take,
     uploads.EXPIRE: lambda exchange, job: uploads.expire(exchange.gateway, job),

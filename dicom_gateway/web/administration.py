@@ -24,6 +24,8 @@ from konsil.database import reader
 
 SCOPE = "administration"
 DCM = "http://dicom.nema.org/resources/ontology/DCM"
+PEER = "peer"
+Tell = Callable[[Mapping[str, Any]], dict[str, Any]]
 MOMENTS = ("changed_at", "checked_at", "called_at", "at")
 
 
@@ -33,7 +35,7 @@ def require_administrator(doors: Doors, request: Request) -> Mapping[str, Any]:
     access = access_of(doors)
     described = ask(lambda: access.described(token))
     if "administrator" not in described.get("roles", ()) or "fhirUser" not in described:
-        raise Forbidden("Peers are changed by administrators.")
+        raise Forbidden("Peers and rules are changed by administrators.")
     if SCOPE not in str(described.get("scope", "")).split():
         raise Forbidden(f"The token lacks the scope {SCOPE}: the client has to be registered for it.")
     return described
@@ -43,33 +45,33 @@ def list_all(doors: Doors, request: Request) -> Response:
     """Every peer, the deactivated ones too."""
     require_administrator(doors, request)
     with reader(doors.engine).begin() as connection:
-        return answer({"peers": [_told(each) for each in peer_register.every(connection)]})
+        return answer({"peers": [TELL(each) for each in peer_register.every(connection)]})
 
 
 def show(doors: Doors, request: Request) -> Response:
     """One peer, with what was changed of it.  Raises NotFound."""
     require_administrator(doors, request)
-    return answer(_told(_shown(doors, request)))
+    return answer(TELL(_shown(doors, request)))
 
 
 def add(doors: Doors, request: Request, raw: bytes) -> Response:
     """Add a peer.  Raises WebError 400 with the members that are not taken."""
-    by = _by(doors, request)
+    by = changer(doors, request, PEER)
     ours = doors.settings.ae_title
-    return _done(lambda: peer_register.add(doors.engine, by, body_of(raw), ours), 201)
+    return done(TELL, lambda: peer_register.add(doors.engine, by, body_of(raw), ours), 201)
 
 
 def change(doors: Doors, request: Request, raw: bytes) -> Response:
     """Change a peer of the version that If-Match names.  Raises WebError 400, 412, 428, NotFound."""
-    by, before = _by(doors, request), _before(doors, request)
+    by, before = changer(doors, request, PEER), before_of(request, _shown(doors, request))
     ours = doors.settings.ae_title
-    return _done(lambda: peer_register.change(doors.engine, by, before, body_of(raw), ours))
+    return done(TELL, lambda: peer_register.change(doors.engine, by, before, body_of(raw), ours))
 
 
 def switch(doors: Doors, request: Request, *, active: bool) -> Response:
     """Deactivate or activate a peer of the version that If-Match names.  Raises WebError 412, 428, NotFound."""
-    by, before = _by(doors, request), _before(doors, request)
-    return _done(lambda: peer_register.activate(doors.engine, by, before, active=active))
+    by, before = changer(doors, request, PEER), before_of(request, _shown(doors, request))
+    return done(TELL, lambda: peer_register.activate(doors.engine, by, before, active=active))
 
 
 def _shown(doors: Doors, request: Request) -> dict[str, Any]:
@@ -77,31 +79,32 @@ def _shown(doors: Doors, request: Request) -> dict[str, Any]:
         return peer_register.show(connection, request.path_params["name"])
 
 
-def _before(doors: Doors, request: Request) -> dict[str, Any]:
+def before_of(request: Request, found: dict[str, Any]) -> dict[str, Any]:
+    """What is to be changed, of the version that If-Match names.  Raises WebError 428."""
     version = request.headers.get("if-match", "").removeprefix("W/").strip('"')
     if not version.isdecimal():
         raise WebError(428, "If-Match names the version.")
-    found = _shown(doors, request)
     return found | {"version": int(version)}
 
 
-def _done(work: Callable[[], dict[str, Any]], status: int = 200) -> Response:
+def done(tell: Tell, work: Callable[[], dict[str, Any]], status: int = 200) -> Response:
+    """What became of a change."""
     try:
-        return answer(_told(work()), status)
+        return answer(tell(work()), status)
     except Unsuitable as error:
         return answer({"status": 400, "detail": str(error), "fields": error.fields}, 400)
     except Stale as error:
-        return answer({"status": 412, "detail": str(error), "current": _told(error.current)}, 412)
+        return answer({"status": 412, "detail": str(error), "current": tell(error.current)}, 412)
 
 
-def _by(doors: Doors, request: Request) -> By:
+def changer(doors: Doors, request: Request, kind: str) -> By:
     """The person, whose name the FHIR server knows.  Raises as `require_administrator`, FhirError."""
     described = require_administrator(doors, request)
     person, token = "/".join(str(described["fhirUser"]).split("/")[-2:]), Bearer(require_bearer(request))
     fhir, server = access_of(doors).fhir, doors.settings.base_url
 
     def audit(name: str, what: str, details: Details) -> None:
-        fhir.create(token, _event((person, server), name, what, details))
+        fhir.create(token, _event((person, server), f"{kind} {name}", what, details))
 
     return By(_name(fhir.read(token, person)) or person, audit)
 
@@ -115,7 +118,7 @@ def _name(found: Resource) -> str:
 def _event(source: tuple[str, str], name: str, what: str, details: Details) -> Resource:
     """A change as an AuditEvent.  DICOM PS3.15 A.5.3.10, 110137; IHE BALP has no pattern for it."""
     person, server = source
-    thing: Resource = {"role": {"code": "13"}, "type": {"code": "2"}, "name": f"peer {name}"}
+    thing: Resource = {"role": {"code": "13"}, "type": {"code": "2"}, "name": name}
     thing["role"]["system"] = "http://terminology.hl7.org/CodeSystem/object-role"
     thing["type"]["system"] = "http://terminology.hl7.org/CodeSystem/audit-entity-type"
     if details:
@@ -127,20 +130,23 @@ def _event(source: tuple[str, str], name: str, what: str, details: Details) -> R
         "action": "E",
         "recorded": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "outcome": "0",
-        "outcomeDesc": f"peer {name} {what}",
+        "outcomeDesc": f"{name} {what}",
         "agent": [{"who": {"reference": person}, "requestor": True}],
         "source": {"observer": {"identifier": {"value": server}}},
         "entity": [thing],
     }
 
 
-def _told(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Moments as FHIR writes them."""
-    told = {name: moment(value) if name in MOMENTS else value for name, value in found.items()}
-    told["about"] = {name: moment(value) if name in MOMENTS else value for name, value in found["about"].items()}
+def told(kind: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    """A document with moments as FHIR writes them."""
+    document = {name: moment(value) if name in MOMENTS else value for name, value in found.items()}
+    document["about"] = {name: moment(value) if name in MOMENTS else value for name, value in found["about"].items()}
     if "changes" in found:
-        told["changes"] = [{**each, "at": moment(each["at"])} for each in found["changes"]]
-    return {"kind": "peer", "key": found["name"], "thing": f"peer {found['name']}", **told}
+        document["changes"] = [{**each, "at": moment(each["at"])} for each in found["changes"]]
+    return {"kind": kind, "key": found["name"], "thing": f"{kind} {found['name']}", **document}
+
+
+TELL: Tell = partial(told, PEER)
 
 
 def routes(doors: Doors) -> list[Route]:

@@ -7,12 +7,13 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select, update
 
-from dicom_gateway import retrieve
+from dicom_gateway import hours, retrieve
 from dicom_gateway.gateway import Gateway
 from dicom_gateway.index.models import instance, outbox, version
 from dicom_gateway.ingest import Incoming, Source
@@ -163,6 +164,22 @@ def test_a_peer_that_is_down_is_asked_again_and_then_given_up(make_gateway: Make
         ask(gateway, study)
         done = work(gateway)
     assert (done.state, done.completeness, done.cause) == ("completed", "A", None)
+
+
+def test_a_peer_is_asked_at_its_hours_alone(make_gateway: MakeGateway) -> None:
+    """Nothing is sent to it before; then it is asked, and found to be down."""
+    gateway = make_gateway(retrieval_attempts=1)
+    other = hours.DAYS[(datetime.now(UTC).weekday() + 3) % 7]
+    entry = {"name": "outside", "title": "St. Anna", "ae_title": "X", "port": unused_port(), "can": ["find", "get"]}
+    know(gateway, **entry, hours=[f"{other} 00:00-24:00"])
+    ask(gateway, "1.2.3")
+    runner = GatewayRunner(gateway)
+    runner.run_due()
+    assert (told(gateway).state, told(gateway).cause) == ("waiting", "St. Anna is asked at other hours.")
+    know(gateway, **entry)
+    with gateway.engine.begin() as connection:
+        connection.execute(update(outbox).values(next_attempt_at=0))
+    assert work(gateway).cause_code == "peer-down"
 
 
 def test_cancelled(make_gateway: MakeGateway, tmp_path: Path) -> None:
