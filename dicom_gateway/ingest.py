@@ -135,6 +135,14 @@ class _Batch:
             writing.close()
 
 
+@dataclass
+class _Taking:
+    """How far a segment has been taken in, and how many records that were this time."""
+
+    position: int
+    taken: int = 0
+
+
 class Ingest:
     """The way in of one process: its journal writer, and the replay into archive and index."""
 
@@ -218,29 +226,37 @@ class Ingest:
             yield
 
     def _replay_segment(self, path: Path) -> int:
-        position = self._position(path.name)
-        taken = 0
-
-        def take(records: Iterator[journal.Record]) -> None:
-            nonlocal position, taken
-            more = True
-            while more:
-                with self._archiving() as batch:
-                    for record in islice(records, BATCH):
-                        batch.add(record)
-                        position = record.end
-                    arrivals = batch.arrivals()
-                more = len(arrivals) == BATCH
-                if arrivals:
-                    taken += self._to_index(path.name, arrivals, position)
-
+        taking = _Taking(self._position(path.name))
         finished = journal.finished(path)
-        journal.read_segment(path, position, take)
+        journal.read_segment(path, taking.position, lambda records: self._take(path.name, records, taking))
         if finished:
-            journal.retire(path, position)
-            with self._engine.begin() as connection:
-                connection.execute(delete(models.journal).where(models.journal.c.segment == path.name))
-        return taken
+            journal.retire(path, taking.position)
+            self._forget(path.name)
+        return taking.taken
+
+    def take_in(self, segment: str, read: Callable[[Callable[[Iterator[journal.Record]], None]], None]) -> int:
+        """Take in the records that `read` hands over, whatever was taken of them before; tells how many there were."""
+        taking = _Taking(0)
+        with self._one_at_a_time():
+            read(lambda records: self._take(segment, records, taking))
+            self._forget(segment)
+        return taking.taken
+
+    def _take(self, segment: str, records: Iterator[journal.Record], taking: "_Taking") -> None:
+        more = True
+        while more:
+            with self._archiving() as batch:
+                for record in islice(records, BATCH):
+                    batch.add(record)
+                    taking.position = record.end
+                arrivals = batch.arrivals()
+            more = len(arrivals) == BATCH
+            if arrivals:
+                taking.taken += self._to_index(segment, arrivals, taking.position)
+
+    def _forget(self, segment: str) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(delete(models.journal).where(models.journal.c.segment == segment))
 
     def _position(self, segment: str) -> int:
         query = select(models.journal.c.position).where(models.journal.c.segment == segment)

@@ -10,20 +10,33 @@ from dicom_gateway import commitment_jobs, retrieve
 from dicom_gateway.gateway import Gateway
 from dicom_gateway.imports.watch import WatchThread
 from dicom_gateway.index.models import outbox
+from dicom_gateway.keeping import torn
 from dicom_gateway.publish.exchange import Exchange
 from dicom_gateway.publish.handlers import begin
 from dicom_gateway.publish.handlers import handlers as publish_handlers
 from dicom_gateway.settings import Settings
 from konsil.celery_app import BrokerSettings, create_celery
-from konsil.outbox import Job, Runner
+from konsil.outbox import Again, Job, NewJob, Runner, enqueue
 
 PROGRAM = "dicom"
+KEEPING, HOUR_SECONDS = "keeping", 3600.0
 
 
 def handlers(gateway: Gateway, exchange: Exchange | None) -> dict[str, Callable[[Job], Any]]:
     """Say who does what."""
-    own = {retrieve.KIND: partial(retrieve.step, gateway)} | commitment_jobs.handlers(gateway)
+    own: dict[str, Callable[[Job], Any]] = {KEEPING: partial(keep_house, gateway)}
+    own |= {retrieve.KIND: partial(retrieve.step, gateway)} | commitment_jobs.handlers(gateway)
     return own | publish_handlers(gateway, exchange)
+
+
+def keep_house(gateway: Gateway, job: Job) -> Again:
+    """What is due once an hour: torn journal parts are recovered, and removed long after; leavings of killed processes."""
+    for path in torn.torn(gateway):
+        torn.recover(gateway, path)
+        job.renew()
+    torn.remove_old(gateway)
+    gateway.archive.sweep()
+    return Again(HOUR_SECONDS)
 
 
 class GatewayRunner(Runner):
@@ -33,6 +46,9 @@ class GatewayRunner(Runner):
         self.exchange = begin(gateway)
         super().__init__(gateway.engine, outbox, handlers(gateway, self.exchange))
         self._gateway = gateway
+        with gateway.engine.begin() as connection:
+            hourly = NewJob(KEEPING, {}, KEEPING, order_key=KEEPING)
+            connection.execute(enqueue(outbox, connection.dialect.name, hourly))
         self._watching = WatchThread(gateway) if gateway.settings.watch_folder is not None else None
         if self._watching is not None:
             self._watching.start()

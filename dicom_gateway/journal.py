@@ -155,6 +155,30 @@ def read_segment(path: Path, position: int, take: Callable[[Iterator[Record]], N
             view.release()
 
 
+def read_whole(path: Path, take: Callable[[Iterator[Record]], None]) -> None:
+    """Hand every whole record of a torn part on to `take`, those behind a break too."""
+    if path.stat().st_size < PREFIX.size:
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        view = memoryview(mapped)
+        records = _whole(mapped, view)
+        try:
+            take(records)
+        finally:
+            records.close()
+            view.release()
+
+
+def _whole(mapped: mmap.mmap, view: memoryview) -> Generator[Record, None, None]:
+    position = 0
+    while (position := mapped.find(MAGIC, position)) >= 0:
+        before = position
+        for record in _records(view, position):
+            yield record
+            position = record.end
+        position = max(position, before + 1)
+
+
 def _records(view: memoryview, position: int) -> Generator[Record, None, None]:
     while (record := _record(view, position)) is not None:
         try:
