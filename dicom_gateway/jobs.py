@@ -30,7 +30,7 @@ def handlers(gateway: Gateway, exchange: Exchange | None) -> dict[str, Callable[
 
 
 def keep_house(gateway: Gateway, job: Job) -> Again:
-    """What is due once an hour: torn journal parts are recovered, and removed long after; leavings of killed processes."""
+    """What is due once an hour: torn journal parts, and what killed processes left behind."""
     for path in torn.torn(gateway):
         torn.recover(gateway, path)
         job.renew()
