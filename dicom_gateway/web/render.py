@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
 from pydicom.pixels.utils import pixel_array
 
+from dicom_gateway import codecs
 from dicom_gateway.web.errors import NotAcceptable, NotFound, WebError
 
 MAX_PIXELS = 64_000_000
@@ -18,6 +19,8 @@ FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/gif": "GIF"}
 LUT_TAGS = [0x00281050, 0x00281051, 0x00281052, 0x00281053, 0x00281056, 0x00283000, 0x00283010, 0x00281101]
 PALETTE_TAGS = [0x00281102, 0x00281103, 0x00281201, 0x00281202, 0x00281203]
 Array = np.ndarray[Any, Any]
+
+codecs.prepare()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,14 @@
 
 Everything is streamed: memory holds a piece of one file at a time, whatever the size of the study. Stored bytes go
 out as they are; a frame is read by its offset. Frames are decoded only for a client that accepts nothing but native
-samples.
+samples, objects transcoded only for one that names another syntax.
 """
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
+from itertools import chain
+from typing import BinaryIO
 
 import orjson
 from starlette.requests import Request
@@ -16,6 +18,7 @@ from starlette.routing import Route
 
 from dicom_gateway.audit.happened import ACCESSED, TRANSFERRED
 from dicom_gateway.index.query import Located, Place
+from dicom_gateway.transcode import CannotTranscode, transcode
 from dicom_gateway.web import dicom_json, multipart, native_xml
 from dicom_gateway.web.doors import Doors, bearer_of, grant_for_study, looker, ranges
 from dicom_gateway.web.errors import NotAcceptable, NotFound
@@ -26,6 +29,7 @@ from dicom_gateway.web.native_xml import XML
 from dicom_gateway.web.stored import entity_tag, path_of, released
 
 DICOM = "application/dicom"
+Outgoing = tuple[Located, str, Iterator[bytes]]
 JSON = "application/dicom+json"
 PRIVATE = {"Cache-Control": "private, no-cache", "Vary": "Accept, Authorization, Cookie"}
 
@@ -59,51 +63,83 @@ def unchanged(request: Request, tag: str) -> Response | None:
 
 
 def retrieve(doors: Doors, request: Request) -> Response:
-    """Whole objects in their stored transfer syntax.  PS3.18 10.4.1.1.1
+    """Whole objects, in the transfer syntax that is asked for.  PS3.18 10.4.1.1.1
 
-    multipart/related; type="application/dicom", or application/dicom alone for one instance. A range that names another
-    transfer syntax than the stored one is not met: 406.
+    multipart/related; type="application/dicom", or application/dicom alone for one instance. Naming no syntax, or `*`,
+    takes the stored one; where another is named the objects are transcoded, 406 when the first cannot be.
     """
     instances = granted(doors, request)
     for media in ranges(request):
-        if not media.matches(DICOM) or not all(syntax_fits(media, item) for item in instances):
+        alone = not media.multipart and media.inner == DICOM and len(instances) == 1
+        if not media.matches(DICOM) or not (alone or media.multipart or media.inner == "*/*"):
             continue
-        if not media.multipart and media.inner == DICOM and len(instances) == 1:
-            return single(doors, instances[0])
-        if media.multipart or media.inner == "*/*":
-            boundary = multipart.new_boundary()
-            body = multipart.write(instance_parts(doors, instances), boundary)
-            headers = {"Content-Type": multipart.content_type(DICOM, boundary), **PRIVATE}
-            return StreamingResponse(body, headers=headers)
-    raise NotAcceptable('Instances are served as multipart/related; type="application/dicom", in their stored syntax.')
+        try:
+            objects = outgoing(doors, instances, media.transfer_syntax)
+        except CannotTranscode:
+            continue
+        return single(*next(objects)) if alone else several(doors, objects)
+    raise NotAcceptable("No accepted range names a transfer syntax that the objects can be had in without loss.")
 
 
-def syntax_fits(media: MediaRange, item: Located) -> bool:
-    """Whether the range takes the instance as stored; naming no syntax takes any."""
-    return media.transfer_syntax in {None, ANY_SYNTAX, item.transfer_syntax_uid}
+def outgoing(doors: Doors, instances: Iterable[Located], syntax: str | None) -> Iterator[Outgoing]:
+    """Each object as it goes out; the first is made at once.  Raises CannotTranscode for it.
+
+    A later one that cannot be transcoded goes out as stored: its part says so.
+    """
+    items = iter(instances)
+    first = in_syntax(doors, next(items), syntax)
+
+    def others() -> Iterator[Outgoing]:
+        for item in items:
+            try:
+                yield in_syntax(doors, item, syntax)
+            except CannotTranscode:
+                yield in_syntax(doors, item, None)
+
+    return chain([first], others())
 
 
-def dicom_type(item: Located) -> str:
+def in_syntax(doors: Doors, item: Located, syntax: str | None) -> Outgoing:
+    """One object in a syntax, as stored for None and `*`: itself, the syntax, its bytes.  Raises CannotTranscode."""
+    if syntax in {None, ANY_SYNTAX, item.transfer_syntax_uid}:
+        pieces = multipart.file_pieces(partial(doors.archive.open, item.object_key), 0, item.size)
+        return item, item.transfer_syntax_uid, pieces
+    stream = doors.archive.open(item.object_key)
+    try:
+        made, pieces = transcode(stream, str(syntax))
+    except CannotTranscode:
+        stream.close()
+        raise
+    return item, made, closing_after(stream, pieces)
+
+
+def closing_after(stream: BinaryIO, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The pieces; then the file is closed."""
+    with stream:
+        yield from pieces
+
+
+def dicom_type(syntax: str) -> str:
     """The media type of one object, with its transfer syntax.  PS3.18 8.7.3.5.2"""
-    return f"{DICOM}; transfer-syntax={item.transfer_syntax_uid}"
+    return f"{DICOM}; transfer-syntax={syntax}"
 
 
-def instance_parts(doors: Doors, instances: Iterable[Located]) -> Iterator[Part]:
+def several(doors: Doors, objects: Iterable[Outgoing]) -> Response:
     """Each object as a part; its file is opened when its turn comes."""
-    for item in instances:
-        headers = {"Content-Type": dicom_type(item), "Content-Location": doors.root + path_of(item)}
-        yield Part(headers, multipart.file_pieces(partial(doors.archive.open, item.object_key), 0, item.size))
+    boundary = multipart.new_boundary()
+    parts = (
+        Part({"Content-Type": dicom_type(syntax), "Content-Location": doors.root + path_of(item)}, pieces)
+        for item, syntax, pieces in objects
+    )
+    headers = {"Content-Type": multipart.content_type(DICOM, boundary), **PRIVATE}
+    return StreamingResponse(multipart.write(parts, boundary), headers=headers)
 
 
-def single(doors: Doors, item: Located) -> Response:
+def single(item: Located, syntax: str, pieces: Iterator[bytes]) -> Response:
     """One object by itself."""
-    headers = {
-        "Content-Type": dicom_type(item),
-        "Content-Length": str(item.size),
-        "ETag": entity_tag([item]),
-        **PRIVATE,
-    }
-    pieces = multipart.file_pieces(partial(doors.archive.open, item.object_key), 0, item.size)
+    stored = syntax == item.transfer_syntax_uid
+    headers = {"Content-Type": dicom_type(syntax), "ETag": entity_tag([item], "" if stored else syntax), **PRIVATE}
+    headers |= {"Content-Length": str(item.size)} if stored else {}
     return StreamingResponse(pieces, headers=headers)
 
 

@@ -2,6 +2,7 @@
 
 import io
 
+import numpy as np
 import pytest
 from pydicom.filereader import dcmread
 
@@ -10,7 +11,7 @@ from tests.dicom_gateway.web.data import renamed, slices
 
 DICOM = 'multipart/related; type="application/dicom"'
 J2K = "1.2.840.10008.1.2.4.90"
-EXPLICIT = "1.2.840.10008.1.2.1"
+EXPLICIT, RLE = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.5"
 
 
 def syntax_of(server: Server, path: str, header: str, **query: str) -> str:
@@ -93,6 +94,31 @@ def test_a_syntax_that_cannot_be_made_is_406(server: Server) -> None:
     (head,) = server.store(*slices(1))
     answer = server.get(path_of(head), f"{DICOM}; transfer-syntax=1.2.840.10008.1.2.4.102")
     assert answer.status_code == 406
+
+
+@pytest.mark.spec("PS3.18 8.7.3.5.2, Table 8.7.3-2")
+@pytest.mark.parametrize("target", [EXPLICIT, J2K, "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.80", RLE])
+@pytest.mark.parametrize("name", ["MR_small.dcm", "MR_small_bigendian.dcm", "MR_small_jpeg_ls_lossless.dcm"])
+def test_objects_go_out_in_the_syntax_that_is_asked_for(server: Server, name: str, target: str) -> None:
+    (head,) = server.store(renamed(name))
+    for path in (path_of(head), path_of(head).partition("/instances")[0]):
+        (part,) = parts(server.get(path, f"{DICOM}; transfer-syntax={target}"))
+        made = dcmread(io.BytesIO(payload(part)))
+        assert (str(made.file_meta.TransferSyntaxUID), made.SOPInstanceUID) == (target, head.SOPInstanceUID)
+        assert np.array_equal(made.pixel_array, dcmread(io.BytesIO(renamed("MR_small.dcm"))).pixel_array)
+        assert target in str(part["content-type"])
+
+
+@pytest.mark.spec("PS3.18 8.7.3.5.2")
+@pytest.mark.parametrize("name", ["JPGExtended.dcm", "SC_rgb_jpeg_dcmtk.dcm"])
+def test_lossy_jpeg_goes_out_decoded(server: Server, name: str) -> None:
+    """Of 8 and of 12 bits: as an object, as a frame and as a picture."""
+    (head,) = server.store(renamed(name))
+    assert syntax_of(server, path_of(head), f"{DICOM}; transfer-syntax={EXPLICIT}") == EXPLICIT
+    frame = server.get(path_of(head) + "/frames/1", "application/octet-stream")
+    size = head.Rows * head.Columns * head.SamplesPerPixel * head.BitsAllocated // 8
+    assert (frame.status_code, len(frame.content)) == (200, size)
+    assert server.get(path_of(head) + "/rendered", "image/png").status_code == 200
 
 
 @pytest.mark.spec("PS3.18 8.7.5")

@@ -14,7 +14,7 @@ from deploy.sandbox.imaging.pathology import whole_slide
 from dicom_gateway.gateway import Gateway
 from tests.dicom_gateway.web.data import put, stock
 
-COMPRESSED = ["MR_small_jpeg_ls_lossless.dcm", "JPEG-LL.dcm", "JPEG2000.dcm", "SC_rgb_jpeg_gdcm.dcm"]
+COMPRESSED = ["MR_small_jpeg_ls_lossless.dcm", "JPEG-LL.dcm", "JPEG2000.dcm", "SC_rgb_jpeg_gdcm.dcm", "JPGExtended.dcm"]
 
 
 def small(client: httpx.Client, study: str) -> np.ndarray:
