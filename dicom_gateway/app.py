@@ -20,6 +20,7 @@ from dicom_gateway.web import (
     administration,
     api,
     imports,
+    operations,
     pixels,
     qido,
     reconciliations,
@@ -37,7 +38,7 @@ from dicom_gateway.web.limits import PerCaller
 from konsil.database import reader
 from konsil.rate_limit import RateLimit
 from konsil.serving import Guarded
-from konsil.telemetry import RequestMetrics, metrics_app
+from konsil.telemetry import RequestMetrics
 
 PROGRAM = "dicom_gateway"
 DOORS = ("/api", "/dicom-web", "/viewer-session")
@@ -48,10 +49,10 @@ def create_app(gateway: Gateway) -> Starlette:
     """Put the web application of one gateway together.  Raises GatewayError when gateway mode has no FHIR server."""
     doors = Doors(gateway, access_of(gateway.settings))
     dicom_web = [*wado.routes(doors), *qido.routes(doors), *pixels.routes(doors), *stow.routes(doors)]
-    own_api = (api, transfers, workstations, reconciliations, administration, routing, imports)
+    own_api = (api, transfers, workstations, reconciliations, administration, routing, imports, operations)
     routes = [
         Route("/healthz", partial(health, gateway), methods=["GET"]),
-        Route("/metrics", metrics_app),
+        Route("/metrics", partial(operations.metrics, gateway), methods=["GET"]),
         Mount("/dicom-web", routes=with_capabilities(doors, dicom_web)),
         Mount("/api", routes=[each for part in own_api for each in part.routes(doors)]),
         *(viewer.routes(doors) if doors.access is not None else []),

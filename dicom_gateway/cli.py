@@ -17,6 +17,7 @@ from dicom_gateway.gateway import Gateway, open_gateway
 from dicom_gateway.import_files import MediumRefused, import_medium
 from dicom_gateway.jobs import GatewayRunner, create_worker
 from dicom_gateway.keeping_commands import status, verify
+from dicom_gateway.operation_commands import dead, queue, retry
 from dicom_gateway.peer_commands import peer
 from dicom_gateway.peer_register import deactivate_others, provision
 from dicom_gateway.peers import PeerEntry, by_name
@@ -75,8 +76,8 @@ def dicom() -> None:
 
 dicom.add_command(peer)
 dicom.add_command(rule)
-dicom.add_command(status)
-dicom.add_command(verify)
+for each in (status, verify, queue, dead, retry):
+    dicom.add_command(each)
 
 
 @dicom.command()

@@ -16,7 +16,7 @@ from dicom_gateway.settings import Settings
 from konsil.assignments import NotAssigned, assigned, table
 from konsil.telemetry import logger
 
-COLUMNS = ("name", "title", "ae_title", "host", "port", "can", "active")
+COLUMNS = ("name", "title", "ae_title", "host", "port", "can", "active", "answers")
 values_option = click.option(
     "--set", "texts", multiple=True, metavar="NAME=VALUE", help="may be repeated; JSON or text"
 )
@@ -29,9 +29,10 @@ def peer() -> None:
 
 @peer.command("list")
 def list_peers() -> None:
-    """List every peer."""
+    """List every peer, and whether it answered when last asked."""
     found = run(_every)
-    click.echo(table([{**each["values"], "active": each["active"]} for each in found], COLUMNS))
+    rows = [{**each["values"], "active": each["active"], "answers": each["about"]["reachable"]} for each in found]
+    click.echo(table(rows, COLUMNS))
 
 
 def _every(gateway: Gateway) -> list[dict[str, Any]]:

@@ -78,6 +78,8 @@ def note(connection: Connection, uid: str, peer: Peer, values: dict[str, Any]) -
     forwarding_id = connection.execute(row.returning(forwarding.c.id)).scalar_one()
     if state["state"] == "due":
         key = f"forward:{forwarding_id}:{time.time_ns()}"
+        former = (outbox.c.kind == "forward") & outbox.c.dedupe_key.like(f"forward:{forwarding_id}:%")
+        connection.execute(update(outbox).where(former, outbox.c.state == "failed").values(state="done"))
         job = NewJob("forward", {"forwarding_id": forwarding_id}, key, f"forward:{peer.name}")
         connection.execute(enqueue(outbox, connection.dialect.name, job))
 

@@ -56,6 +56,14 @@ class GatewayClient:
         """What waits in quarantine, what could not be read, and the room that is taken and left."""
         return (await self._get("/api/overview")).json()
 
+    async def operations(self) -> Any:
+        """What waits, by kind of work, and what was given up."""
+        return (await self._get("/api/operations")).json()
+
+    async def retry(self, job: int) -> None:
+        """Try once more what was given up."""
+        await self._send("POST", f"/api/operations/dead/{job}/retry")
+
     async def resend(self, forwarding: int) -> None:
         """Send a study on once more."""
         await self._send("POST", f"/api/forwardings/{forwarding}/resend")

@@ -4,7 +4,6 @@ Which retrievals are shown is for the FHIR server to say, as everywhere; what ac
 archive asks for a role besides.  Trying a retrieval again, or ending it, is a step of its Task, made over FHIR.
 """
 
-import shutil
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from dicom_gateway import aside, commitment, retrieve, route, workstation
+from dicom_gateway import commitment, operations, retrieve, route, workstation
 from dicom_gateway.dimse.echo import probe
-from dicom_gateway.index.exchange import forwarding, publication
-from dicom_gateway.index.models import association, instance, retrieval, study, version
+from dicom_gateway.index.exchange import forwarding
+from dicom_gateway.index.models import association, retrieval
 from dicom_gateway.peers import Peer, all_peers, by_name
 from dicom_gateway.publish import codes
 from dicom_gateway.publish.fhir import Bearer, Resource
@@ -166,23 +165,8 @@ def shown_retrieval(task: Resource, progress: retrieve.Progress) -> dict[str, An
 def overview(doors: Doors, request: Request) -> Response:
     """What waits in quarantine, what could not be read, and how much room is taken and left.  Raises Forbidden."""
     require_operator(doors, request)
-    states = select(instance.c.state, func.count(), func.count(instance.c.study_id.distinct())).group_by(
-        instance.c.state
-    )
-    waiting = select(func.count()).where(publication.c.state == "waiting")
     with reader(doors.engine).begin() as connection:
-        counted = {state: {"instances": n, "studies": m} for state, n, m in connection.execute(states)}
-        content = {
-            "quarantined": counted.get("quarantined", {"instances": 0, "studies": 0}),
-            "released": counted.get("released", {"instances": 0, "studies": 0}),
-            "rejected": counted.get("rejected", {"instances": 0, "studies": 0}),
-            "waiting": connection.execute(waiting).scalar_one(),
-            "aside": aside.total(connection),
-            "studies": connection.execute(select(func.count()).select_from(study)).scalar_one(),
-            "bytes": int(connection.execute(select(func.sum(version.c.size))).scalar() or 0),
-        }
-    disk = shutil.disk_usage(doors.settings.data_dir)
-    return answer(content | {"disk_free": disk.free, "disk_total": disk.total, "ae_title": doors.settings.ae_title})
+        return answer(operations.status(connection, doors.settings))
 
 
 def resend(doors: Doors, request: Request) -> Response:

@@ -44,7 +44,8 @@ async def sources(visit: Visit) -> Response:
     visit.require(*STAFF)
     gateway = await gateway_of(visit)
     try:
-        peers, moved, overview = await asyncio.gather(gateway.peers(), gateway.transfers(), gateway.overview())
+        asked = gateway.peers(), gateway.transfers(), gateway.overview(), gateway.operations()
+        peers, moved, overview, work = await asyncio.gather(*asked)
     except AppError as failure:
         return visit.render("sources.html", 503, problem=failure)
     transfers = await with_patients(visit, moved)
@@ -56,6 +57,8 @@ async def sources(visit: Visit) -> Response:
         failed=sum(each.group == "Needs a look" for each in transfers),
         running=sum(each.running for each in transfers),
         overview=overview,
+        work=work,
+        may_retry=visit.launch.has_role("administrator"),
         used=size_in_words(overview["bytes"]),
         free=size_in_words(overview["disk_free"]),
         full=overview["disk_free"] < 0.1 * overview["disk_total"],
@@ -130,6 +133,13 @@ async def resend(visit: Visit) -> Response:
     return visit.go("sources", said="It is sent once more.")
 
 
+async def retry(visit: Visit) -> Response:
+    """POST: try once more what was given up."""
+    visit.require("administrator")
+    await (await gateway_of(visit)).retry(int(visit.request.path_params["job"]))
+    return visit.go("sources", said="It is tried once more.")
+
+
 async def retrieval(visit: Visit) -> Resource:
     """The Task of a retrieval, at the version that was looked at if the form names one.
 
@@ -152,6 +162,7 @@ routes = [
     page("sources/{peer}/echo", echo, ("POST",)),
     page("sources/retrievals/{task}/again", again, ("POST",)),
     page("sources/retrievals/{task}/cancel", cancel, ("POST",)),
+    page("sources/work/{job:int}/retry", retry, ("POST",)),
     page("sources/forwardings/{forwarding:int}/resend", resend, ("POST",)),
 ]
 nav = [NavItem("Imaging sources", "sources", "server", STAFF)]

@@ -13,16 +13,19 @@ from typing import Any
 import httpx
 import pytest
 from playwright.sync_api import Route, expect
+from sqlalchemy import select
 
 from deploy.sandbox import charts, keys
 from deploy.sandbox.hospitals import HOSPITALS
 from deploy.sandbox.people import PASSWORD
 from dicom_gateway.app import create_app
 from dicom_gateway.gateway import Gateway
+from dicom_gateway.index.models import outbox
 from dicom_gateway.ingest import Incoming, Source
 from dicom_gateway.jobs import GatewayRunner
 from konsil.http_client import guarded_client
 from konsil.oauth_client import BackendToken, ClientKey
+from konsil.outbox import NewJob, enqueue
 from tests.dicom_gateway.conftest import know, listening, opened
 from tests.dicom_gateway.objects import write_study
 from tests.end_to_end import engine
@@ -231,6 +234,28 @@ def test_sources_and_transfers(imaging: Imaging) -> None:
     assert "Asked for once more." in again.text
     imaging.work(lambda: "1 transfer needs a look" in imaging.get("sources").text)
     assert arrivals_of(imaging.get("sources?group=Running").text) == []
+
+
+def test_what_was_given_up_is_seen_by_staff_and_tried_again_by_administrators(
+    hospital: Platform, imaging: Imaging
+) -> None:
+    with imaging.gateway.engine.begin() as connection:
+        connection.execute(enqueue(outbox, connection.dialect.name, NewJob("forward", {}, "lost", "forward:reading")))
+        lost = outbox.c.dedupe_key == "lost"
+        given_up = {"state": "failed", "last_error": "reading: peer-down"}
+        connection.execute(outbox.update().where(lost).values(given_up))
+        number = connection.execute(select(outbox.c.id).where(lost)).scalar_one()
+    page = imaging.get("sources").text
+    assert "Given up" in page and "reading: peer-down" in page and "Try again<span" not in page
+    assert imaging.post(f"sources/work/{number}/retry").status_code == 403
+    vance = hospital.browser()
+    here = f"/l/{launch_id(vance.sign_in('vance'))}/sources"
+    assert f"{here}/work/{number}/retry" in vance.get(here).text
+    done = vance.post(f"{here}/work/{number}/retry").text
+    assert "It is tried once more." in done and "reading: peer-down" not in done
+    assert vance.post(f"{here}/work/{number}/retry").status_code == 404
+    with imaging.gateway.engine.begin() as connection:
+        connection.execute(outbox.delete().where(lost))
 
 
 @pytest.mark.peer
