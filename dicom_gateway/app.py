@@ -20,6 +20,7 @@ from dicom_gateway.web import (
     administration,
     api,
     imports,
+    keeping,
     operations,
     pixels,
     qido,
@@ -48,8 +49,9 @@ DOORS = ("/api", "/dicom-web", "/viewer-session")
 def create_app(gateway: Gateway) -> Starlette:
     """Put the web application of one gateway together.  Raises GatewayError when gateway mode has no FHIR server."""
     doors = Doors(gateway, access_of(gateway.settings))
-    dicom_web = [*wado.routes(doors), *qido.routes(doors), *pixels.routes(doors), *stow.routes(doors)]
-    own_api = (api, transfers, workstations, reconciliations, administration, routing, imports, operations)
+    searched = [*wado.routes(doors), *qido.routes(doors), *pixels.routes(doors)]
+    dicom_web = [*searched, *stow.routes(doors), *keeping.web_routes(doors)]
+    own_api = (api, transfers, workstations, reconciliations, administration, routing, imports, operations, keeping)
     routes = [
         Route("/healthz", partial(health, gateway), methods=["GET"]),
         Route("/metrics", partial(operations.metrics, gateway), methods=["GET"]),

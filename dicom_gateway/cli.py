@@ -23,6 +23,7 @@ from dicom_gateway.peer_register import deactivate_others, provision
 from dicom_gateway.peers import PeerEntry, by_name
 from dicom_gateway.replaying import ReplayProcess
 from dicom_gateway.replaying import serve as serve_replay
+from dicom_gateway.retention_commands import hold, retain
 from dicom_gateway.routing import register as rules
 from dicom_gateway.routing.commands import rule
 from dicom_gateway.routing.entry import Rule
@@ -76,7 +77,7 @@ def dicom() -> None:
 
 dicom.add_command(peer)
 dicom.add_command(rule)
-for each in (status, verify, queue, dead, retry):
+for each in (status, verify, queue, dead, retry, hold, retain):
     dicom.add_command(each)
 
 

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -218,6 +218,10 @@ class Ingest:
     def close(self) -> None:
         """Close the journal of this process."""
         self._writer.close()
+
+    def standing_still(self) -> AbstractContextManager[None]:
+        """While this lasts nobody takes the journal in."""
+        return self._one_at_a_time()
 
     @contextmanager
     def _one_at_a_time(self) -> Iterator[None]:

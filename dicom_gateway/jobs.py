@@ -1,7 +1,9 @@
 """What the gateway's workers do: the outbox's handlers by kind, and taking the journal in before each look."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from celery import Celery
@@ -10,7 +12,8 @@ from dicom_gateway import commitment_jobs, retrieve
 from dicom_gateway.gateway import Gateway
 from dicom_gateway.imports.watch import WatchThread
 from dicom_gateway.index.models import outbox
-from dicom_gateway.keeping import torn
+from dicom_gateway.keeping import retention, torn
+from dicom_gateway.keeping.holds import Act
 from dicom_gateway.publish.exchange import Exchange
 from dicom_gateway.publish.handlers import begin
 from dicom_gateway.publish.handlers import handlers as publish_handlers
@@ -20,22 +23,28 @@ from konsil.outbox import Again, Job, NewJob, Runner, enqueue
 
 PROGRAM = "dicom"
 KEEPING, HOUR_SECONDS = "keeping", 3600.0
+STUDIES_AN_HOUR = 500
 
 
 def handlers(gateway: Gateway, exchange: Exchange | None) -> dict[str, Callable[[Job], Any]]:
     """Say who does what."""
-    own: dict[str, Callable[[Job], Any]] = {KEEPING: partial(keep_house, gateway)}
+    own: dict[str, Callable[[Job], Any]] = {KEEPING: partial(keep_house, gateway, exchange)}
+    own |= {retention.REMOVE: partial(retention.remove_objects, gateway)}
     own |= {retrieve.KIND: partial(retrieve.step, gateway)} | commitment_jobs.handlers(gateway)
     return own | publish_handlers(gateway, exchange)
 
 
-def keep_house(gateway: Gateway, job: Job) -> Again:
-    """What is due once an hour: torn journal parts, and what killed processes left behind."""
+def keep_house(gateway: Gateway, exchange: Exchange | None, job: Job) -> Again:
+    """What is due once an hour: torn journal parts, leavings of killed processes, studies whose time is over."""
     for path in torn.torn(gateway):
         torn.recover(gateway, path)
         job.renew()
     torn.remove_old(gateway)
     gateway.archive.sweep()
+    for uid in islice(retention.due(exchange, gateway), STUDIES_AN_HOUR):
+        with suppress(retention.Kept):
+            retention.remove(exchange, gateway, Act(uid, "retention", "its time is over by the retention rules"))
+        job.renew()
     return Again(HOUR_SECONDS)
 
 

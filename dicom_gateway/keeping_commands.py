@@ -26,7 +26,8 @@ MOST_NAMED = 20
 
 
 @contextmanager
-def _opened() -> Iterator[Gateway]:
+def opened() -> Iterator[Gateway]:
+    """The gateway of the settings, for one command."""
     configure_logging("dicom_gateway")
     gateway = open_gateway(Settings())
     try:
@@ -39,7 +40,7 @@ def _opened() -> Iterator[Gateway]:
 @click.command()
 def status() -> None:
     """What is kept, what lies aside, and how much room is left."""
-    with _opened() as gateway:
+    with opened() as gateway:
         with reader(gateway.engine).connect() as connection:
             counted = connection.execute(select(instance.c.state, func.count()).group_by(instance.c.state)).all()
             lying = aside.total(connection)
@@ -57,7 +58,7 @@ def status() -> None:
 @click.option("--without-fhir", is_flag=True, help="Leave the FHIR server out of it.")
 def verify(repair: bool, without_fhir: bool) -> None:
     """Prove that archive, journal, index and FHIR agree; ends with 1 when something differs and is not mended."""
-    with _opened() as gateway:
+    with opened() as gateway:
         total = Check(gateway).total()
         with click.progressbar(length=total, label="Objects", file=sys.stderr) as bar:
             found = list(Check(gateway, repair, bar.update).run())

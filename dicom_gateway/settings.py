@@ -78,6 +78,13 @@ class Settings(BaseSettings):
     watch_folder: Path | None = Field(
         default=None, description="folder whose media are imported when they are complete; empty: none is watched"
     )
+    retention_days: int | None = Field(
+        default=None,
+        description="days that released studies are kept, also after their cases ended; empty: for ever",
+    )
+    unreleased_retention_days: int | None = Field(
+        default=None, description="days that studies are kept of which nothing was released; empty: for ever"
+    )
     upload_gigabytes: int = Field(
         default=32, description="the largest medium that HIM staff may upload for a case, in GB"
     )

@@ -4,6 +4,7 @@ The journal is taken in first.  Files of the archive are listed before the index
 meanwhile counts as unknown; what was written in the last minutes is left to the next run.
 """
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from dicom_gateway.attributes import read_header, text
 from dicom_gateway.errors import CannotUnderstand
 from dicom_gateway.gateway import Gateway
 from dicom_gateway.index.arrivals import Arrival, Indexer
+from dicom_gateway.index.keeping import keeping_trace
 from dicom_gateway.index.levels import level_json, upsert_series, upsert_study
 from dicom_gateway.index.models import instance, series, set_aside, study, unindexed, version
 from dicom_gateway.keeping import torn
@@ -139,6 +141,7 @@ class Check:
                 for table in (version, unindexed, set_aside)
                 for key in connection.execute(select(table.c.object_key)).scalars()
             }
+            known |= {str(each[3]) for each in removed(connection)}
         for stored in files:
             if stored.key not in known:
                 yield Finding(Kind.OBJECT_UNKNOWN, stored.key, self.repair and self.index(stored))
@@ -179,6 +182,13 @@ class Check:
                     lock_transaction(connection, "dicom index")
                     connection.execute(update(instance).where(instance.c.id == row.id).values(version_id=row.first))
             yield Finding(Kind.INSTANCE_WITHOUT_VERSION, row.sop_instance_uid, self.repair and row.first is not None)
+
+
+def removed(connection: Connection) -> Iterator[list[object]]:
+    """What was deleted with a trace: its objects may still be on their way out."""
+    query = select(keeping_trace.c.objects).where(keeping_trace.c.what == "delete")
+    for objects in connection.execute(query).scalars():
+        yield from json.loads(objects)
 
 
 def record(connection: Connection, gateway: Gateway, arrival: Arrival, ds: Dataset) -> None:

@@ -9,6 +9,7 @@ from dicom_gateway.audit import deliver, happened, reception
 from dicom_gateway.audit import received as audit_received
 from dicom_gateway.gateway import Gateway
 from dicom_gateway.imports import take, uploads
+from dicom_gateway.keeping import retention
 from dicom_gateway.publish import admitted, arrival, cursor, decision, documents, late, progress
 from dicom_gateway.publish.exchange import Exchange, exchange_of
 from dicom_gateway.publish.fhir import FhirError
@@ -32,6 +33,7 @@ KINDS: dict[str, Callable[[Exchange, Job], Any]] = {
     plan.RELEASE: plan.released,
     plan.AHEAD: plan.assigned,
     happened.KIND: deliver.deliver,
+    retention.RETRACT: retention.retract,
     uploads.TAKE: take.take,
     uploads.EXPIRE: lambda exchange, job: uploads.expire(exchange.gateway, job),
 }
