@@ -54,6 +54,16 @@ LABELS = (
     Label(ACT_CODE, "SDV", "sexual assault, abuse, domestic violence", "45 CFR 164.512(c)", KEEPERS),
 )
 SENSITIVE: frozenset[Token] = frozenset(label.token for label in LABELS)
+BITS = {(system, code.casefold()): 1 << n for n, (system, code) in enumerate(label.token for label in LABELS)}
+"""One bit for each label, as `resource.labels` has them: the table only grows at its end."""
+
+
+def bits_of(tokens: Iterable[Token]) -> int:
+    """The labels among these tokens; the codes as the index has them, without case."""
+    found = 0
+    for token in tokens:
+        found |= BITS.get(token, 0)
+    return found
 
 
 def closed_to(roles: Iterable[str]) -> tuple[Token, ...]:

@@ -83,7 +83,9 @@ class Compiler:
     def _look_up(self, lookup: Lookup, parameters: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
         kept = lookup.prepared.get(self.dialect.name)
         if kept is None:
-            kept = lookup.prepared[self.dialect.name] = Filled(*self._prepared(lookup, parameters))
+            made = self._prepared(lookup, parameters)
+            made = _each_once(*made, parameters) if self.dialect.name == "sqlite" else made
+            kept = lookup.prepared[self.dialect.name] = Filled(*made)
         return kept.sql, kept.with_values(parameters)
 
     def _prepared(self, lookup: Lookup, parameters: Mapping[str, Any]) -> Prepared:
@@ -136,6 +138,25 @@ class Compiler:
             self.dialect, compiled_cache=self.cache, column_keys=names
         )
         return cast(SQLCompiler, compiled), extracted
+
+
+def _each_once(sql: str, values: list[tuple[str, Any]], left_open: Mapping[str, Any]) -> Prepared:
+    """The same with numbered places (`?3`), each value bound once however often the statement says it: a consultant's
+    statement names the own cases nine times over.  https://www.sqlite.org/lang_expr.html#varparam
+    """
+    parts = sql.split("?")
+    if len(parts) != len(values) + 1:
+        return sql, values
+    numbers: dict[tuple[Any, ...], int] = {}
+    kept: list[tuple[str, Any]] = []
+    text = [parts[0]]
+    for (name, value), part in zip(values, parts[1:], strict=True):
+        key = (name,) if name in left_open else (type(value), value)
+        if key not in numbers:
+            kept.append((name, value))
+            numbers[key] = len(kept)
+        text.append(f"?{numbers[key]}{part}")
+    return "".join(text), kept
 
 
 @lru_cache(maxsize=100)

@@ -88,10 +88,12 @@ class Consents:
         if caller.fhir_user is None or caller.roles <= UNASKED_ROLES:
             return NO_TERMS
         kept, asked = self._kept, time.monotonic()
-        until, terms = kept.get(caller, (0.0, NO_TERMS))
+        until, before = kept.get(caller, (0.0, NO_TERMS))
         if asked < until:
-            return terms
+            return before
         terms = await self._found(source, caller, now)
+        if terms == before:
+            terms = before  # what is kept by terms is then found without comparing them part by part
         if len(kept) >= MOST_CALLERS:
             kept.clear()
         kept[caller] = asked + KEPT_SECONDS, terms

@@ -16,6 +16,27 @@ from fhir_server.store.slots import open_list
 from fhir_server.store.visibility import KEPT, condition, condition_of_one, condition_of_patient
 
 
+class Sign:
+    """Stands for a restriction in keys: a consultant's is a tree of hundreds of values, slow to hash."""
+
+
+@lru_cache(maxsize=4 * KEPT)
+def _granted_to(caller: Caller, interaction: Interaction, resource_type: str, terms: Terms) -> Restriction:
+    """Raises Forbidden."""
+    return restriction(caller, interaction, resource_type, terms)
+
+
+@lru_cache(maxsize=KEPT)
+def _sign(granted: Restriction) -> Sign:
+    return Sign()
+
+
+@lru_cache(maxsize=4 * KEPT)
+def _sign_for(caller: Caller, resource_type: str, terms: Terms) -> Sign:
+    """The same for all callers of whom the same holds. Raises Forbidden."""
+    return _sign(_granted_to(caller, "search", resource_type, terms))
+
+
 @lru_cache(maxsize=KEPT)
 def _read(granted: Restriction, number: Numbering) -> Lookup:
     statement = select(*(resource.c[name] for name in STATE)).where(
@@ -29,7 +50,7 @@ def _read(granted: Restriction, number: Numbering) -> Lookup:
 @lru_cache(maxsize=KEPT)
 def _read_by(caller: Caller, resource_type: str, terms: Terms, number: Numbering) -> Lookup:
     """One look-up instead of three for the commonest of all requests."""
-    return _read(restriction(caller, "read", resource_type, terms), number)
+    return _read(_granted_to(caller, "read", resource_type, terms), number)
 
 
 @lru_cache(maxsize=KEPT)
@@ -77,18 +98,20 @@ class Grants:
         self.caller = caller
         self.terms = terms
         self._number = number
-        self._asked: dict[tuple[Interaction, str], Restriction] = {}
 
     def restriction(self, interaction: Interaction, resource_type: str) -> Restriction:
         """The restriction itself; raises Forbidden when nothing can be granted."""
-        key = interaction, resource_type
-        if key not in self._asked:
-            self._asked[key] = restriction(self.caller, interaction, resource_type, self.terms)
-        return self._asked[key]
+        return _granted_to(self.caller, interaction, resource_type, self.terms)
 
     def identity(self, resource_types: Iterable[str]) -> Hashable:
         """What two callers have in common of whom the same search of these types is the same statement."""
-        return tuple(self._searching(resource_type) for resource_type in resource_types)
+        return tuple(self._sign(resource_type) for resource_type in resource_types)
+
+    def _sign(self, resource_type: str) -> "Sign | None":
+        try:
+            return _sign_for(self.caller, resource_type, self.terms)
+        except Forbidden:
+            return None
 
     def _searching(self, resource_type: str) -> Restriction | None:
         return self._possibly("search", resource_type)
@@ -173,6 +196,10 @@ class Everything(Grants):
     def restriction(self, interaction: Interaction, resource_type: str) -> Restriction:
         """None."""
         return algebra.Everything()
+
+    def identity(self, resource_types: Iterable[str]) -> Hashable:
+        """The same for every caller."""
+        return tuple(_sign(algebra.Everything()) for _ in resource_types)
 
     def written(self, interaction: Interaction, resource_type: str) -> Restriction:
         """None: the half of a step that the server writes may be one that the caller could not."""

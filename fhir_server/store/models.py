@@ -50,7 +50,8 @@ def _state_columns() -> list[Column[Any]]:
 
 
 # One row for each living resource; `row_id` stays the same over its versions. `moment` is its main clinical date,
-# `identity_hash` what references to it have as `target_hash`.
+# `identity_hash` what references to it have as `target_hash`, `labels` the sensitive labels among its tokens
+# (`access/labels.py`), a bit each.
 resource = Table(
     "resource",
     metadata,
@@ -58,6 +59,7 @@ resource = Table(
     *_state_columns(),
     Column("moment", BigInteger, nullable=False),
     Column("identity_hash", BigInteger),
+    Column("labels", Integer, nullable=False, server_default="0"),
     Index("resource_identity_hash", "identity_hash"),
     Index("resource_identity", "resource_type", "resource_id", unique=True),
     Index("resource_in_order", "resource_type", "row_id"),

@@ -20,6 +20,7 @@ from fhir_server.store.database import Contention, Database, Row, Transaction
 from fhir_server.store.models import INDEX_TABLES, reindex, resource, search_parameter
 from fhir_server.store.parameters import FOLLOW_SECONDS, Loaded, Numbers, announce, load_parameters
 from fhir_server.store.rows import index_rows
+from fhir_server.store.sensitive import relabelled
 
 STEP = 200
 ATTEMPTS = 8
@@ -128,7 +129,8 @@ class Reindexer:
             (delete(table).where(table.c.row_id.in_(ids), table.c.parameter.in_(numbers)), None) for table in tables
         ]
         made = self._made(rows, pending)
-        await transaction.run([*steps, *(Records(INDEX_TABLES[name], made[name]) for name in sorted(made))])
+        labels: list[Step] = [(relabelled(resource.c.row_id.in_(ids)), None)] if "token" in kinds else []
+        await transaction.run([*steps, *(Records(INDEX_TABLES[name], made[name]) for name in sorted(made)), *labels])
         if done is not None:
             place = {"position": ids[-1], "done": done + len(ids)}
             await transaction.execute(update(reindex).where(reindex.c.resource_type == resource_type).values(**place))

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Literal
 
 from fhir_server import wire
+from fhir_server.access.labels import bits_of
 from fhir_server.caller import Caller
 from fhir_server.search.dates import instant
 from fhir_server.search.extract import Extracted
@@ -18,6 +19,7 @@ from fhir_server.store.repository import Version
 
 LABEL = "https://konsil.example/fhir/CodeSystem/label"
 QUARANTINED = "quarantined"
+SPOKEN_OF = "security-label"
 MILLISECOND = 1000
 ROW_ID_SHIFT = 11
 
@@ -125,12 +127,21 @@ def add_write(
     batch.versions.append(version)
     moment = updated if extracted.moment is None else extracted.moment
     identity = hash64(version.resource_type, version.resource_id)
-    state = _state(version, caller) | {"moment": moment, "identity_hash": identity}
+    labels = labels_of(write.resource_type, extracted)
+    state = _state(version, caller) | {"moment": moment, "identity_hash": identity, "labels": labels}
     if write.old is None:
         batch.inserted.append(state)
     else:
         batch.updated.append({f"at_{name}" if name == "row_id" else f"new_{name}": state[name] for name in state})
     _add_index(batch, version, extracted, moment, number)
+
+
+def labels_of(resource_type: str, extracted: Extracted) -> int:
+    """The sensitive labels that a resource carries, in whichever token; what a Consent speaks of is no label of it."""
+    tokens = extracted.rows.get("token", ())
+    if resource_type == "Consent":
+        tokens = [each for each in tokens if each[0] != SPOKEN_OF]
+    return bits_of((system, code) for _, (_, system, code) in tokens)
 
 
 def _add_index(batch: Batch, version: Version, extracted: Extracted, moment: int, number: Numbering) -> None:

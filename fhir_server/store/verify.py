@@ -17,10 +17,11 @@ from fhir_server.store.compiler import Records, Step
 from fhir_server.store.conditions import Numbering
 from fhir_server.store.database import Database, Row, Transaction
 from fhir_server.store.models import INDEX_TABLES, resource
-from fhir_server.store.rows import index_rows
+from fhir_server.store.rows import index_rows, labels_of
+from fhir_server.store.sensitive import relabelled
 
 PAGE = 500
-COLUMNS = ("row_id", "resource_type", "resource_id", "patient", "moment", "last_updated", "content")
+COLUMNS = ("row_id", "resource_type", "resource_id", "patient", "moment", "last_updated", "labels", "content")
 # Every index row of some resources: (row id, table) to its columns' values.
 Rows = dict[tuple[int, str], set[tuple[Any, ...]]]
 # What is done, what there is.
@@ -67,16 +68,20 @@ class Verifier:
                 stored.setdefault((row["row_id"], name), set()).add(_values(table, row))
         wanted: Rows = {}
         for row in page:
-            for name, made in self._made(row).items():
+            labels, rows = self._made(row)
+            stored[row["row_id"], "labels"], wanted[row["row_id"], "labels"] = {(row["labels"],)}, {(labels,)}
+            for name, made in rows.items():
                 wanted[row["row_id"], name] = set(made)
         differing = {key[0] for key in stored.keys() | wanted.keys() if stored.get(key) != wanted.get(key)}
         return sorted(differing)
 
-    def _made(self, row: Row) -> dict[str, list[tuple[Any, ...]]]:
+    def _made(self, row: Row) -> tuple[int, dict[str, list[tuple[Any, ...]]]]:
+        """The labels and the index rows that a resource should have."""
         extracted = self.extractor.extract(wire.loads(row["content"]))
         key = None if row["patient"] is None else hash64("Patient", row["patient"])
         moment = row["last_updated"] if extracted.moment is None else extracted.moment
-        return dict(index_rows(extracted, (row["row_id"], key, moment), partial(self.number, row["resource_type"])))
+        place, number = (row["row_id"], key, moment), partial(self.number, row["resource_type"])
+        return labels_of(row["resource_type"], extracted), dict(index_rows(extracted, place, number))
 
     async def _again(self, suspects: Sequence[int], repair: bool) -> list[str]:
         statement = select(*(resource.c[name] for name in COLUMNS)).where(resource.c.row_id.in_(suspects))
@@ -92,10 +97,11 @@ class Verifier:
         ids = [row["row_id"] for row in wrong]
         made: dict[str, list[tuple[Any, ...]]] = {}
         for row in wrong:
-            for name, rows in self._made(row).items():
+            for name, rows in self._made(row)[1].items():
                 made.setdefault(name, []).extend(rows)
         steps: list[Step] = [(delete(table).where(table.c.row_id.in_(ids)), None) for table in INDEX_TABLES.values()]
         await transaction.run([*steps, *(Records(INDEX_TABLES[name], rows) for name, rows in made.items())])
+        await transaction.execute(relabelled(resource.c.row_id.in_(ids)))
 
     async def _orphans(self, repair: bool) -> int:
         """Index rows of nothing, counted and perhaps deleted."""

@@ -5,7 +5,7 @@ once a statement, whose size is that of the own cases; any other is tested row b
 filtered after the query.  What is composed is kept: a caller's next request composes nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -36,7 +36,6 @@ from fhir_server.access.algebra import (
     AnyOf,
     Carrying,
     Coded,
-    Everything,
     Identified,
     InCompartment,
     NamedBy,
@@ -44,12 +43,13 @@ from fhir_server.access.algebra import (
     Not,
     OfOrganization,
     OfSomePatient,
-    OfType,
     PointsAt,
     Released,
     Restriction,
 )
+from fhir_server.access.labels import BITS, bits_of
 from fhir_server.search.hashing import hash64
+from fhir_server.store.by_column import by_column
 from fhir_server.store.bytewise import holds
 from fhir_server.store.joins import ordered
 from fhir_server.store.models import history, index_reference, index_token, resource
@@ -57,7 +57,7 @@ from fhir_server.store.models import history, index_reference, index_token, reso
 Parameter = Callable[[str, str], int]
 KEPT = 1000
 OF_THE_ROW = (Released, OfOrganization, OfSomePatient, InCompartment)
-LISTED_COLUMNS = ("row_id", "resource_type", "resource_id", "patient", "organization", "quarantined")
+LISTED_COLUMNS = ("row_id", "resource_type", "resource_id", "patient", "organization", "quarantined", "labels")
 WITHOUT_PATIENT = frozenset({"Binary", "Endpoint", "Provenance"})
 """Types outside any patient's compartment: who names what is tested row by row."""
 
@@ -126,7 +126,7 @@ class _Compiler:
             case Coded() | Carrying() | Naming() | NamedBy():
                 return self._indexed(restriction, table)
             case _:
-                return _by_column(restriction, table)
+                return by_column(restriction, table)
 
     def _is_listed_whole(self, restriction: Restriction) -> bool:
         """Of one patient only what leads to rows is listed: these are few already, and each is asked."""
@@ -148,7 +148,7 @@ class _Compiler:
             case NamedBy() if self._patient is not None and _can_be_listed(restriction.source):
                 return self._among_named(restriction, table)
             case NamedBy() if self._listing:
-                return table.c.row_id.in_(self._named(restriction, resource.alias()))
+                return table.c.row_id.in_(self._named(restriction, resource.alias(), columns=("row_id",)))
             case NamedBy():
                 return self._leading(restriction, table)
 
@@ -171,7 +171,7 @@ class _Compiler:
     def _in_list(self, restriction: Restriction, table: FromClause) -> ColumnElement[bool]:
         """Lists hold current rows; what the row itself says is asked of `table` too, which may be an older version."""
         parts = restriction.parts if isinstance(restriction, AllOf) else ()
-        of_the_row = (_by_column(part, table) for part in parts if isinstance(part, OF_THE_ROW))
+        of_the_row = (by_column(part, table) for part in parts if isinstance(part, OF_THE_ROW))
         return and_(table.c.row_id.in_(select(self._list(restriction, None).c.row_id)), *of_the_row)
 
     def _list(self, restriction: Restriction, resource_type: str | None) -> CTE:
@@ -195,11 +195,10 @@ class _Compiler:
             case PointsAt():
                 return self._pointing(restriction)
             case Identified():
-                return _columns(resource).where(_by_column(restriction, resource), self._about(resource))
+                return _columns(resource).where(by_column(restriction, resource), self._about(resource))
             case NamedBy():
-                target = resource.alias()
                 source = self._list(restriction.source, restriction.resource_type)
-                return _columns(target).where(target.c.row_id.in_(self._named(restriction, source, resource_type)))
+                return self._named(restriction, source, resource_type)
             case Naming():
                 return self._listed_naming(restriction)
             case AnyOf(parts):
@@ -235,26 +234,37 @@ class _Compiler:
 
         An older version counts as labelled where the current one is, or where it holds the code anywhere.
         """
-        token = index_token.alias()
         pairs = [(system, code.casefold()) for system, code in carrying.tokens]
+        current = resource.alias() if table is history else table
+        others = [pair for pair in pairs if pair not in BITS]
+        carried = or_(
+            current.c.labels.bitwise_and(_written_out(bits_of(pairs))) != _written_out(0),
+            *([self._among_tokens(others, current)] if others else []),
+        )
+        if table is not history:
+            return carried
+        of_the_row = exists(
+            select(current.c.row_id).where(current.c.row_id == table.c.row_id, carried).correlate(table)
+        )
+        return or_(of_the_row, *(holds(history.c.content, f'"{code}"'.encode()) for _, code in carrying.tokens))
+
+    def _among_tokens(self, pairs: Sequence[tuple[str, str]], table: FromClause) -> Exists:
+        """Whether one of these, which are not labels of the table, is a token of the row."""
+        token = index_token.alias()
         matching = (
             and_(token.c.code_hash == _written_out(hash64(code)), token.c.code == code, token.c.system == system)
             for system, code in pairs
         )
-        not_a_label = self._parameter("Consent", "security-label")
-        indexed = exists(
+        return exists(
             select(token.c.row_id)
             .where(
                 token.c.row_id == table.c.row_id,
                 token.c.code_hash.in_(map(_written_out, sorted({hash64(code) for _, code in pairs}))),
-                token.c.parameter != not_a_label,
+                token.c.parameter != self._parameter("Consent", "security-label"),
                 or_(*matching),
             )
             .correlate(table)
         )
-        if table is not history:
-            return indexed
-        return or_(indexed, *(holds(history.c.content, f'"{code}"'.encode()) for _, code in carrying.tokens))
 
     def _pointing(self, pointing: PointsAt) -> Select[Any]:
         target_type, _, target_id = pointing.target.partition("/")
@@ -307,11 +317,18 @@ class _Compiler:
         )
         return tuple_(table.c.resource_type, table.c.resource_id).in_(names)
 
-    def _named(self, named: NamedBy, source: FromClause, resource_type: str | None = None) -> Select[Any]:
+    def _named(
+        self,
+        named: NamedBy,
+        source: FromClause,
+        resource_type: str | None = None,
+        columns: Sequence[str] = LISTED_COLUMNS,
+    ) -> Select[Any]:
+        """What rows of the source name, once for each of these."""
         link, target = index_reference.alias(), resource.alias()
         listed = isinstance(source, CTE)
         return (
-            select(target.c.row_id)
+            select(*(target.c[name] for name in columns))
             .select_from(
                 ordered(ordered(source, link, link.c.row_id == source.c.row_id), target, _is_target(link, target))
             )
@@ -358,36 +375,3 @@ def _is_target(link: FromClause, target: FromClause) -> ColumnElement[bool]:
 def _same_patient(gained: FromClause, known: FromClause) -> ColumnElement[bool]:
     """Whether what is gained is about no patient or about that of the known row: rights never cross to another."""
     return or_(gained.c.patient.is_(None), gained.c.patient == known.c.patient)
-
-
-def _by_column(restriction: Restriction, table: FromClause) -> ColumnElement[bool]:
-    match restriction:
-        case Everything():
-            return true()
-        case Released():
-            return table.c.quarantined.is_(False)
-        case OfType(resource_types):
-            return table.c.resource_type.in_(resource_types)
-        case Identified(references):
-            return _identified(references, table)
-        case OfOrganization(organization):
-            return table.c.organization == organization
-        case OfSomePatient():
-            return or_(table.c.patient.is_not(None), table.c.resource_type == "Patient")
-        case InCompartment(patient):
-            return or_(
-                table.c.patient == patient, and_(table.c.resource_type == "Patient", table.c.resource_id == patient)
-            )
-        case _:
-            return false()
-
-
-def _identified(references: tuple[str, ...], table: FromClause) -> ColumnElement[bool]:
-    by_type: dict[str, list[str]] = {}
-    for reference in references:
-        resource_type, _, resource_id = reference.partition("/")
-        by_type.setdefault(resource_type, []).append(resource_id)
-    return or_(
-        false(),
-        *(and_(table.c.resource_type == name, table.c.resource_id.in_(ids)) for name, ids in by_type.items()),
-    )

@@ -1,28 +1,48 @@
-"""What policy and Consents cost the server: the same reads and searches by whom no rule binds, by a requester of the
-patient's hospital and by the consultant of the case, by turns of some requests, on SQLite or BENCH_DATABASE_URL.
+"""What policy, Consents and audit cost the server: the same reads and searches, by turns, by whom no rule binds on a
+server without audit, and by the requester of the patient's hospital and the consultant of the case on one with it; on
+SQLite, or in two databases of the PostgreSQL at BENCH_DATABASE_URL (`.../postgres`).
 
 Processor time of the server. The consultant holds ten cases, each with its Consent.
 """
 
 import asyncio
 import os
+import statistics
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from konsil.secrets import new_master_key
 from tests.bench._server import running
 from tests.bench.fhir import CODES, LOINC, Connection, expect, observation, opened, processor_seconds
+from tests.conftest import fresh_database
 
 ROUNDS, CASES = 30 * int(os.environ.get("BENCH_REPEATS", "1")), 10
 CANONICAL = "https://konsil.example/fhir/CodeSystem"
 TASK_CODE = "http://hl7.org/fhir/CodeSystem/task-code"
 SEARCH = f"/Observation?patient=p0&code={LOINC}|{CODES[0]}&_count=10"
-WORK = {"read": (100, "/Observation/named-0-0"), "search of ten": (20, SEARCH)}
+WORK = {
+    "read": (100, "/Observation/named-0-0"),
+    "search of ten": (40, SEARCH),
+    "worklist": (40, "/Task?owner=Practitioner/ito&_count=10"),
+    "search of all patients": (40, f"/Observation?code={LOINC}|{CODES[0]}&_count=10"),
+}
 WHO = {"x": "nobody's rules", "requester": "requester", "consultant": "consultant"}
 
 
-def serve(database_url: str, port: int) -> None:
-    """The server process: who asks is what the token says."""
+def plain(database_url: str, port: int) -> None:
+    """The server process without audit."""
+    serve(database_url, port, audit=False)
+
+
+def audited(database_url: str, port: int) -> None:
+    """The same with it, as shipped."""
+    serve(database_url, port, audit=True)
+
+
+def serve(database_url: str, port: int, *, audit: bool) -> None:
+    """Who asks is what the token says."""
     import uvicorn
 
     from fhir_server.app import create_app
@@ -46,7 +66,7 @@ def serve(database_url: str, port: int) -> None:
         database_url=database_url,
         base_url=f"http://127.0.0.1:{port}",
         publish_profiles=False,
-        audit=False,
+        audit=audit,
         validation="structure",
     )
     app = create_app(settings, authenticate)
@@ -119,37 +139,55 @@ def state(code: str) -> dict[str, Any]:
 
 def measure() -> Iterator[str]:
     """A line for each kind of request."""
-    with tempfile.TemporaryDirectory() as folder:
-        url = os.environ.get("BENCH_DATABASE_URL", f"sqlite:///{folder}/access.db")
-        with running(serve, url) as (port, pid):
-            yield from asyncio.run(by_turns(port, pid))
+    os.environ.setdefault("KONSIL_MASTER_KEY", new_master_key())
+    with ExitStack() as stack:
+        servers = [stack.enter_context(running(each, stack.enter_context(_database()))) for each in (plain, audited)]
+        yield from asyncio.run(by_turns(servers))
 
 
-async def by_turns(port: int, pid: int) -> list[str]:
-    """Fill the server, then ask as the one and the other."""
-    people = {token: Person(*await opened(port)) for token in (*WHO, "filler")}
-    for token, person in people.items():
-        person.token = token
-    for n in range(CASES):
-        for path, resource in case(n):
-            await expect(people["filler"], "POST" if path == "/" else "PUT", path.rstrip("/"), resource)
-    asking = {token: people[token] for token in WHO}
-    lines = [line(name, await _spent(asking, pid, *work)) for name, work in WORK.items()]
-    for person in people.values():
-        person.writer.close()
+@contextmanager
+def _database() -> Iterator[str]:
+    if not (cluster := os.environ.get("BENCH_DATABASE_URL")):
+        with tempfile.TemporaryDirectory() as folder:
+            yield f"sqlite:///{folder}/access.db"
+        return
+    yield from fresh_database(cluster.rpartition("/")[0])
+
+
+async def by_turns(servers: Sequence[tuple[int, int]]) -> list[str]:
+    """Fill the servers, then ask as the one and the other."""
+    asking = {}
+    for (port, pid), tokens in zip(servers, (["x"], ["requester", "consultant"]), strict=True):
+        filler = await person("filler", port)
+        for n in range(CASES):
+            for path, resource in case(n):
+                await expect(filler, "POST" if path == "/" else "PUT", path.rstrip("/"), resource)
+        filler.writer.close()
+        asking |= {token: (await person(token, port), pid) for token in tokens}
+    lines = [line(name, await _spent(asking, *work)) for name, work in WORK.items()]
+    for connection, _ in asking.values():
+        connection.writer.close()
     return lines
 
 
-async def _spent(people: dict[str, Person], pid: int, times: int, path: str) -> dict[str, float]:
-    """Microseconds of the server's processor for one request, by who asked."""
-    spent = dict.fromkeys(people, 0.0)
-    for _ in range(ROUNDS):
-        for token, person in people.items():
+async def person(token: str, port: int) -> Person:
+    """A connection in somebody's name."""
+    connection = Person(*await opened(port))
+    connection.token = token
+    return connection
+
+
+async def _spent(asking: Mapping[str, tuple[Person, int]], times: int, path: str) -> dict[str, float]:
+    """Microseconds of the server's processor for one request, by who asked: the median of the turns."""
+    spent: dict[str, list[float]] = {token: [] for token in asking}
+    for turn in range(ROUNDS + 1):
+        for token, (connection, pid) in asking.items():
             before = processor_seconds(pid)
             for _ in range(times):
-                await expect(person, "GET", path)
-            spent[token] += processor_seconds(pid) - before
-    return {token: seconds / times / ROUNDS * 1e6 for token, seconds in spent.items()}
+                await expect(connection, "GET", path)
+            if turn:  # the first composes the statements
+                spent[token].append(processor_seconds(pid) - before)
+    return {token: statistics.median(turns) / times * 1e6 for token, turns in spent.items()}
 
 
 def line(name: str, spent: dict[str, float]) -> str:

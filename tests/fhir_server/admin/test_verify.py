@@ -16,6 +16,7 @@ DAMAGE = (
     "DELETE FROM index_token WHERE row_id = (SELECT row_id FROM resource WHERE resource_type = 'Patient' LIMIT 1)",
     "UPDATE index_date SET moment = moment + 1 WHERE row_id = "
     "(SELECT row_id FROM resource WHERE resource_type = 'Observation' LIMIT 1)",
+    "UPDATE resource SET labels = 1 WHERE resource_type = 'RiskAssessment'",
     "INSERT INTO index_uri (row_id, parameter, moment, value) VALUES (1, 1, 1, 'nobody''s')",
 )
 
@@ -40,6 +41,10 @@ async def test_finds_and_repairs_what_differs(settings: Settings) -> None:
             connection.execute(text(statement))
     engine.dispose()
     damaged = await verify(settings, repair=True)
-    assert sorted(reference.partition("/")[0] for reference in damaged.disagree) == ["Observation", "Patient"]
+    assert sorted(reference.partition("/")[0] for reference in damaged.disagree) == [
+        "Observation",
+        "Patient",
+        "RiskAssessment",
+    ]
     assert damaged.orphans == 1
     assert await verify(settings) == whole

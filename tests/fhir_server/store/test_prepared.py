@@ -130,7 +130,7 @@ def written_out(sql: str, values: Sequence[Any]) -> str:
     """The statement with its values in it; brackets and types left out."""
     ordered = iter(values)
     bare = re.sub(r"::[A-Z]+|[()]", "", sql)
-    return re.sub(r"\?|\$(\d+)", lambda found: repr(values[int(found[1]) - 1] if found[1] else next(ordered)), bare)
+    return re.sub(r"[?$](\d+)|\?", lambda found: repr(values[int(found[1]) - 1] if found[1] else next(ordered)), bare)
 
 
 def test_what_has_several_values_is_composed_for_itself(registry: Registry) -> None:
