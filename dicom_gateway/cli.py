@@ -25,8 +25,8 @@ from dicom_gateway.replaying import ReplayProcess
 from dicom_gateway.replaying import serve as serve_replay
 from dicom_gateway.retention_commands import hold, retain
 from dicom_gateway.routing import register as rules
-from dicom_gateway.routing.commands import rule
 from dicom_gateway.routing.entry import Rule
+from dicom_gateway.rule_commands import rule
 from dicom_gateway.scp import Listener
 from dicom_gateway.settings import Settings
 from konsil.celery_app import run_worker
