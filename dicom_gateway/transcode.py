@@ -28,10 +28,11 @@ from dicom_gateway.web.errors import WebError
 from dicom_gateway.web.frames import PixelLayout, pixel_layout, read_frame, read_header
 
 EXPLICIT: Final = str(ExplicitVRLittleEndian)
+JPEG_2000: Final = "1.2.840.10008.1.2.4.90"  # lossless
 BY_PYDICOM: Final = (
     "1.2.840.10008.1.2.5",  # RLE
     "1.2.840.10008.1.2.4.80",  # JPEG-LS lossless
-    "1.2.840.10008.1.2.4.90",  # JPEG 2000 lossless
+    JPEG_2000,
 )
 TARGETS: Final = frozenset({EXPLICIT, *BY_PYDICOM, *codecs.JPEG_LOSSLESS})
 TABLES: Final = ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
@@ -157,6 +158,8 @@ def _frame(stream: BinaryIO, described: Dataset, layout: PixelLayout, wanted: tu
         return samples.astype(samples.dtype.newbyteorder("<"), copy=False).tobytes(), ds
     if target in codecs.JPEG_LOSSLESS:
         return codecs.encode_lossless_jpeg(samples, ds, target), ds
+    if target == JPEG_2000 and ds.PhotometricInterpretation == "RGB":
+        ds.PhotometricInterpretation = "YBR_RCT"  # the reversible transformation, as PS3.5 8.2.4 wants it
     ds.ensure_file_meta()
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     ds.compress(target, samples, generate_instance_uid=False)

@@ -101,6 +101,21 @@ def test_what_is_stored_too_short_is_refused() -> None:
 
 
 @pytest.mark.peer
+def test_dciodvfy_is_no_unhappier_after_us_than_before(tmp_path: Path) -> None:
+    def errors(file: bytes) -> set[str]:
+        path = tmp_path / "one.dcm"
+        path.write_bytes(file)
+        done = subprocess.run(["dciodvfy", path], check=False, capture_output=True, text=True)
+        return {line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")}
+
+    for name in ("MR_small_bigendian.dcm", "SC_rgb_jpeg_dcmtk.dcm", "JPGExtended.dcm", "examples_jpeg2k.dcm"):
+        before = errors(stock(name))
+        for target in sorted(TARGETS):
+            after = errors(b"".join(transcode(io.BytesIO(stock(name)), target)[1]))
+            assert after <= before, (name, target)
+
+
+@pytest.mark.peer
 def test_twelve_bits_of_lossy_jpeg_are_those_that_dcmtk_reads(tmp_path: Path) -> None:
     path = tmp_path / "in.dcm"
     path.write_bytes(stock("JPEG-lossy.dcm"))
