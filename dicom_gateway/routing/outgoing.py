@@ -1,14 +1,14 @@
 """The copies that a rule has changed: texts of its own, another transfer syntax.  The archive keeps what it has.
 
 A copy lives in a folder of its own until it is sent.  Changed texts are recorded as in any coercion (PS3.3
-C.12.1.1.9).  Transfer syntaxes are changed without loss, so instances keep their UIDs (PS3.4 B.4.1.3); the whole
-instance is in memory for that, and a header alone otherwise.
+C.12.1.1.9).  Transfer syntaxes are changed without loss, so instances keep their UIDs.  One frame is in memory; for
+implicit little endian, and of a deflated object, all of it.
 """
 
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from io import BytesIO
@@ -26,6 +26,9 @@ from dicom_gateway.archive import UNFINISHED_SECONDS, Archive
 from dicom_gateway.coerce import encoded, pieces, remember, to_unicode
 from dicom_gateway.index.query import Located
 from dicom_gateway.routing.entry import WRITABLE, Rule
+from dicom_gateway.transcode import EXPLICIT, CannotTranscode, transcode
+
+IMPLICIT = WRITABLE["ImplicitVRLittleEndian"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,45 +57,42 @@ def changed(archive: Archive, items: Sequence[Located], change: Change) -> Itera
 
 
 def copy(archive: Archive, copies: Archive, item: Located, change: Change) -> Located:
-    """One copy.  Raises OSError."""
-    wanted = WRITABLE.get(change.rule.transfer_syntax, item.transfer_syntax_uid)
-    if wanted == item.transfer_syntax_uid != DeflatedExplicitVRLittleEndian:
-        return replace(item, object_key=_with_header(archive, copies, item, change))
-    ds: Dataset = dcmread(archive.path(item.object_key))
+    """One copy: its texts first, then its transfer syntax.  Raises OSError."""
+    key, held = item.object_key, archive
     if change.rule.coerce:
-        ds = coerced(ds, change)
-    if "PixelData" in ds or wanted in {WRITABLE["ImplicitVRLittleEndian"], WRITABLE["ExplicitVRLittleEndian"]}:
-        transcode(ds, UID(wanted))
-    buffer = BytesIO()
-    dcmwrite(buffer, ds, enforce_file_format=True)
-    stored = copies.put([buffer.getvalue()])
-    return replace(item, object_key=stored.key, transfer_syntax_uid=str(ds.file_meta.TransferSyntaxUID))
+        key, held = _with_texts(archive, copies, item, change), copies
+    wanted = WRITABLE.get(change.rule.transfer_syntax, item.transfer_syntax_uid)
+    syntax = item.transfer_syntax_uid
+    if wanted != syntax:
+        with suppress(CannotTranscode), held.open(key) as stream:
+            syntax, written = transcode(stream, EXPLICIT if wanted == IMPLICIT else wanted)
+            key = copies.put(written).key
+            held = copies
+        if wanted == IMPLICIT and syntax == EXPLICIT:
+            key, held, syntax = _implicit(copies, key, held), copies, IMPLICIT
+    if held is archive:  # nothing was changed of it
+        key = copies.put(archive.path(key)).key
+    return replace(item, object_key=key, transfer_syntax_uid=syntax)
 
 
-def _with_header(archive: Archive, copies: Archive, item: Located, change: Change) -> str:
+def _with_texts(archive: Archive, copies: Archive, item: Located, change: Change) -> str:
     """A new header before the bytes of the pixels as they are."""
     with archive.open(item.object_key) as stream:
         meta = stream.read(item.data_set_offset)
         stream.seek(0)
-        header = coerced(dcmread(stream, stop_before_pixels=True), change)
+        deflated = item.transfer_syntax_uid == DeflatedExplicitVRLittleEndian
+        header = coerced(dcmread(stream, stop_before_pixels=not deflated), change)
         data = encoded(header, UID(item.transfer_syntax_uid))
-        return copies.put(chain([meta, data], pieces(stream))).key
+        return copies.put(chain([meta, data], iter(()) if deflated else pieces(stream))).key
 
 
-def transcode(ds: Dataset, syntax: UID) -> None:
-    """Write a data set in another transfer syntax, without loss; one that no codec of ours reads stays as it is."""
-    now = ds.file_meta.TransferSyntaxUID
-    if now == syntax or not now.is_little_endian:
-        return
-    try:
-        if "PixelData" in ds and now.is_encapsulated:
-            ds.decompress(generate_instance_uid=False)
-        if syntax.is_encapsulated:
-            ds.compress(syntax, generate_instance_uid=False)
-        else:
-            ds.file_meta.TransferSyntaxUID = syntax
-    except (ValueError, RuntimeError, NotImplementedError, AttributeError):
-        return
+def _implicit(copies: Archive, key: str, held: Archive) -> str:
+    """The same with implicit value representations: PS3.5 A.1 has no compressed pixels."""
+    ds = dcmread(held.path(key))
+    ds.file_meta.TransferSyntaxUID = UID(IMPLICIT)
+    buffer = BytesIO()
+    dcmwrite(buffer, ds, enforce_file_format=True)
+    return copies.put([buffer.getvalue()]).key
 
 
 def coerced(ds: Dataset, change: Change) -> Dataset:
