@@ -46,8 +46,10 @@ class Field:
             return bool(text)
         if self.form == "many":
             return [str(each) for each in posted.getlist(self.name)]
-        if self.form in {"words", "lines"}:
+        if self.form == "words":
             return text.split()
+        if self.form == "lines":
+            return [line.strip() for line in text.splitlines() if line.strip()]
         if self.form in {"json", "key"}:
             return _json(text)
         return int(text) if self.form == "number" and text.isdecimal() else text or self.empty

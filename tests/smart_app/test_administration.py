@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.datastructures import FormData
 
 from smart_app.administration.kinds import KINDS
 from tests.smart_app.platform import Browser, Platform, launch_id
@@ -194,3 +195,11 @@ def test_archives_need_the_gateway(office: tuple[Browser, str]) -> None:
     page = browser.get(f"{home}/peers")
     assert page.status_code == 503
     assert "does not answer" in page.text
+
+
+def test_a_line_may_hold_blanks() -> None:
+    hours = next(each for each in KINDS["peers"].fields if each.name == "hours")
+    assert hours.read(FormData(hours="18:00-06:00\r\n sat,sun 00:00-24:00 \r\n\r\n")) == [
+        "18:00-06:00",
+        "sat,sun 00:00-24:00",
+    ]
