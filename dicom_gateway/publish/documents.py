@@ -16,7 +16,7 @@ from pydicom.uid import EncapsulatedPDFStorage, SegmentationStorage
 from sqlalchemy import select
 
 from dicom_gateway.attributes import UNREADABLE, text, to_json
-from dicom_gateway.index.models import instance
+from dicom_gateway.index.models import instance, study
 from dicom_gateway.index.query import Located, Place, locate
 from dicom_gateway.publish import codes, structured_report
 from dicom_gateway.publish.arrival import create_entry, located, study_resource
@@ -43,12 +43,12 @@ def job(study_instance_uid: str, case: str, cause: str) -> NewJob:
 def run(exchange: Exchange, job: Job) -> None:
     """Make them for a study.  Raises as `publish`."""
     uid = str(job.payload["study_instance_uid"])
-    study = study_resource(exchange, uid)
-    if study is not None and not codes.is_quarantined(study):
-        publish(exchange, study, uid, str(job.payload["case"]))
+    found = study_resource(exchange, uid)
+    if found is not None and not codes.is_quarantined(found):
+        publish(exchange, found, uid, str(job.payload["case"]))
 
 
-def publish(exchange: Exchange, study: Resource, study_instance_uid: str, case: str) -> None:
+def publish(exchange: Exchange, imaging_study: Resource, study_instance_uid: str, case: str) -> None:
     """Make what is missing, and name it in the case, if there is one.  Raises FhirError, httpx.HTTPError.
 
     What was stored for another case is left to that one.
@@ -56,7 +56,7 @@ def publish(exchange: Exchange, study: Resource, study_instance_uid: str, case: 
     found = reports(exchange, study_instance_uid, case)
     if not found:
         return
-    entries = [entry(exchange, study, item) for item in found]
+    entries = [entry(exchange, imaging_study, item) for item in found]
     made = exchange.fhir.transaction(exchange.documents, entries)
     if case:
         references = [f"DocumentReference/{located(each)}" for each in made]
@@ -66,9 +66,11 @@ def publish(exchange: Exchange, study: Resource, study_instance_uid: str, case: 
 def reports(exchange: Exchange, study_instance_uid: str, case: str) -> list[Located]:
     """The released reports of a study that are this case's, or nobody's in particular."""
     with reader(exchange.gateway.engine).begin() as connection:
-        rows = connection.execute(
-            select(instance.c.sop_instance_uid, instance.c.admission).where(instance.c.admission.like("Task/%"))
+        of_study = study.c.study_instance_uid == study_instance_uid, instance.c.admission.like("Task/%")
+        joined = select(instance.c.sop_instance_uid, instance.c.admission).join(
+            study, instance.c.study_id == study.c.id
         )
+        rows = connection.execute(joined.where(*of_study))
         admitted = {row.sop_instance_uid: row.admission for row in rows}
         found = locate(connection, Place(study_instance_uid))
     return [item for item in found if is_report(item) and admitted.get(item.sop_instance_uid, case) == case]
@@ -79,7 +81,7 @@ def is_report(item: Located) -> bool:
     return item.sop_class_uid in {PDF, SEGMENTATION} or item.sop_class_uid.startswith(STRUCTURED)
 
 
-def entry(exchange: Exchange, study: Resource, item: Located) -> Resource:
+def entry(exchange: Exchange, imaging_study: Resource, item: Located) -> Resource:
     """The conditional create of one DocumentReference."""
     settings = exchange.gateway.settings
     with exchange.gateway.archive.open(item.object_key) as stream:
@@ -95,11 +97,11 @@ def entry(exchange: Exchange, study: Resource, item: Located) -> Resource:
             "identifier": [identifier],
             "status": "current",
             "type": {"text": title},
-            "subject": study.get("subject"),
+            "subject": imaging_study.get("subject"),
             "date": moment(ds, settings.time_zone),
             "description": title,
             "content": [{"attachment": each} for each in attachments(ds, item, title, address)],
-            "context": {"related": [{"reference": f"ImagingStudy/{study['id']}"}]},
+            "context": {"related": [{"reference": f"ImagingStudy/{imaging_study['id']}"}]},
         }
     )
     return create_entry(f"urn:uuid:{fresh_id('document', item.sop_instance_uid)}", resource, identifier)
