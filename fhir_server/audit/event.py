@@ -25,7 +25,9 @@ PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 SOURCE_TYPE = "http://terminology.hl7.org/CodeSystem/security-source-type"
 PROVIDER = {"system": "http://terminology.hl7.org/CodeSystem/v3-RoleClass", "code": "PROV"}
 ROLE = "https://konsil.example/fhir/CodeSystem/role"
-SOURCE, DESTINATION = ("110153", "Source Role ID"), ("110152", "Destination Role ID")
+SOURCE, DESTINATION = (DCM, "110153", "Source Role ID"), (DCM, "110152", "Destination Role ID")
+APPLICATION = DCM, "110150", "Application"
+CUSTODIAN = "http://terminology.hl7.org/CodeSystem/provenance-participant-type", "custodian", "Custodian"
 ACTIONS = {
     "110107": "C",
     "110106": "R",
@@ -156,18 +158,20 @@ def _profile(what: Said, of_patient: bool) -> str | None:
 
 
 def _agents(origin: Origin, action: str) -> list[Document]:
-    """Client, server, and the person with roles and organization. Data flow from the source to the destination."""
-    client, server = (DESTINATION, SOURCE) if action == "R" else (SOURCE, DESTINATION)
+    """Client, server, and the person with roles and organization. Data flow from the source to the destination; where
+    something is deleted none do.  BALP IHE.BasicAudit.Delete
+    """
+    client, server = {"R": (DESTINATION, SOURCE), "D": (APPLICATION, CUSTODIAN)}.get(action, (SOURCE, DESTINATION))
     caller = origin.caller
     agents: list[Document] = [
         {
-            "type": _coded(DCM, *client),
+            "type": _coded(*client),
             "who": {"identifier": {"value": caller.client_id or "unknown"}},
             "requestor": False,
             "network": {"address": origin.address, "type": "2"},
         },
         {
-            "type": _coded(DCM, *server),
+            "type": _coded(*server),
             "who": {"identifier": {"value": origin.server}},
             "requestor": False,
             "network": {"address": origin.server, "type": "5"},
