@@ -27,7 +27,7 @@ class OfType:
 
 @dataclass(frozen=True, slots=True)
 class OfOrganization:
-    """Rows that the organization with this id owns."""
+    """Rows that the organization with this id, or one that is part of it, owns."""
 
     organization: str
 

@@ -94,7 +94,7 @@ def everything_but_emergencies(caller: Caller) -> Restriction:
 def own_organization(caller: Caller) -> Restriction:
     """Rows about the patients of the caller's organization, what vouches for them and what they consist of.
 
-    A consultant's draft is not among them before it is signed.
+    Departments count (Organization.partOf); a consultant's draft is not among them before it is signed.
     """
     if caller.organization is None:
         return Nothing()

@@ -1,4 +1,6 @@
-"""Restrictions that the columns of a row answer by themselves."""
+"""Restrictions that the columns of a row answer, of an organization with what is part of it."""
+
+from collections.abc import Callable
 
 from sqlalchemy import ColumnElement, FromClause, and_, false, or_, true
 
@@ -12,9 +14,10 @@ from fhir_server.access.algebra import (
     Released,
     Restriction,
 )
+from fhir_server.store.departments import belongs
 
 
-def by_column(restriction: Restriction, table: FromClause) -> ColumnElement[bool]:
+def by_column(restriction: Restriction, table: FromClause, parameter: Callable[[str, str], int]) -> ColumnElement[bool]:
     """Whether a row of the table is one of these; no row where it takes more than its columns to say."""
     match restriction:
         case Everything():
@@ -26,7 +29,7 @@ def by_column(restriction: Restriction, table: FromClause) -> ColumnElement[bool
         case Identified(references):
             return _identified(references, table)
         case OfOrganization(organization):
-            return table.c.organization == organization
+            return belongs(table, organization, parameter("Organization", "partof"))
         case OfSomePatient():
             return or_(table.c.patient.is_not(None), table.c.resource_type == "Patient")
         case InCompartment(patient):

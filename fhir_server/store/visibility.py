@@ -126,7 +126,7 @@ class _Compiler:
             case Coded() | Carrying() | Naming() | NamedBy():
                 return self._indexed(restriction, table)
             case _:
-                return by_column(restriction, table)
+                return by_column(restriction, table, self._parameter)
 
     def _is_listed_whole(self, restriction: Restriction) -> bool:
         """Of one patient only what leads to rows is listed: these are few already, and each is asked."""
@@ -171,7 +171,7 @@ class _Compiler:
     def _in_list(self, restriction: Restriction, table: FromClause) -> ColumnElement[bool]:
         """Lists hold current rows; what the row itself says is asked of `table` too, which may be an older version."""
         parts = restriction.parts if isinstance(restriction, AllOf) else ()
-        of_the_row = (by_column(part, table) for part in parts if isinstance(part, OF_THE_ROW))
+        of_the_row = (by_column(part, table, self._parameter) for part in parts if isinstance(part, OF_THE_ROW))
         return and_(table.c.row_id.in_(select(self._list(restriction, None).c.row_id)), *of_the_row)
 
     def _list(self, restriction: Restriction, resource_type: str | None) -> CTE:
@@ -195,7 +195,8 @@ class _Compiler:
             case PointsAt():
                 return self._pointing(restriction)
             case Identified():
-                return _columns(resource).where(by_column(restriction, resource), self._about(resource))
+                of_column = by_column(restriction, resource, self._parameter)
+                return _columns(resource).where(of_column, self._about(resource))
             case NamedBy():
                 source = self._list(restriction.source, restriction.resource_type)
                 return self._named(restriction, source, resource_type)

@@ -30,7 +30,7 @@ from fhir_server.access.algebra import (
     Released,
     Restriction,
 )
-from fhir_server.access.policy import LETTER, POLICY
+from fhir_server.access.policy import LETTER, OPEN_TYPES, POLICY
 from fhir_server.access.terms import NO_TERMS, UNLABELLED, Agreement
 from fhir_server.errors import Forbidden
 from fhir_server.store.models import resource
@@ -102,7 +102,7 @@ def test_what_no_row_of_the_policy_names_is_refused() -> None:
     for cell in CELLS:
         role, interaction, _, resource_type, _ = cell
         named = any(grant.covers(interaction, resource_type) for grant in POLICY[role])
-        is_open = resource_type == "Practitioner" and interaction in {"read", "search", "history"}
+        is_open = resource_type in OPEN_TYPES and interaction in {"read", "search", "history"}
         assert named or is_open or allowed(cell) is None, cell
 
 
@@ -136,11 +136,21 @@ def alone(restriction: Restriction, key: str) -> bool:
         case Identified(references):
             return key in references
         case OfOrganization(wanted):
-            return organization == wanted
+            return organization is not None and wanted in above(organization)
         case InCompartment(wanted):
             return patient == wanted or key == f"Patient/{wanted}"
         case _:
             return tests.get(type(restriction), False)
+
+
+def above(organization: str) -> set[str]:
+    """The organization and all that it is part of."""
+    found, news = set[str](), {organization}
+    while news:
+        found |= news
+        links = (link for link in LINKS if link[1] == "partof")
+        news = {to.partition("/")[2] for row, _, to in links if row.partition("/")[2] in news} - found
+    return found
 
 
 def coded(restriction: Coded | Carrying, key: str) -> bool:

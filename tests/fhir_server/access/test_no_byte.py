@@ -114,3 +114,17 @@ async def test_every_guess_is_in_vain(hidden: Hidden, who: str) -> None:
     async with hidden.server.client(hidden.server.callers["weber"]) as weber:
         answered = [(await weber.get(f"/{guess}")).json().get("total", 0) for guess in GUESSES]
     assert sum(1 for each in answered if each) >= 7, answered
+
+
+async def test_a_hospital_sees_a_department_while_it_is_part_of_it(hidden: Hidden) -> None:
+    """From one request to the next; the department does not see the hospital."""
+    brandt, department = hidden.people["brandt"], {"resourceType": "Organization", "id": "x", "name": "Radiology"}
+    belonging = department | {"partOf": {"reference": "Organization/bert"}}
+    async with hidden.server.client(hidden.server.callers["weber"]) as weber:
+        hospital = {"resourceType": "Organization", "id": "bert", "name": "Bert"}
+        for written, status, total in ((hospital, 404, 0), (belonging, 200, 1), (department, 404, 0)):
+            answer = await weber.put(f"/Organization/{written['id']}", json=written)
+            assert answer.status_code < 300, answer.text
+            assert (await brandt.get("/Patient/p0")).status_code == status
+            assert (await brandt.get("/Observation?_id=named-0-0")).json()["total"] == total
+            assert (await brandt.get("/Observation?patient=p0&_id=named-0-0")).json()["total"] == total

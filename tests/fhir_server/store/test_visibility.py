@@ -24,7 +24,8 @@ TREATED = {
     for user, n in (("ito", 1), ("other", 3))
 }
 
-# type/id -> (patient, organization, quarantined); the hospital "anna" has patients p1 and p2, "bert" has p3
+# type/id -> (patient, organization, quarantined); the hospital "anna" has patients p1 and p2, "bert" has p3; p4 is
+# of the ward of a department of "anna", which a circle makes part of itself
 ROWS: dict[str, tuple[str | None, str | None, bool]] = {
     "Patient/p1": ("p1", "anna", False),
     "Patient/p2": ("p2", "anna", False),
@@ -55,6 +56,11 @@ ROWS: dict[str, tuple[str | None, str | None, bool]] = {
     "Provenance/of-waiting": (None, None, False),
     "Practitioner/ito": (None, None, False),
     "AuditEvent/a1": ("p1", "anna", False),
+    "Patient/p4": ("p4", "ward", False),
+    "Condition/c4": ("p4", "ward", False),
+    "Organization/anna": (None, None, False),
+    "Organization/department": (None, None, False),
+    "Organization/ward": (None, None, False),
 }
 LINKS = [
     ("Task/t1", "focus", "ServiceRequest/s1"),
@@ -83,6 +89,9 @@ LINKS = [
     ("Binary/b1", "security-context", "DiagnosticReport/first"),
     ("Provenance/of-opinion", "target", "DiagnosticReport/opinion"),
     ("Provenance/of-waiting", "target", "ImagingStudy/waiting"),
+    ("Organization/department", "partof", "Organization/anna"),
+    ("Organization/ward", "partof", "Organization/department"),
+    ("Organization/department", "partof", "Organization/ward"),
 ]
 TOKENS = [
     ("Task/t1", "code", HL7_TASK_CODE, "fulfill"),
@@ -190,13 +199,14 @@ def caller(role: str, user: str = "x", organization: str | None = None, scopes: 
     )
 
 
-ANNA = {key for key, (_, organization, _) in ROWS.items() if organization == "anna"}
+WARD = {"Patient/p4", "Condition/c4"}
+ANNA = {key for key, (_, organization, _) in ROWS.items() if organization == "anna"} | WARD
 CASE_1 = {
     *("Task/t1", "Task/get1", "ServiceRequest/s1", "Patient/p1", "Condition/c1", "DiagnosticReport/first"),
     *("Observation/lab", "ImagingStudy/released", "Endpoint/e1", "DiagnosticReport/opinion"),
     *("Observation/concordance", "Binary/b1", "Provenance/of-opinion", "Communication/of-case"),
 }
-DIRECTORY = {"Practitioner/ito"}
+DIRECTORY = {"Practitioner/ito", "Organization/anna", "Organization/department", "Organization/ward"}
 
 
 def test_a_consultant_sees_the_own_case_and_what_it_names(world: World) -> None:
@@ -219,6 +229,12 @@ def test_of_one_patient_the_same_is_seen_by_its_own_statement(world: World) -> N
 def test_a_requester_sees_the_own_organization_without_reconciliation_and_audit(world: World) -> None:
     expected = (ANNA - {"Task/check1", "AuditEvent/a1"}) | {"Provenance/of-opinion"} | DIRECTORY
     assert world.seen(caller("requester", organization="Organization/anna")) == expected
+
+
+def test_a_department_sees_its_own_and_no_hospital_but_its_own_sees_it(world: World) -> None:
+    for organization, expected in (("department", WARD), ("ward", WARD), ("bert", {"Patient/p3"})):
+        seen = world.seen(caller("requester", organization=f"Organization/{organization}")) - DIRECTORY
+        assert seen == expected if expected is WARD else "Patient/p3" in seen and not seen & WARD
 
 
 def test_a_requester_without_organization_sees_the_directory_only(world: World) -> None:
