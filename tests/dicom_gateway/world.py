@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -143,14 +143,15 @@ async def fill(settings: FhirSettings, key: ECKey) -> None:
     """Provision an empty server."""
     async with open_node(settings) as node:
         await provision(node, document(key))
-        await sign_everybody_in(node.database)
+        await sign_in(node.database, PEOPLE.values())
 
 
-async def sign_everybody_in(database: Database) -> None:
-    """A live token for each of the test people: their name."""
+async def sign_in(database: Database, people: Iterable[Caller]) -> None:
+    """A live token for each of these people: their name."""
     now = time.time()
-    for caller in PEOPLE.values():
+    for caller in people:
         name, roles = caller.subject, caller.roles
+        represents = caller.fhir_user if "proxy" in roles else None
         account = Account(name, name.title(), roles, caller.organization, caller.fhir_user, name)
         row = {
             "token_hash": opaque.digest(name),
@@ -159,7 +160,7 @@ async def sign_everybody_in(database: Database) -> None:
             "client_id": "konsil-app",
             "account_id": name,
             "scope": " ".join(caller.scopes),
-            "context_json": LaunchContext().to_json(),
+            "context_json": LaunchContext(caller.patient, related_person=represents).to_json(),
             "signed_in_at": now,
             "issued_at": now,
             "expires_at": now + 3600,

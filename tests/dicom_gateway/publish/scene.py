@@ -30,6 +30,7 @@ class Scene:
     series: str
     outside: Gateway
     port: int
+    request: str = ""
     task: str = ""
 
     def arrive(self) -> None:
@@ -111,4 +112,5 @@ def staged(folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: object) ->
                 series,
                 outside,
                 ours.port,
+                references["request"],
             )

@@ -1,7 +1,8 @@
 """The access matrix: every role x type x interaction x terms of the policy table, as SQL against a plain reading.
 
 The reading walks the same restriction over the rows in memory, so that what the policy means and what the database
-answers are compared cell by cell; which rows each relation should give is written out in `store/test_visibility.py`.
+answers are compared cell by cell, what leaves by `$export` with what a search shows; which rows each relation should
+give is written out in `store/test_visibility.py`; DICOMweb is in `tests/dicom_gateway/publish/test_matrix.py`.
 """
 
 from collections.abc import Iterator
@@ -32,12 +33,20 @@ from fhir_server.access.algebra import (
 )
 from fhir_server.access.policy import LETTER, OPEN_TYPES, POLICY
 from fhir_server.access.terms import NO_TERMS, UNLABELLED, Agreement
+from fhir_server.caller import Caller
+from fhir_server.definitions import load
 from fhir_server.errors import Forbidden
+from fhir_server.search.registry import Registry
+from fhir_server.settings import default_definitions
+from fhir_server.store.exported import Part, living
+from fhir_server.store.grants import Grants
 from fhir_server.store.models import resource
+from fhir_server.store.repository import Repository
 from fhir_server.store.visibility import condition, condition_of_one
 from tests.fhir_server.store.test_visibility import LINKS, ROWS, TOKENS, World, caller, parameter
 
 TYPES = sorted({key.partition("/")[0] for key in ROWS})
+REGISTRY = Registry(load(default_definitions()))
 TREATED = Terms((Agreement(UNLABELLED, ("Task/t1",), ("ServiceRequest/s1",)),))
 IN_PART = Terms(
     (Agreement(OfType(("ImagingStudy", "DiagnosticReport")), ("Task/t1",), ("ServiceRequest/s1",)),),
@@ -60,7 +69,7 @@ def world(database_url: str) -> Iterator[World]:
 
 def allowed(cell: Cell) -> Restriction | None:
     role, interaction, after, resource_type, terms = cell
-    who = caller(role, "ito", "Organization/anna", "user/*.cruds system/*.cruds")
+    who = person(role)
     try:
         return (written if after else restriction)(who, interaction, resource_type, terms)
     except Forbidden:
@@ -78,14 +87,42 @@ def answers(world: World, granted: Restriction, resource_type: str) -> list[set[
     return [{f"{resource_type}/{row['resource_id']}" for row in rows} for rows in found]
 
 
+def person(role: str) -> Caller:
+    return caller(role, "ito", "Organization/anna", "user/*.cruds system/*.cruds")
+
+
+def exported(world: World, cell: Cell) -> list[set[str]]:
+    """What `$export` gives, of the system and of all patients. Raises Forbidden."""
+    role, _, _, resource_type, terms = cell
+    repository = Repository(world.database, Grants(person(role), parameter, terms), REGISTRY, parameter)
+    parts = (Part(resource_type, whole, (), None, len(ROWS), 1) for whole in (True, False))
+    pages = [world.runner.run(living(repository, part, (), 0, len(ROWS))) for part in parts]
+    return [{version.reference for version in page} for page in pages]
+
+
+def check_export(world: World, cell: Cell, expected: set[str] | None) -> None:
+    """The same rows leave by an export as a search shows; of all patients those of somebody's compartment."""
+    if expected is None:
+        with pytest.raises(Forbidden):
+            exported(world, cell)
+        return
+    has_place = cell[3] in REGISTRY.definitions.compartments["Patient"]
+    of_patients = {key for key in expected if key.startswith("Patient/") or (ROWS[key][0] is not None) == has_place}
+    assert exported(world, cell) == [expected, of_patients], cell
+
+
 def check(world: World, cells: list[Cell]) -> None:
     for cell in cells:
         granted, resource_type = allowed(cell), cell[3]
         if granted is None:
+            if cell[1] == "search":
+                check_export(world, cell, None)
             continue
         expected = {key for key in ROWS if key.startswith(f"{resource_type}/") and holds(granted, key)}
         for answer in answers(world, granted, resource_type):
             assert answer == expected, cell
+        if cell[1] == "search":
+            check_export(world, cell, expected)
 
 
 def test_a_sample_of_the_matrix(world: World) -> None:
