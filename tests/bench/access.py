@@ -67,6 +67,7 @@ def serve(database_url: str, port: int, *, audit: bool) -> None:
         base_url=f"http://127.0.0.1:{port}",
         publish_profiles=False,
         audit=audit,
+        requests_per_minute=0,
         validation="structure",
     )
     app = create_app(settings, authenticate)
