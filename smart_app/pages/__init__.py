@@ -33,6 +33,7 @@ SCREENS = (
     "record",
     "opinion",
     "emergency",
+    "invitations",
     "administration",
 )
 

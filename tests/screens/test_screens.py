@@ -176,6 +176,7 @@ def test_the_coordinator(hospital: Platform, looker: Looker, tmp_path: Path) -> 
         tabs = ("", "/offer", "/records", "/imaging", "/messages", "/activity")
         of_case = {f"coordinator{tab.replace('/', '-')}": ready + tab for tab in tabs}
         visit(desk, looker, {"triage-list": "triage?view=table"} | of_case)
+        visit(desk, looker, {"invitations": "invitations", "invite": "invitations/new"})
 
 
 def test_the_keys_and_the_palette(hospital: Platform, looker: Looker, tmp_path: Path) -> None:

@@ -170,7 +170,8 @@ def platform(folder: Path) -> Iterator[Platform]:
 def fhir_settings(folder: Path, base_url: str, cookie: str, *, audit: bool = False) -> FhirSettings:
     folder.mkdir(parents=True)
     url = f"sqlite:///{folder / 'fhir.db'}"
-    return FhirSettings(database_url=url, data_dir=folder, base_url=base_url, cookie_name=cookie, audit=audit)
+    kept = {"data_dir": folder, "mail_folder": folder / "mail"}
+    return FhirSettings(database_url=url, base_url=base_url, cookie_name=cookie, audit=audit, **kept)
 
 
 def app_settings(plan: Plan, folder: Path) -> AppSettings:
