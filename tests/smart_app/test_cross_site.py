@@ -1,4 +1,7 @@
-"""Markup in every text field of a chart, a request and an opinion is shown as text, on every page that is linked."""
+"""Markup in every text field of a chart, a request and an opinion is shown as text, on every page that is linked.
+
+R4's definitions say which fields hold text: those that a record lacks are added, as far as they are texts or have one.
+"""
 
 import html
 import json
@@ -13,18 +16,30 @@ import pytest
 from deploy.sandbox import charts
 from deploy.sandbox.hospitals import HOSPITALS
 from fhir_server.auth import records
+from fhir_server.definitions import Definitions
 from tests.smart_app.platform import Browser, Platform, launch_id
 from tests.smart_app.steps import QUESTION, new_request, offer, open_room, opinion, submit
 
 CHART = "lefevre"
-TEXTS = (
-    "text display title description family given prefix suffix name line city district state country comment "
-    "conclusion valueString unit patientInstruction value preparation purpose"
-)
+TEXTS = {"string", "markdown"}
+HOLDERS = {
+    "CodeableConcept": "text",
+    "Annotation": "text",
+    "HumanName": "text",
+    "Address": "text",
+    "ContactPoint": "value",
+    "Attachment": "title",
+}
+"""Types that are shown by one text."""
+SCRIPT = "javascript:alert(1)//"
+LEFT_ALONE = {"id", "reference", "dataAbsentReason", "valueString", "contact"}
+"""An absent reason excludes a value (obs-6), `contact` of a patient wants a name (pat-1)."""
 EACH = 2
 PAGES = 7
 LINK = re.compile(r'(?:href|hx-get|src)="(/l/[^"#]+)')
 ID = re.compile(r"(?<=/)[^/]*[0-9][^/]*")
+ADDRESSES = {"href", "src", "action", "formaction", "data", "xlink:href", "hx-get", "hx-post"}
+RUNS = re.compile(r"[\x00-\x20]*(?:javascript|vbscript|data:(?!image/(?:png|jpeg|svg))).*", re.IGNORECASE | re.DOTALL)
 MARK = re.compile(r"\[([A-Z]\w+\.[\w.]+)\]")
 
 
@@ -33,16 +48,37 @@ def mark(path: str) -> str:
     return f"[{path}]\"'--></script></textarea><xss onmouseover=x>"
 
 
-def hostile(node: Any, path: str) -> Any:
-    """The same with a mark at the end of every text field."""
+def hostile(definitions: Definitions, node: Any, type_: str, path: str) -> Any:
+    """The same with a mark in every text field that the type has, those that were absent too."""
     if isinstance(node, list):
-        return [hostile(each, path) for each in node]
-    if isinstance(node, dict):
-        return {name: hostile(value, f"{path}.{name}") for name, value in node.items()}
-    return node + mark(path) if isinstance(node, str) and path.rpartition(".")[2] in TEXTS.split() else node
+        return [hostile(definitions, each, type_, path) for each in node]
+    if isinstance(node, str):
+        return node + mark(path) if type_ in TEXTS and not path.endswith((".id", ".reference")) else node
+    if not isinstance(node, dict):
+        return node
+    elements = definitions.keys(type_)
+    made = {
+        key: hostile(definitions, value, elements[key].type, f"{path}.{key}") if key in elements else value
+        for key, value in node.items()
+    }
+    for key, element in elements.items():
+        if key not in made and key == element.name and key not in LEFT_ALONE:
+            added = absent(element.type, f"{path}.{key}")
+            made |= {key: [added] if element.many else added} if added else {}
+    return made
 
 
-def chart() -> list[dict[str, Any]]:
+def absent(type_: str, path: str) -> Any:
+    """What stands in a field that was empty: a mark, a link that would run, nothing where a text has no place."""
+    if type_ in TEXTS:
+        return mark(path)
+    if type_ == "url":
+        return SCRIPT
+    address = {"url": SCRIPT, "contentType": "text/html"} if type_ == "Attachment" else {}
+    return {HOLDERS[type_]: mark(path), **address} if type_ in HOLDERS else None
+
+
+def chart(definitions: Definitions) -> list[dict[str, Any]]:
     """Some of each kind of one patient's records, under ids of their own, every text field hostile."""
     kept: list[dict[str, Any]] = []
     for resource in charts.resources("epic"):
@@ -53,7 +89,10 @@ def chart() -> list[dict[str, Any]]:
     text = json.dumps([{key: value for key, value in each.items() if key != "text"} for each in kept])
     for each in kept:
         text = text.replace(f'"{each["resourceType"]}/{each["id"]}"', f'"{each["resourceType"]}/{each["id"]}-x"')
-    return [hostile(each, each["resourceType"]) | {"id": f"{each['id']}-x"} for each in json.loads(text)]
+    return [
+        hostile(definitions, each, each["resourceType"], each["resourceType"]) | {"id": f"{each['id']}-x"}
+        for each in json.loads(text)
+    ]
 
 
 class Page(HTMLParser):
@@ -61,7 +100,9 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         assert tag != "xss", self.getpos()
-        assert not any(name.startswith("on") for name, _ in attrs), (tag, attrs, self.getpos())
+        for name, value in attrs:
+            assert not name.startswith(("on", "hx-on")) and name != "srcdoc", (tag, attrs, self.getpos())
+            assert name not in ADDRESSES or not RUNS.match(value or ""), (tag, attrs, self.getpos())
 
 
 def checked(text: str) -> set[str]:
@@ -95,7 +136,7 @@ def crawl(browser: Browser, page: httpx.Response) -> Iterator[str]:
 def patient(hospital: Platform) -> str:
     """The hospital has this chart."""
     node = hospital.tenants["epic"].state.node
-    hospital.call(records.put(node, records.registrar(HOSPITALS[0].organization), chart()))
+    hospital.call(records.put(node, records.registrar(HOSPITALS[0].organization), chart(node.definitions)))
     return f"{CHART}-x"
 
 
@@ -140,7 +181,7 @@ SAID = ("answer", "findings", "recommendations")
 
 
 def test_the_reader_of_pages_sees_what_it_is_to_see() -> None:
-    for text in ("<p><xss a>", '<p title="x" onmouseover=x>', f"<p>{mark('A.b')}"):
+    for text in ("<p><xss a>", '<p title="x" onmouseover=x>', f"<p>{mark('A.b')}", f'<a href=" {SCRIPT}">'):
         with pytest.raises(AssertionError):
             checked(text)
     assert checked(f"<p>{html.escape(mark('Patient.name'))}") == {"Patient.name"}
