@@ -76,7 +76,7 @@ def associate(peer: Peer, proposal: Proposal) -> Iterator[Association]:
     ae.acse_timeout = NEGOTIATE_SECONDS
     ae.dimse_timeout = proposal.silence_seconds
     ae.network_timeout = None
-    context = _tls(peer)
+    context = tls_context(peer)
     assoc = ae.associate(
         peer.host,
         peer.port,
@@ -109,7 +109,7 @@ def _role(sop_class_uid: str) -> SCP_SCU_RoleSelectionNegotiation:
     return role
 
 
-def _tls(peer: Peer) -> SSLContext | None:
+def tls_context(peer: Peer) -> SSLContext | None:
     """Make the TLS context for a peer, None when it is called without.  Raises PeerError."""
     try:
         return requestor_context(peer.tls) if peer.tls else None

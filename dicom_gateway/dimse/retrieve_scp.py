@@ -124,7 +124,7 @@ def serve_get(assoc: Association, request: C_GET, context: PresentationContext, 
         answers.send(IDENTIFIER_MISMATCH, comment=str(error))
         return
     sent = (
-        send_one(assoc, gateway.archive, item, number % 65535 + 1, None)
+        send_one(assoc, gateway.archive, item, number % 65535 + 1)
         for number, item in enumerate(found, int(request.MessageID or 0))
     )
     with disclosure(gateway, found, (calling(assoc, caller), None)) as told:

@@ -7,7 +7,10 @@ from itertools import islice
 from pynetdicom.association import Association
 
 from dicom_gateway.archive import Archive
-from dicom_gateway.dimse.association import MAXIMUM_CONTEXTS, Proposal, associate
+from dicom_gateway.dimse.association import MAXIMUM_CONTEXTS
+from dicom_gateway.dimse.upper_layer.connection import Closed
+from dicom_gateway.dimse.upper_layer.requestor import Sender, sender
+from dicom_gateway.errors import CannotUnderstand
 from dicom_gateway.index.query import Located
 from dicom_gateway.peers import Peer
 from dicom_gateway.status import name
@@ -58,22 +61,29 @@ def sending(
     """Send instances one by one, one context for each SOP class and transfer syntax.  Raises PeerError."""
     for batch in _batches(instances):
         kinds = dict.fromkeys((item.sop_class_uid, item.transfer_syntax_uid) for item in batch)
-        proposal = Proposal([(sop_class, (syntax,)) for sop_class, syntax in kinds], silence_seconds=300)
-        with associate(peer, proposal) as assoc:
+        with sender(peer, list(kinds)) as association:
             for number, item in enumerate(batch):
-                yield send_one(assoc, archive, item, number % 65535 + 1, originator)
+                yield _sent(association, archive, item, number % 65535 + 1, originator)
 
 
-def send_one(
-    assoc: Association, archive: Archive, item: Located, message_id: int, originator: Originator | None
-) -> Sent:
-    """Send one instance on an open association."""
+def _sent(association: Sender, archive: Archive, item: Located, message_id: int, originator: Originator | None) -> Sent:
+    """Send one instance; once the association is over, each of the others has no answer."""
+    mover = (originator.ae_title, originator.message_id) if originator else None
+    try:
+        status = association.store(archive.path(item.object_key), message_id, mover)
+    except Closed:
+        return Sent(item.sop_instance_uid, None)
+    except (OSError, CannotUnderstand):  # the archive has lost the file: a failed sub-operation, not the end of it all
+        return Sent(item.sop_instance_uid, None, lost=True)
+    return Sent(item.sop_instance_uid, status, refused=status is None)
+
+
+def send_one(assoc: Association, archive: Archive, item: Located, message_id: int) -> Sent:
+    """Send one instance on an association that is pynetdicom's: the sub-operation of a C-GET."""
     try:
         answer = assoc.send_c_store(
             archive.path(item.object_key),
             msg_id=message_id,
-            originator_aet=originator.ae_title if originator else None,
-            originator_id=originator.message_id if originator else None,
         )
     except ValueError:
         return Sent(item.sop_instance_uid, None, refused=True)

@@ -1,4 +1,4 @@
-"""The protocol data units that an acceptor reads and writes.  PS3.8 9.3, PS3.7 Annex D"""
+"""The protocol data units that are read and written here, as acceptor and as requestor.  PS3.8 9.3, PS3.7 Annex D"""
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +16,7 @@ APPLICATION_CONTEXT_NAME: Final = "1.2.840.10008.3.1.1.1"
 HEADER: Final = struct.Struct(">BxI")
 ITEM: Final = struct.Struct(">BxH")
 FIXED: Final = struct.Struct(">HH16s16s32s")
+RELEASE: Final = HEADER.pack(RELEASE_RQ, 4) + bytes(4)
 RELEASED: Final = HEADER.pack(RELEASE_RP, 4) + bytes(4)
 
 # Who aborts, and why.  PS3.8 9.3.8
@@ -119,6 +120,40 @@ def _user_information(request: AssociateRequest, data: bytes) -> None:
                 request.roles[uid] = (bool(rest[0]), bool(rest[1]))
 
 
+def associate(called: str, calling: str, contexts: Sequence[Proposed], maximum_length: int) -> bytes:
+    """Make an A-ASSOCIATE-RQ.  PS3.8 9.3.2"""
+    items = [_item(APPLICATION_CONTEXT, APPLICATION_CONTEXT_NAME.encode())]
+    for context in contexts:
+        syntaxes = (_item(TRANSFER_SYNTAX, _ascii(uid)) for uid in context.transfer_syntaxes)
+        value = bytes((context.context_id, 0, 0, 0)) + _item(ABSTRACT_SYNTAX, _ascii(context.abstract_syntax))
+        items.append(_item(CONTEXT_RQ, value + b"".join(syntaxes)))
+    user = [_item(MAXIMUM_LENGTH, struct.pack(">I", maximum_length))]
+    user.append(_item(IMPLEMENTATION_CLASS, IMPLEMENTATION_CLASS_UID.encode()))
+    user.append(_item(IMPLEMENTATION_VERSION, IMPLEMENTATION_VERSION_NAME.encode()))
+    items.append(_item(USER_INFORMATION, b"".join(user)))
+    titles = (_ascii(title)[:16].ljust(16) for title in (called, calling))
+    body = struct.pack(">HH", 1, 0) + b"".join(titles) + bytes(32) + b"".join(items)
+    return HEADER.pack(ASSOCIATE_RQ, len(body)) + body
+
+
+def read_accept(body: bytes) -> tuple[dict[int, str], int]:
+    """Read what follows the header of an A-ASSOCIATE-AC: the transfer syntax of each accepted context, and the longest
+    P-DATA-TF that the acceptor takes, 0 for any.  PS3.8 9.3.3  Raises Malformed.
+    """
+    accepted: dict[int, str] = {}
+    longest = 0
+    try:
+        for kind, value in _items(body[FIXED.size :]):
+            if kind == CONTEXT_AC and value[2] == 0:
+                accepted[value[0]] = next(_text(part) for each, part in _items(value[4:]) if each == TRANSFER_SYNTAX)
+            elif kind == USER_INFORMATION:
+                lengths = (part for each, part in _items(value) if each == MAXIMUM_LENGTH)
+                (longest,) = struct.unpack(">I", next(lengths, bytes(4)))
+    except (struct.error, IndexError, StopIteration) as error:
+        raise Malformed(INVALID_PARAMETER) from error
+    return accepted, longest
+
+
 def accept(
     request: AssociateRequest, contexts: Sequence[Negotiated], extended: Mapping[str, bytes], maximum_length: int
 ) -> bytes:
@@ -144,8 +179,12 @@ def _item(kind: int, value: bytes) -> bytes:
     return ITEM.pack(kind, len(value)) + value
 
 
+def _ascii(text: str) -> bytes:
+    return text.encode("ascii", "replace")
+
+
 def _counted(uid: str) -> bytes:
-    encoded = uid.encode("ascii", "replace")
+    encoded = _ascii(uid)
     return struct.pack(">H", len(encoded)) + encoded
 
 
