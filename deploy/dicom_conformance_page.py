@@ -86,6 +86,7 @@ def implementation() -> Iterable[str]:
     yield row("Request, silence", f"{door.HANDSHAKE_SECONDS:g} s for TLS, {upper_layer.IDLE_SECONDS:g} s of silence")
     yield row("Connecting, negotiating", f"{association.CONNECT_SECONDS:g} s, {association.NEGOTIATE_SECONDS:g} s")
     yield row("SOP class extended negotiation", "storage classes: level 2, signatures preserved, nothing coerced")
+    yield row("", "query and retrieval: relational granted (never needed), everything else turned down")
     yield row("Role selection", "accepted for storage (C-GET) and storage commitment; proposed for storage in C-GET")
     yield "\nAn association is accepted from registered peers alone: calling AE title, address and, where the peer has"
     yield "TLS, its certificate. Else it is rejected, permanently, by the service user (reason 3, or 7 for the called)."

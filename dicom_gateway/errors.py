@@ -6,27 +6,34 @@ class GatewayError(Exception):
 
 
 class IngestError(GatewayError):
-    """An instance that cannot be kept; serves C-STORE (PS3.4 Table B.2-1) and STOW-RS (PS3.18 I.2.2) alike."""
+    """An instance that cannot be kept; serves C-STORE (PS3.4 Table B.2-1) and STOW-RS (PS3.18 I.2.2) alike.
+
+    `remedy`: what the sender can do.
+    """
 
     status = 0x0110
+    remedy = ""
 
 
 class OutOfResources(IngestError):
     """The disk is full or read-only: refused, the peer may try again."""
 
     status = 0xA700
+    remedy = "send it again later"
 
 
 class DataSetMismatch(IngestError):
     """The data set's SOP Class or SOP Instance UID is not the one that was announced."""
 
     status = 0xA900
+    remedy = "send what it says"
 
 
 class CannotUnderstand(IngestError):
     """The data set does not decode, or lacks a UID without which it belongs nowhere."""
 
     status = 0xC000
+    remedy = "export it anew"
 
 
 class NotFound(GatewayError):

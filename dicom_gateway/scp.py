@@ -90,7 +90,7 @@ class Arriving:
             self.reception.accept()
         except IngestError as error:
             logger.warning("C-STORE refused: %s", error, extra={"peer": self.peer.name})
-            return error.status, str(error)
+            return error.status, f"{error}: {error.remedy}" if error.remedy else str(error)
         self.listener.note_stored()
         return SUCCESS, ""
 

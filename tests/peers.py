@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -172,3 +173,20 @@ def storescu(
 def run(command: Sequence[str], *, check: bool = True) -> "subprocess.CompletedProcess[str]":
     """Run one DCMTK program to its end."""
     return subprocess.run(command, check=check, capture_output=True, text=True, env=ENVIRONMENT, timeout=120)
+
+
+@contextmanager
+def dcmqrscp(folder: Path, our_ae: str, our_port: int, files: Sequence[Path]) -> Iterator[int]:
+    """Run DCMTK's dcmqrscp with these files in it and our AE as its destination; yields its port."""
+    store, port = folder / "store", unused_port()
+    store.mkdir(parents=True)
+    configuration = folder / "dcmqrscp.cfg"
+    configuration.write_text(
+        f"NetworkTCPPort = {port}\nMaxPDUSize = 131072\nMaxAssociations = 16\n\nHostTable BEGIN\n"
+        f"konsil = ({our_ae}, 127.0.0.1, {our_port})\nHostTable END\n\nVendorTable BEGIN\nVendorTable END\n\n"
+        f"AETable BEGIN\nDCMQRSCP {store} RW (200, 1024mb) ANY\nAETable END\n"
+    )
+    copies = [Path(shutil.copy(path, store / path.name)) for path in files]
+    run(["dcmqridx", str(store), *map(str, copies)])
+    with running(["dcmqrscp", "-c", str(configuration)], port, folder / "dcmqrscp.log"):
+        yield port

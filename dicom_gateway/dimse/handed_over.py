@@ -4,7 +4,7 @@ It has no port of its own: the listener has read the request, admitted the peer,
 """
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from uuid import uuid4
 
@@ -30,6 +30,7 @@ from dicom_gateway.dimse.get import Message, message_of
 from dicom_gateway.dimse.query_scp import on_c_find
 from dicom_gateway.dimse.retrieve_scp import serve_get, serve_move
 from dicom_gateway.dimse.transport import adopt
+from dicom_gateway.dimse.upper_layer.negotiation import STORAGE_CLASSES, STORAGE_LEVEL
 from dicom_gateway.gateway import Gateway
 from dicom_gateway.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom_gateway.peers import Peer
@@ -43,6 +44,7 @@ QUERY_RETRIEVE: Final = (
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
 )
+RELATIONAL: Final = 1
 IDLE_SECONDS: Final = 300
 
 Store = Callable[[Message, "Serving"], tuple[int, str]]
@@ -73,6 +75,20 @@ class Serving(Association):
         else:
             serve_move(self, msg, context, self.gateway, self.peer)
         self._is_paused = False
+
+    def _get_valid_context(
+        self, ab_syntax: Any, tr_syntax: Any, role: str | None = None, *args: Any, **options: Any
+    ) -> PresentationContext:
+        """Find the context of an object that is sent as it is stored: its own syntax, private ones too.
+
+        pynetdicom looks for one that it could convert to, which no private syntax survives.  Raises ValueError.
+        """
+        if not tr_syntax:
+            return super()._get_valid_context(ab_syntax, tr_syntax, role, *args, **options)
+        for context in self.accepted_contexts:
+            if context.as_scu and (context.abstract_syntax, context.transfer_syntax) == (ab_syntax, [tr_syntax]):
+                return context
+        raise ValueError("no presentation context for this SOP class and transfer syntax")
 
     def _store(self, request: C_STORE, context: PresentationContext) -> None:
         status, comment = PROCESSING_FAILURE, "no data set"
@@ -130,6 +146,19 @@ class HandedOver(ThreadedAssociationServer):
                 assoc.abort()
 
 
+def extended(asked: Mapping[UID, bytes]) -> dict[UID, bytes]:
+    """Answer extended negotiation: storage as ever, queries and retrievals relational.  PS3.4 B.3.1, C.5.1.1, C.5.2.1
+
+    Combined date and time, fuzzy names, time zones, conversion of enhanced multi-frame images and the rest are turned
+    down: an answer is as long as its question.
+    """
+    answers = {uid: STORAGE_LEVEL for uid in asked if uid in STORAGE_CLASSES}
+    for uid in QUERY_RETRIEVE:
+        if uid in asked:
+            answers[uid] = (asked[uid][:1] == bytes((RELATIONAL,))).to_bytes() + bytes(max(0, len(asked[uid]) - 1))
+    return answers
+
+
 def offered(gateway: Gateway) -> tuple[str, ...]:
     """What only pynetdicom serves."""
     return (PUSH_MODEL, *(map(str, QUERY_RETRIEVE) if gateway.settings.answers_queries else ()))
@@ -150,6 +179,7 @@ def handed_over(
         both = True if uid == PUSH_MODEL else None  # a destination reports to us in the role of the provider
         ae.add_supported_context(uid, list(UNCOMPRESSED), scu_role=both, scp_role=both)
     handlers: list[Any] = [(evt.EVT_C_ECHO, lambda _event: SUCCESS)]
+    handlers += [(evt.EVT_SOP_EXTENDED, lambda event: extended(event.app_info))]
     handlers += [(evt.EVT_N_ACTION, on_n_action, [gateway])]
     handlers += [(evt.EVT_N_EVENT_REPORT, lambda event: on_n_event_report(event, gateway, event.assoc.peer.name))]
     handlers += [(event, ended) for event in (evt.EVT_RELEASED, evt.EVT_ABORTED, evt.EVT_CONN_CLOSE)]

@@ -3,6 +3,7 @@
 Relational queries are answered without negotiation: a key above the level may be left out.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
@@ -16,16 +17,25 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     PatientRootQueryRetrieveInformationModelGet,
     PatientRootQueryRetrieveInformationModelMove,
 )
+from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_gateway.attributes import UNREADABLE, Attributes, tag_of, text
+from dicom_gateway.attributes import MALFORMED, UNREADABLE, Attributes, tag_of, text
 from dicom_gateway.audit.disclosure import calling
 from dicom_gateway.audit.happened import QUERY, Happened, ourselves, put_down
 from dicom_gateway.errors import QueryRefused
 from dicom_gateway.gateway import Gateway
 from dicom_gateway.index.matching import LEVELS
 from dicom_gateway.index.query import Query, find, unsupported
-from dicom_gateway.status import CANCEL, IDENTIFIER_MISMATCH, PENDING, PENDING_OPTIONAL_KEYS_UNSUPPORTED
+from dicom_gateway.status import (
+    CANCEL,
+    IDENTIFIER_MISMATCH,
+    OUT_OF_RESOURCES,
+    PENDING,
+    PENDING_OPTIONAL_KEYS_UNSUPPORTED,
+)
 from konsil.database import reader
+
+logger = logging.getLogger(__name__)
 
 PATIENT_ROOT: Final = frozenset(
     {
@@ -38,6 +48,8 @@ NOT_KEYS: Final = frozenset(
     {"QueryRetrieveLevel", "SpecificCharacterSet", "TimezoneOffsetFromUTC", "QueryRetrieveView"}
 )
 OURS: Final = frozenset({"RetrieveAETitle", "InstanceAvailability"})
+UNDECODABLE: Final = "the identifier does not decode: send it in the agreed syntax"
+INDEX_DOWN: Final = "our index does not answer: ask again in some minutes"
 
 
 def level_of(identifier: Dataset, model: str) -> str:
@@ -69,26 +81,41 @@ def failure(status: int, comment: str) -> Dataset:
 def on_c_find(event: evt.Event, gateway: Gateway) -> Iterator[tuple[int | Dataset, Dataset | None]]:
     """Answer a query from what is released.  PS3.4 C.4.1.3
 
-    Yields FF00 with each match, FF01 when keys were passed over; FE00 cancelled; A900 no such level.
+    Yields FF00 with each match, FF01 when keys were passed over; FE00 cancelled; A900 no such level, or an identifier
+    that does not decode; A700 when the index does not answer, or the question cannot be put down for the audit.
     """
     try:
         identifier = event.identifier
         level = level_of(identifier, str(event.request.AffectedSOPClassUID))
+        keys = keys_of(identifier)
     except QueryRefused as error:
         yield failure(IDENTIFIER_MISMATCH, str(error)), None
         return
-    keys = keys_of(identifier)
-    query = Query(level, {keyword: value for keyword, value in keys.items() if value and keyword not in OURS})
-    pending = PENDING_OPTIONAL_KEYS_UNSUPPORTED if unsupported(query) else PENDING
-    with reader(gateway.engine).connect() as connection:
-        hits = find(connection, query)
-        about = find(connection, replace(query, level="STUDY")) if level == "PATIENT" else hits
-    asked(event, gateway, (level, keys), about)
+    except MALFORMED:
+        yield failure(IDENTIFIER_MISMATCH, UNDECODABLE), None
+        return
+    try:
+        pending, hits = _hits(event, gateway, (level, keys))
+    except SQLAlchemyError:
+        logger.exception("C-FIND refused: the index does not answer")
+        yield failure(OUT_OF_RESOURCES, INDEX_DOWN), None
+        return
     for hit in hits:
         if event.is_cancelled:
             yield CANCEL, None
             return
         yield pending, _answer(hit, keys, identifier, gateway.settings.ae_title)
+
+
+def _hits(event: evt.Event, gateway: Gateway, question: tuple[str, Mapping[str, str]]) -> tuple[int, list[Attributes]]:
+    """What answers a question, which is put down first, and the status of each answer.  Raises SQLAlchemyError."""
+    level, keys = question
+    query = Query(level, {keyword: value for keyword, value in keys.items() if value and keyword not in OURS})
+    with reader(gateway.engine).connect() as connection:
+        hits = find(connection, query)
+        about = find(connection, replace(query, level="STUDY")) if level == "PATIENT" else hits
+    asked(event, gateway, question, about)
+    return (PENDING_OPTIONAL_KEYS_UNSUPPORTED if unsupported(query) else PENDING), hits
 
 
 def asked(

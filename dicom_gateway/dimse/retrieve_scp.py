@@ -3,21 +3,23 @@
 Our own in place of pynetdicom's, which decodes and encodes every data set: objects go out byte for byte.
 """
 
-from collections.abc import Generator, Iterable
-from contextlib import closing
+import logging
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Any
+from typing import Any, Final
 
 from pydicom.dataset import Dataset
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_GET, C_MOVE
 from pynetdicom.dsutils import decode, encode
 from pynetdicom.presentation import PresentationContext
+from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_gateway.attributes import MALFORMED
 from dicom_gateway.audit.disclosure import application, calling, disclosure
-from dicom_gateway.dimse.query_scp import keys_of, level_of
+from dicom_gateway.dimse.query_scp import INDEX_DOWN, UNDECODABLE, keys_of, level_of
 from dicom_gateway.dimse.store import Originator, Sent, send_one, sending
 from dicom_gateway.errors import PeerError, QueryRefused
 from dicom_gateway.gateway import Gateway
@@ -27,6 +29,7 @@ from dicom_gateway.status import (
     CANCEL,
     IDENTIFIER_MISMATCH,
     MOVE_DESTINATION_UNKNOWN,
+    OUT_OF_RESOURCES_MATCHES,
     OUT_OF_RESOURCES_SUBOPERATIONS,
     PENDING,
     SUCCESS,
@@ -34,6 +37,9 @@ from dicom_gateway.status import (
 )
 from konsil.database import reader
 
+logger = logging.getLogger(__name__)
+
+NOT_A_DESTINATION: Final = "have us register this destination as one of your host"
 UNIQUE_KEYS = {
     "PATIENT": ("PatientID", "patient_id"),
     "STUDY": ("StudyInstanceUID", "study_instance_uid"),
@@ -49,12 +55,14 @@ class _Counters:
     warning: int = 0
     completed: int = 0
     failed_uids: list[str] = field(default_factory=list)
+    reason: str = ""
 
     def add(self, sent: Sent) -> None:
         self.remaining -= 1
         if not sent.stored:
             self.failed += 1
             self.failed_uids.append(sent.sop_instance_uid)
+            self.reason = self.reason or _reason(sent)
         elif sent.status:
             self.warning += 1
         else:
@@ -67,12 +75,22 @@ class _Counters:
         return WARNING_SUBOPERATIONS if self.completed or self.warning else OUT_OF_RESOURCES_SUBOPERATIONS
 
 
+def _reason(sent: Sent) -> str:
+    """Say to who asked what to do about an instance that did not go."""
+    if sent.refused:
+        return "its SOP class and stored syntax have to be accepted"
+    if sent.lost:
+        return "our archive lacks it, tell our administrators"
+    return "see that the destination runs" if sent.status is None else f"the destination says {sent.status:04X}"
+
+
 class _Answers:
     """Sends the responses of one C-GET or C-MOVE."""
 
     def __init__(self, assoc: Association, request: C_GET | C_MOVE, context: PresentationContext) -> None:
         self.assoc = assoc
         self.request = request
+        self.ended = False
         self._context = context
 
     def identifier(self) -> Dataset:
@@ -81,12 +99,13 @@ class _Answers:
         try:
             return decode(stream, syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
         except MALFORMED as error:
-            raise QueryRefused("the identifier does not decode") from error
+            raise QueryRefused(UNDECODABLE) from error
 
     def cancelled(self) -> bool:
         return self.request.MessageID in self.assoc.dimse.cancel_req
 
     def send(self, status: int, counters: _Counters | None = None, comment: str = "") -> None:
+        self.ended = status != PENDING
         answer: Any = type(self.request)()
         answer.MessageID = self.request.MessageID
         answer.MessageIDBeingRespondedTo = self.request.MessageID
@@ -112,22 +131,39 @@ class _Answers:
             answer.Identifier = BytesIO(encoded or b"")
 
 
+@contextmanager
+def _index_needed(answers: _Answers) -> Iterator[None]:
+    """Refuse with A701 when the index cannot say what there is, or the disclosure cannot be put down."""
+    try:
+        yield
+    except SQLAlchemyError:
+        logger.exception("C-GET or C-MOVE: the index does not answer")
+        if not answers.ended:
+            answers.send(OUT_OF_RESOURCES_MATCHES, comment=INDEX_DOWN)
+
+
 def serve_get(assoc: Association, request: C_GET, context: PresentationContext, gateway: Gateway, caller: Peer) -> None:
     """Send what is asked for on the same association.  PS3.4 C.4.3.3
 
-    Final status 0000 all sent, B000 some failed, A702 all failed, A900 identifier refused, FE00 cancelled.
+    Final status 0000 all sent, B000 some failed, A702 all failed, A900 identifier refused, FE00 cancelled, A701 when
+    the index does not answer.
     """
     answers = _Answers(assoc, request, context)
+    with _index_needed(answers):
+        _get(answers, gateway, caller)
+
+
+def _get(answers: _Answers, gateway: Gateway, caller: Peer) -> None:
     try:
         found = _wanted(answers, gateway)
     except QueryRefused as error:
         answers.send(IDENTIFIER_MISMATCH, comment=str(error))
         return
     sent = (
-        send_one(assoc, gateway.archive, item, number % 65535 + 1)
-        for number, item in enumerate(found, int(request.MessageID or 0))
+        send_one(answers.assoc, gateway.archive, item, number % 65535 + 1)
+        for number, item in enumerate(found, int(answers.request.MessageID or 0))
     )
-    with disclosure(gateway, found, (calling(assoc, caller), None)) as told:
+    with disclosure(gateway, found, (calling(answers.assoc, caller), None)) as told:
         told.add(_run(answers, sent, len(found)))
 
 
@@ -139,17 +175,22 @@ def serve_move(
     Final status as for C-GET, and A801 when the destination is not the caller's own.
     """
     answers = _Answers(assoc, request, context)
-    destination = _destination(gateway, caller, str(request.MoveDestination or "").strip())
+    with _index_needed(answers):
+        destination = _destination(gateway, caller, str(request.MoveDestination or "").strip())
+        _move(answers, gateway, caller, destination)
+
+
+def _move(answers: _Answers, gateway: Gateway, caller: Peer | None, destination: Peer | None) -> None:
     if destination is None:
-        answers.send(MOVE_DESTINATION_UNKNOWN, comment="not a move destination of the calling AE")
+        answers.send(MOVE_DESTINATION_UNKNOWN, comment=NOT_A_DESTINATION)
         return
     try:
         found = _wanted(answers, gateway)
     except QueryRefused as error:
         answers.send(IDENTIFIER_MISMATCH, comment=str(error))
         return
-    originator = Originator(caller.ae_title if caller else "", int(request.MessageID or 0))
-    ends = calling(assoc, caller), application(destination)
+    originator = Originator(caller.ae_title if caller else "", int(answers.request.MessageID or 0))
+    ends = calling(answers.assoc, caller), application(destination)
     with (
         disclosure(gateway, found, ends) as told,
         closing(_sending(gateway, destination, found, originator)) as sent,
@@ -180,7 +221,8 @@ def _run(answers: _Answers, results: Iterable[Sent], total: int) -> _Counters:
             return counters
         if counters.remaining:
             answers.send(PENDING, counters)
-    answers.send(counters.status, counters)
+    comment = f"{counters.failed} failed: {counters.reason}" if counters.failed else ""
+    answers.send(counters.status, counters, comment)
     return counters
 
 

@@ -196,7 +196,10 @@ def test_statuses_and_their_comments(listener: Listener, gateway: Gateway) -> No
         assert peer.status(ECHO) == (0, "")
         assert peer.status(store(uid, content)) == (0, "")
         assert peer.status(store(uid, content)) == (0, "")
-        assert peer.status(store("1.9", content)) == (0xA900, "the data set has another SOP Instance UID")
+        assert peer.status(store("1.9", content)) == (
+            0xA900,
+            "the data set has another SOP Instance UID: send what it says",
+        )
         assert peer.status(store(uid, b"\x08\x00nonsense" * 20))[0] == 0xC000
         assert peer.status(pdu(DATA, pdv(3, 3, command(1, sop_class=CT, instance=uid)))) == (0x0110, "no data set")
         on_echo = pdv(1, 3, command(1, data=True, sop_class=CT, instance=uid)) + pdv(1, 2, content)
@@ -368,7 +371,10 @@ def test_a_disk_that_fills_up_is_out_of_resources(
         peer.associate()
         with monkeypatch.context() as patched:
             patched.setattr(Writing, "write", full)
-            assert peer.status(store(uid, content)) == (0xA700, "the instance could not be written")
+            assert peer.status(store(uid, content)) == (
+                0xA700,
+                "the instance could not be written: send it again later",
+            )
         assert peer.status(store(uid, content)) == (0, ""), "the association goes on"
     assert list((gateway.archive.root / "incoming").iterdir()) == []
     assert kept(gateway) == 1
