@@ -24,6 +24,7 @@ OUT_OF_RESOURCES_SUBOPERATIONS: Final = 0xA702
 MOVE_DESTINATION_UNKNOWN: Final = 0xA801
 IDENTIFIER_MISMATCH: Final = 0xA900
 WARNING_SUBOPERATIONS: Final = 0xB000
+RESPONSE_LIMIT: Final = 0xB001
 UNABLE_TO_PROCESS: Final = 0xC000
 
 NAMES: Final = {
@@ -41,6 +42,7 @@ NAMES: Final = {
     MOVE_DESTINATION_UNKNOWN: "move destination unknown",
     IDENTIFIER_MISMATCH: "identifier does not match SOP class",
     WARNING_SUBOPERATIONS: "one or more sub-operations failed",
+    RESPONSE_LIMIT: "matching reached the response limit",
     UNABLE_TO_PROCESS: "unable to process",
 }
 

@@ -32,6 +32,7 @@ from dicom_gateway.status import (
     OUT_OF_RESOURCES,
     PENDING,
     PENDING_OPTIONAL_KEYS_UNSUPPORTED,
+    RESPONSE_LIMIT,
 )
 from konsil.database import reader
 
@@ -49,6 +50,7 @@ NOT_KEYS: Final = frozenset(
 )
 OURS: Final = frozenset({"RetrieveAETitle", "InstanceAvailability"})
 UNDECODABLE: Final = "the identifier does not decode: send it in the agreed syntax"
+MOST_MATCHES: Final = 20_000
 INDEX_DOWN: Final = "our index does not answer: ask again in some minutes"
 
 
@@ -82,7 +84,8 @@ def on_c_find(event: evt.Event, gateway: Gateway) -> Iterator[tuple[int | Datase
     """Answer a query from what is released.  PS3.4 C.4.1.3
 
     Yields FF00 with each match, FF01 when keys were passed over; FE00 cancelled; A900 no such level, or an identifier
-    that does not decode; A700 when the index does not answer, or the question cannot be put down for the audit.
+    that does not decode; A700 when the index does not answer, or the question cannot be put down for the audit; B001
+    after the first 20,000 matches.
     """
     try:
         identifier = event.identifier
@@ -100,19 +103,24 @@ def on_c_find(event: evt.Event, gateway: Gateway) -> Iterator[tuple[int | Datase
         logger.exception("C-FIND refused: the index does not answer")
         yield failure(OUT_OF_RESOURCES, INDEX_DOWN), None
         return
-    for hit in hits:
+    for hit in hits[:MOST_MATCHES]:
         if event.is_cancelled:
             yield CANCEL, None
             return
         yield pending, _answer(hit, keys, identifier, gateway.settings.ae_title)
+    if len(hits) > MOST_MATCHES:
+        yield failure(RESPONSE_LIMIT, f"the first {MOST_MATCHES} matches: ask for less at once"), None
 
 
 def _hits(event: evt.Event, gateway: Gateway, question: tuple[str, Mapping[str, str]]) -> tuple[int, list[Attributes]]:
-    """What answers a question, which is put down first, and the status of each answer.  Raises SQLAlchemyError."""
+    """What answers a question, one more than are told at most; and the status of each answer.
+
+    The question is put down first.  Raises SQLAlchemyError.
+    """
     level, keys = question
     query = Query(level, {keyword: value for keyword, value in keys.items() if value and keyword not in OURS})
     with reader(gateway.engine).connect() as connection:
-        hits = find(connection, query)
+        hits = find(connection, replace(query, limit=MOST_MATCHES + 1))
         about = find(connection, replace(query, level="STUDY")) if level == "PATIENT" else hits
     asked(event, gateway, question, about)
     return (PENDING_OPTIONAL_KEYS_UNSUPPORTED if unsupported(query) else PENDING), hits

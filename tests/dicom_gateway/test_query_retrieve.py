@@ -70,7 +70,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
 
 
 @pytest.mark.spec("PS3.4 C.4.1, C.6.1, C.6.2")
-def test_find_in_both_models_at_all_levels_also_relational(archive: Archive) -> None:
+def test_find_in_both_models_at_all_levels_also_relational(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     study, series = f"StudyInstanceUID={archive.study}", f"SeriesInstanceUID={archive.series}"
     expected = {
         ("PATIENT", "PatientID=X-4711"): 1,
@@ -88,6 +88,10 @@ def test_find_in_both_models_at_all_levels_also_relational(archive: Archive) -> 
             refused = (model, level) == ("S", "PATIENT")
             assert told.count("Pending") == (0 if refused else hits), (model, level, keys, told)
             assert ("Query/Retrieve Level must be one of STUDY, SERIES, IMAGE" in told) == refused
+    monkeypatch.setattr(query_scp, "MOST_MATCHES", 4)
+    told = archive.dcmtk("findscu", "S", "QueryRetrieveLevel=IMAGE", "SOPInstanceUID")
+    assert (told.count("Pending"), told.count("the first 4 matches: ask for less at once")) == (4, 1)
+    assert "0xb001" in told.lower()
 
 
 @pytest.mark.spec("PS3.4 C.4.2, C.4.3")
