@@ -85,7 +85,7 @@ def on_c_find(event: evt.Event, gateway: Gateway) -> Iterator[tuple[int | Datase
 
     Yields FF00 with each match, FF01 when keys were passed over; FE00 cancelled; A900 no such level, or an identifier
     that does not decode; A700 when the index does not answer, or the question cannot be put down for the audit; B001
-    after the first 20,000 matches.
+    after the first 20,000 matches of a question that does not name one study.
     """
     try:
         identifier = event.identifier
@@ -103,13 +103,20 @@ def on_c_find(event: evt.Event, gateway: Gateway) -> Iterator[tuple[int | Datase
         logger.exception("C-FIND refused: the index does not answer")
         yield failure(OUT_OF_RESOURCES, INDEX_DOWN), None
         return
-    for hit in hits[:MOST_MATCHES]:
+    most = _most(keys)
+    for hit in hits[:most]:
         if event.is_cancelled:
             yield CANCEL, None
             return
         yield pending, _answer(hit, keys, identifier, gateway.settings.ae_title)
-    if len(hits) > MOST_MATCHES:
-        yield failure(RESPONSE_LIMIT, f"the first {MOST_MATCHES} matches: ask for less at once"), None
+    if most is not None and len(hits) > most:
+        yield failure(RESPONSE_LIMIT, f"the first {most} matches: ask for less at once"), None
+
+
+def _most(keys: Mapping[str, str]) -> int | None:
+    """How many matches are told: all of one study, whose whole list proves that it has been fetched."""
+    study = keys.get("StudyInstanceUID", "")
+    return MOST_MATCHES if not study or set(study) & set("*?\\") else None
 
 
 def _hits(event: evt.Event, gateway: Gateway, question: tuple[str, Mapping[str, str]]) -> tuple[int, list[Attributes]]:
@@ -120,7 +127,8 @@ def _hits(event: evt.Event, gateway: Gateway, question: tuple[str, Mapping[str, 
     level, keys = question
     query = Query(level, {keyword: value for keyword, value in keys.items() if value and keyword not in OURS})
     with reader(gateway.engine).connect() as connection:
-        hits = find(connection, replace(query, limit=MOST_MATCHES + 1))
+        most = _most(keys)
+        hits = find(connection, replace(query, limit=None if most is None else most + 1))
         about = find(connection, replace(query, level="STUDY")) if level == "PATIENT" else hits
     asked(event, gateway, question, about)
     return (PENDING_OPTIONAL_KEYS_UNSUPPORTED if unsupported(query) else PENDING), hits

@@ -92,6 +92,8 @@ def test_find_in_both_models_at_all_levels_also_relational(archive: Archive, mon
     told = archive.dcmtk("findscu", "S", "QueryRetrieveLevel=IMAGE", "SOPInstanceUID")
     assert (told.count("Pending"), told.count("the first 4 matches: ask for less at once")) == (4, 1)
     assert "0xb001" in told.lower()
+    told = archive.dcmtk("findscu", "S", "QueryRetrieveLevel=IMAGE", study, "SOPInstanceUID")
+    assert (told.count("Pending"), "0xb001" in told.lower()) == (5, False), "one study is told whole"
 
 
 @pytest.mark.spec("PS3.4 C.4.2, C.4.3")
