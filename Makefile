@@ -71,8 +71,9 @@ bench: setup ## measurements; see tests/bench
 bench-fhir: setup ## the FHIR server with synthetic patients on SQLite and PostgreSQL (BENCH_PATIENTS=400: the full run)
 	@$(BIN)/python -m tests.bench fhir_synthea
 
-bench-dicom: setup ## receiving DICOM side by side with Orthanc, DCMTK and pynetdicom (BENCH_ROUNDS=5)
+bench-dicom: setup ## DICOM in and out, side by side with Orthanc, DCMTK and pynetdicom (BENCH_ROUNDS=5)
 	@$(BIN)/python -m tests.bench.dicom_receive $(or $(BENCH_ROUNDS),5)
+	@$(BIN)/python -m tests.bench dicomweb
 
 lock: ## make requirements.lock anew from pyproject.toml, and that of the tests' FHIR clients (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --all-extras --group dev pyproject.toml -o requirements.lock

@@ -4,6 +4,7 @@ The value of a key is the text that a C-FIND identifier or a QIDO query carries:
 range; empty or `*` matches everything.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import FunctionElement
 
 from dicom_gateway.attributes import fold, name_groups
-from dicom_gateway.index.models import instance, patient, series, study
+from dicom_gateway.index.models import BYTEWISE, instance, patient, series, study
 
 NAMES: Final = (patient.c.name_alphabetic, patient.c.name_ideographic, patient.c.name_phonetic)
 
@@ -56,6 +57,7 @@ KEYS: Final = {
     "IMAGE": ("SOPInstanceUID", "SOPClassUID", "InstanceNumber", "NumberOfFrames"),
 }
 LEVELS: Final = tuple(KEYS)
+LAST_CHARACTER: Final = "\U0010ffff"
 OF_STUDY: Final = ("ModalitiesInStudy", "SOPClassesInStudy")
 
 
@@ -115,9 +117,15 @@ def _tag(keyword: str) -> int:
 
 
 def _single(column: ColumnElement[Any], value: str) -> ColumnElement[bool]:
-    if "*" in value or "?" in value:
+    """Equal, or by wild card; where a column is ordered by bytes, what comes before the first one is said as a range
+    too, which an index answers.
+    """
+    beginning = re.split(r"[*?]", value, maxsplit=1)[0]
+    if beginning == value:
+        return column == value
+    if not beginning or column.type is not BYTEWISE:
         return WildCard(column, value)
-    return column == value
+    return and_(column >= beginning, column < beginning + LAST_CHARACTER, WildCard(column, value))
 
 
 def _person(keyword: str, value: str) -> ColumnElement[bool]:

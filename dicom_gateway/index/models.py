@@ -17,6 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
 )
+from sqlalchemy.types import TypeEngine
 
 from konsil.outbox import outbox_table
 
@@ -29,6 +30,9 @@ metadata = MetaData(
     }
 )
 
+# Beginnings of texts are ranges of bytes on both databases.
+BYTEWISE: TypeEngine[str] = Text().with_variant(Text(collation="C"), "postgresql")
+
 # patient_key is PatientID with issuer: two issuers, two patients.  `conflict`: the same id and issuer came with another
 # name and another birth date; such a patient is kept apart and never merged silently.
 patient = Table(
@@ -36,12 +40,12 @@ patient = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("patient_key", Text, nullable=False, unique=True),
-    Column("patient_id", Text, nullable=False, index=True),
+    Column("patient_id", BYTEWISE, nullable=False, index=True),
     Column("issuer", Text, nullable=False),
     Column("patient_name", Text, nullable=False),
-    Column("name_alphabetic", Text, nullable=False, index=True),
-    Column("name_ideographic", Text, nullable=False),
-    Column("name_phonetic", Text, nullable=False),
+    Column("name_alphabetic", BYTEWISE, nullable=False, index=True),
+    Column("name_ideographic", BYTEWISE, nullable=False, index=True),
+    Column("name_phonetic", BYTEWISE, nullable=False, index=True),
     Column("birth_date", Text, nullable=False),
     Column("sex", Text, nullable=False),
     Column("conflict", Boolean, nullable=False, default=False),
@@ -58,7 +62,7 @@ study = Table(
     Column("source_patient_id", Integer, ForeignKey("patient.id"), nullable=False),
     Column("study_date", Text, nullable=False, index=True),
     Column("study_time", Text, nullable=False),
-    Column("accession_number", Text, nullable=False, index=True),
+    Column("accession_number", BYTEWISE, nullable=False, index=True),
     Column("study_id", Text, nullable=False),
     Column("description", Text, nullable=False),
     Column("referring_physician", Text, nullable=False),
