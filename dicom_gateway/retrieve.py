@@ -29,6 +29,11 @@ KIND = "retrieve"
 MEDIA = "Uploaded media"
 """Stands where a retrieval names its peer, for studies that HIM staff uploaded."""
 ROUNDS = 2
+PRIORITIES = {"urgent": 1, "asap": 2, "stat": 3}
+"""Codes of Task.priority by how they go before each other; whatever else is routine, 0.  R4 request-priority"""
+YIELD_SECONDS = 2.0
+LIFE_SECONDS = 60.0
+"""A more urgent study holds others up only as long as something happens to it."""
 LONGEST_WAIT_SECONDS = 600.0
 """How long a study waits before the peer's hours are looked at again: they may have been changed."""
 
@@ -62,8 +67,13 @@ class Progress:
     aside: int = 0
 
 
-def request(connection: Connection, task_id: str, peer: str, study_instance_uid: str) -> None:
-    """Ask for a study, in the caller's transaction; asking again changes nothing, unless the last attempt failed."""
+def request(
+    connection: Connection, task_id: str, peer: str, study_instance_uid: str, *, priority: str = "routine"
+) -> None:
+    """Ask for a study, in the caller's transaction; asking again changes nothing, unless the last attempt failed.
+
+    Series by series the study of higher priority, a code of R4's request-priority, goes first.
+    """
     now = time.time()
     try:
         row = state.load(connection, task_id)
@@ -73,6 +83,7 @@ def request(connection: Connection, task_id: str, peer: str, study_instance_uid:
             "peer": peer,
             "study_instance_uid": study_instance_uid,
             "state": "requested",
+            "priority": PRIORITIES.get(priority, 0),
             "created_at": now,
             "updated_at": now,
         }
@@ -80,7 +91,8 @@ def request(connection: Connection, task_id: str, peer: str, study_instance_uid:
         _enqueue(connection, task_id, 1)
         return
     if row.state in {"failed", "cancelled"}:
-        again = {"state": "requested", "attempts": 0, "rounds": 0, "cause": None, "detail": None, "finished_at": None}
+        urgency = {"priority": PRIORITIES.get(priority, 0)}
+        again = urgency | {"state": "requested", "attempts": 0, "rounds": 0, "cause": None, "detail": None, "finished_at": None}
         state.change(connection, task_id, **again, failed=0, completeness=None, cancel_requested=False)
         _enqueue(connection, task_id, row.revision + 1)
 
@@ -168,9 +180,15 @@ class _Steps:
             if self._row.cause != Cause.OTHER_HOURS:
                 self._change(state="waiting", cause=str(Cause.OTHER_HOURS))
             return Again(min(wait, LONGEST_WAIT_SECONDS))
+        if self._gives_way():
+            return Again(YIELD_SECONDS)
         if self._row.state in {"requested", "listing", "waiting"} and not self._row.listing:
             return self._list(peer)
         return self._fetch(peer)
+
+    def _gives_way(self) -> bool:
+        with reader(self._gateway.engine).connect() as connection:
+            return state.more_urgent(connection, self._row, time.time() - LIFE_SECONDS)
 
     def _peer(self) -> Peer:
         with reader(self._gateway.engine).connect() as connection:

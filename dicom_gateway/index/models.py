@@ -233,6 +233,7 @@ association = Table(
 
 # state: requested | listing | fetching | verifying | waiting | completed | failed | cancelled.
 # revision grows with every change that somebody outside should see.
+# priority: as retrieve.PRIORITIES has it; the higher goes first.
 retrieval = Table(
     "retrieval",
     metadata,
@@ -252,6 +253,7 @@ retrieval = Table(
     Column("listing", Text, nullable=False, default=""),
     Column("revision", Integer, nullable=False, default=1),
     Column("cancel_requested", Boolean, nullable=False, default=False),
+    Column("priority", Integer, nullable=False, server_default="0"),
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
     Column("finished_at", Float),

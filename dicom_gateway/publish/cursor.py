@@ -103,13 +103,14 @@ def wanted(task: Resource) -> dict[str, str]:
         "case_reference": case_of(task),
         "patient_reference": reference_of(task.get("for")),
         "focus_reference": reference_of(task.get("focus")),
+        "priority": str(task.get("priority") or "routine"),
     }
 
 
 def want(exchange: Exchange, job: Job) -> None:
     """A study is asked for, or asked for again: note whose it will be, and fetch it."""
     payload = {name: str(value) for name, value in job.payload.items()}
-    peer = payload.pop("peer")
+    peer, priority = payload.pop("peer"), payload.pop("priority", "routine")  # jobs of earlier versions have none
     if peer == retrieve.MEDIA:  # it is here already
         return
     fresh = {"state": "retrieving", "decision": "", "updated_at": time.time()}
@@ -117,7 +118,9 @@ def want(exchange: Exchange, job: Job) -> None:
         insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(publication)
         row = insert.values(payload | fresh | {"revision": 0})
         connection.execute(row.on_conflict_do_update(index_elements=["task_id"], set_=fresh))
-        retrieve.request(connection, payload["task_id"], peer, payload["study_instance_uid"])
+        retrieve.request(
+            connection, payload["task_id"], peer, payload["study_instance_uid"], priority=priority
+        )
 
 
 def unwant(exchange: Exchange, job: Job) -> None:

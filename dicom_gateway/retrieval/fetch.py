@@ -23,6 +23,7 @@ from dicom_gateway.gateway import Gateway
 from dicom_gateway.ingest import Incoming, Source
 from dicom_gateway.peers import Peer, note
 from dicom_gateway.retrieval import judge, state
+from dicom_gateway.retrieval.pace import Pace
 from dicom_gateway.retrieval.state import Expected, Retrieval
 from dicom_gateway.status import SUCCESS, WARNING_SUBOPERATIONS, Cause
 from konsil.database import reader
@@ -31,6 +32,8 @@ from konsil.outbox import LeaseLost
 logger = logging.getLogger(__name__)
 
 LIST_AT_MOST = 100
+LIST_WHEN_SLOW = 10
+"""C-MOVE cannot be slowed down, only asked for less at a time."""
 TICK_SECONDS = 0.9
 ANY_IMAGE = (  # SOP classes proposed when the peer does not list any
     "1.2.840.10008.5.1.4.1.1.2",
@@ -110,6 +113,11 @@ class Fetch:
     cause: Cause | None = None
     counters: bool | None = None
     storage_full: bool = False
+    pace: Pace = field(init=False)
+
+    def __post_init__(self) -> None:
+        """As fast as the peer's entry says."""
+        self.pace = Pace(self.peer.kilobytes_per_second)
 
     @property
     def method(self) -> str:
@@ -126,8 +134,9 @@ class Fetch:
         announced = self.row.listing == "instances"
         if announced and not wanted:
             return
+        slowly = announced and bool(self.peer.kilobytes_per_second) and self.method == "move"
         partly = announced and self._held_of(uid) > 0
-        if partly:
+        if partly or slowly:
             self._lists(uid, wanted)
             return
         self._call("SERIES", {"SeriesInstanceUID": uid}, wanted)
@@ -135,8 +144,9 @@ class Fetch:
             self._lists(uid, left)
 
     def _lists(self, series_uid: str, wanted: Sequence[Expected]) -> None:
-        for start in range(0, len(wanted), LIST_AT_MOST):
-            self._narrow(series_uid, wanted[start : start + LIST_AT_MOST])
+        size = LIST_WHEN_SLOW if self.peer.kilobytes_per_second else LIST_AT_MOST
+        for start in range(0, len(wanted), size):
+            self._narrow(series_uid, wanted[start : start + size])
 
     def _narrow(self, series_uid: str, wanted: Sequence[Expected]) -> None:
         """Ask for instances by UID; as long as some fail and none come, ask for each half on its own."""
@@ -159,13 +169,21 @@ class Fetch:
         keys = {"StudyInstanceUID": self.row.study_instance_uid, **keys}
         query = identifier(level, keys, self.peer.charset)
         hooks = Follow(self.ticker.stop, self.ticker.progress)
+        self.pace.begin()
         outcome = self._get(query, wanted, hooks) if self.method == "get" else self._move(query, wanted, hooks)
         self.ticker.update()
         self.ticker.check()
+        self.pace.settle(self._alive)
         if self.storage_full:
             raise PeerError(Cause.STORAGE_FULL)
         proven = outcome.status in {SUCCESS, WARNING_SUBOPERATIONS} and outcome.completed is not None
         self.counters = proven and not outcome.failed and self.counters is not False
+
+    def _alive(self) -> None:
+        """Keep the lease while nothing is fetched.  Raises LeaseLost, Stopped."""
+        self.ticker.renew()
+        self.ticker.update()
+        self.ticker.check()
 
     def _get(self, query: Dataset, wanted: Sequence[Expected], hooks: Follow) -> Outcome:
         classes = sorted({item.sop_class_uid for item in wanted if item.sop_class_uid}) or list(ANY_IMAGE)
@@ -210,10 +228,11 @@ class Fetch:
         return False
 
     def _move_once(self, query: Dataset, wanted: Sequence[Expected], hooks: Follow) -> Outcome:
-        before = self._arrived()
+        before, held = self._arrived(), self._bytes()
         outcome = move(self.peer, MoveRequest(query, self._seen, self._silence), hooks)
         if not outcome.cancelled:
             self._settle(wanted, outcome, before)
+        self.pace.took(self._bytes() - held)
         return outcome
 
     def _settle(self, wanted: Sequence[Expected], outcome: Outcome, before: int) -> None:
@@ -235,6 +254,8 @@ class Fetch:
         except IngestError as error:
             logger.warning("C-GET brought what cannot be kept: %s", error, extra={"peer": self.peer.name})
             return error.status
+        self.pace.took(len(message.data_set))
+        self.pace.hold()
         return SUCCESS
 
     @property
@@ -245,6 +266,13 @@ class Fetch:
         self.gateway.ingest.replay()
         with self._read() as connection:
             return state.count_received(connection, self.row)
+
+    def _bytes(self) -> int:
+        """How much has come for this retrieval; not looked for where it does not matter."""
+        if not self.peer.kilobytes_per_second:
+            return 0
+        with self._read() as connection:
+            return state.bytes_received(connection, self.row.task_id)
 
     def _seen(self) -> int:
         """The same for the watchdog, which must not end because the database was busy."""

@@ -20,6 +20,7 @@ from dicom_gateway.index.models import (
     retrieval_series,
     series,
     study,
+    version,
 )
 from dicom_gateway.status import SENTENCES, Cause
 from konsil.outbox import NewJob, enqueue
@@ -49,6 +50,7 @@ class Retrieval:
     revision: int
     cancel_requested: bool
     created_at: float
+    priority: int
 
     @property
     def ended(self) -> bool:
@@ -97,6 +99,13 @@ def change(connection: Connection, task_id: str, **values: Any) -> None:
     connection.execute(enqueue(outbox, connection.dialect.name, job))
 
 
+def more_urgent(connection: Connection, row: Retrieval, since: float) -> bool:
+    """Whether a study of higher priority is under way, or about to be: one that has shown life since then."""
+    under_way = retrieval.c.state.not_in((*ENDED, "waiting")) & (retrieval.c.updated_at > since)
+    query = select(retrieval.c.task_id).where(under_way, retrieval.c.priority > row.priority).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def sentences(cause: str | None, names: Mapping[str, object]) -> tuple[str | None, str | None]:
     """Say a cause and its remedy in a sentence each."""
     if cause is None:
@@ -121,6 +130,14 @@ def count_received(connection: Connection, row: Retrieval) -> int:
         of_study = study.c.study_instance_uid == row.study_instance_uid
         query = select(func.count()).select_from(joined).where(of_study, _held())
     return connection.execute(query).scalar_one()
+
+
+def bytes_received(connection: Connection, task_id: str) -> int:
+    """How much came for a retrieval, in bytes, as it came."""
+    joined = instance.join(version, version.c.instance_id == instance.c.id)
+    query = select(func.coalesce(func.sum(version.c.size), 0)).select_from(joined)
+    came = query.where(instance.c.retrieval == task_id, version.c.kind == "original")
+    return int(connection.execute(came).scalar_one())
 
 
 def count_series(connection: Connection, study_instance_uid: str) -> dict[str, int]:

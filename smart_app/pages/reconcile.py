@@ -187,7 +187,7 @@ async def again(visit: Visit) -> Response:
 
 def once_more(task: Resource, now: datetime) -> Resource:
     """A Task that asks for the same study as another did."""
-    kept = ("resourceType", "intent", "code", "description", "partOf", "focus", "for", "requester", "input")
+    kept = ("resourceType", "intent", "code", "priority", "description", "partOf", "focus", "for", "requester", "input")
     fresh = {name: task[name] for name in kept if name in task}
     return {**fresh, "status": "requested", "authoredOn": now.isoformat(timespec="seconds")}
 

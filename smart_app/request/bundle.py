@@ -142,6 +142,7 @@ def _retrieval_entry(content: Content, sending: Sending, study: Study, parents: 
         "partOf": [{"reference": case_url}],
         "status": "requested",
         "intent": "order",
+        "priority": content.urgency,
         "code": own_code("task-code", "imaging-retrieval", "Imaging retrieval"),
         "description": f"Fetch {study.title} from {sending.peer_titles.get(study.peer, study.peer)}",
         "focus": {"reference": request_url},

@@ -15,7 +15,7 @@ from sqlalchemy import func, select, update
 
 from dicom_gateway import hours, retrieve
 from dicom_gateway.gateway import Gateway
-from dicom_gateway.index.models import instance, outbox, version
+from dicom_gateway.index.models import instance, outbox, retrieval, version
 from dicom_gateway.ingest import Incoming, Source
 from dicom_gateway.jobs import GatewayRunner
 from dicom_gateway.retrieval import fetch
@@ -31,9 +31,11 @@ FORGETS = {"MaximumStorageCacheSize": 0}
 SENDS_ANYONE = {"DicomAlwaysAllowFind": True, "DicomAlwaysAllowGet": True, "DicomAlwaysAllowMove": True}
 
 
-def ask(gateway: Gateway, study: str, peer: str = "outside", task: str = "task-1") -> None:
+def ask(
+    gateway: Gateway, study: str, peer: str = "outside", task: str = "task-1", priority: str = "routine"
+) -> None:
     with gateway.engine.begin() as connection:
-        retrieve.request(connection, task, peer, study)
+        retrieve.request(connection, task, peer, study, priority=priority)
 
 
 def work(gateway: Gateway, task: str = "task-1", seconds: float = 30) -> Progress:
@@ -180,6 +182,39 @@ def test_a_peer_is_asked_at_its_hours_alone(make_gateway: MakeGateway) -> None:
     with gateway.engine.begin() as connection:
         connection.execute(update(outbox).values(next_attempt_at=0))
     assert work(gateway).cause_code == "peer-down"
+
+
+def test_the_more_urgent_goes_first(make_gateway: MakeGateway) -> None:
+    """The routine study waits while something happens to the urgent one, and no longer than that."""
+    gateway = make_gateway(retrieval_attempts=1)
+    know(gateway, name="outside", ae_title="X", port=unused_port(), can=["find", "get"])
+    ask(gateway, "1.2.3")
+    ask(gateway, "1.2.4", task="urgent", priority="urgent")
+    runner = GatewayRunner(gateway)
+    runner.run_due()
+    assert (told(gateway, "urgent").state, told(gateway).state) == ("failed", "requested")
+    with gateway.engine.begin() as connection:
+        silent = {"state": "fetching", "updated_at": time.time() - 2 * retrieve.LIFE_SECONDS}
+        connection.execute(update(retrieval).where(retrieval.c.task_id == "urgent").values(silent))
+        connection.execute(update(outbox).values(next_attempt_at=0))
+    runner.run_due()
+    assert told(gateway).state == "failed"
+
+
+@pytest.mark.parametrize("way", ["get", pytest.param("move", marks=pytest.mark.full)])
+def test_a_peer_is_fetched_from_no_faster_than_it_may(make_gateway: MakeGateway, tmp_path: Path, way: str) -> None:
+    gateway = make_gateway()
+    study, files = write_study(tmp_path / "study", [12], side=100)
+    kilobytes = sum(path.stat().st_size for path in files) / 1000
+    with listening(gateway) as listener, orthanc(tmp_path / "pacs", "KONSIL", listener.port) as pacs:
+        pacs.store(files)
+        entry = {"name": "outside", "ae_title": "ORTHANC", "port": pacs.port, "can": ["find", way]}
+        know(gateway, **entry, kilobytes_per_second=int(kilobytes / 4))
+        begun = time.monotonic()
+        ask(gateway, study)
+        done = work(gateway)
+    assert (done.state, done.completeness, done.received) == ("completed", "A", 12)
+    assert time.monotonic() - begun > 3.5
 
 
 def test_cancelled(make_gateway: MakeGateway, tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_each_entry_can_be_sent_twice() -> None:
 
 
 def test_the_shape_of_a_case() -> None:
-    entries = transaction(content(), sending())["entry"]
+    entries = transaction(content(urgency="urgent"), sending())["entry"]
     request, case, basis = (each["resource"] for each in entries[:3])
     assert request["reasonReference"][0]["reference"] in {each["fullUrl"] for each in entries}
     assert {each["code"] for each in request["code"]["coding"]} == {"3457005", "written-opinion"}
@@ -143,6 +143,7 @@ def test_the_shape_of_a_case() -> None:
     assert basis["resourceType"] == "Provenance"
     assert "164.506" in basis["policy"][0]
     retrieval = entries[-1]["resource"]
+    assert (retrieval["priority"], case["priority"]) == ("urgent", "urgent")
     assert retrieval["partOf"][0]["reference"] == entries[1]["fullUrl"]
     values = {each["type"]["coding"][0]["code"]: each["valueString"] for each in retrieval["input"]}
     assert values == {"peer": "st-anna", "study-instance-uid": "1.2.3", "description": "CT chest, 28 Oct 2026"}
