@@ -84,7 +84,10 @@ class PeerEntry(BaseModel):
         default_factory=list, description="when it may be sent to and fetched from, such as 18:00-06:00; empty: always"
     )
     kilobytes_per_second: int = Field(
-        default=0, ge=0, le=10_000_000, description="the most that a transfer sends to it or fetches from it, in kB/s; 0: any"
+        default=0,
+        ge=0,
+        le=10_000_000,
+        description="the most that a transfer sends to it or fetches from it, in kB/s; 0: any",
     )
 
     @field_validator("hours")

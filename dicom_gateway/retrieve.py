@@ -91,8 +91,8 @@ def request(
         _enqueue(connection, task_id, 1)
         return
     if row.state in {"failed", "cancelled"}:
-        urgency = {"priority": PRIORITIES.get(priority, 0)}
-        again = urgency | {"state": "requested", "attempts": 0, "rounds": 0, "cause": None, "detail": None, "finished_at": None}
+        again = {"state": "requested", "attempts": 0, "rounds": 0, "cause": None, "detail": None, "finished_at": None}
+        again["priority"] = PRIORITIES.get(priority, 0)
         state.change(connection, task_id, **again, failed=0, completeness=None, cancel_requested=False)
         _enqueue(connection, task_id, row.revision + 1)
 

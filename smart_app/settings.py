@@ -56,6 +56,10 @@ class Settings(BaseSettings):
         default="", description="IANA zone in which times are shown; empty: the zone of the machine."
     )
     guided_visits: bool = Field(default=True, description="Show each person round at their first visit.")
+    prior_rules: Path | None = Field(
+        default=None,
+        description="Rules (JSON) by which outside studies are suggested; empty: `profiles/prior-rules.json`.",
+    )
     upload_megabytes: int = Field(default=10, description="Largest file a person may attach.")
 
     @cached_property

@@ -118,9 +118,7 @@ def want(exchange: Exchange, job: Job) -> None:
         insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(publication)
         row = insert.values(payload | fresh | {"revision": 0})
         connection.execute(row.on_conflict_do_update(index_elements=["task_id"], set_=fresh))
-        retrieve.request(
-            connection, payload["task_id"], peer, payload["study_instance_uid"], priority=priority
-        )
+        retrieve.request(connection, payload["task_id"], peer, payload["study_instance_uid"], priority=priority)
 
 
 def unwant(exchange: Exchange, job: Job) -> None:

@@ -204,7 +204,9 @@ PEERS = Kind(
         Field("associations_at_once", "Associations at the same time", "0: any number.", form="number", empty=0),
         Field("associations_per_minute", "Associations within a minute", "0: any number.", form="number", empty=0),
         Field("hours", "Hours", "When it is sent to and fetched from: 18:00-06:00, one on each line.", form="lines"),
-        Field("kilobytes_per_second", "kB/s at most", "Each transfer, to it or from it; 0: any.", form="number", empty=0),
+        Field(
+            "kilobytes_per_second", "kB/s at most", "Each transfer, to it or from it; 0: any.", form="number", empty=0
+        ),
         Field("tls", "TLS", "JSON: ca_file and what docs/dimse.md names; empty: none.", form="json"),
     ),
 )

@@ -96,12 +96,14 @@ def _written(content: Content, form: FormData) -> Content:
 
 
 async def priors(visit: Visit) -> Response:
-    """POST: search the outside archives; newest studies of surely the same patient are ticked the first time."""
+    """POST: search the outside archives.  What the rules suggest is ticked, until the physician ticks otherwise."""
     draft = await draft_of(visit, visit.request.path_params["draft"])
     failure: AppError | None = None
     try:
-        ticked = tuple((await search_outside(visit, draft)).sensible())
-        draft = await keep(visit, draft.id, lambda content: _first_search(content, ticked))
+        await search_outside(visit, draft)
+        desk = await open_desk(visit, draft)
+        ticked = tuple(desk.suggested(_today(visit)))
+        draft = await keep(visit, draft.id, lambda content: _suggested(content, ticked))
     except AppError as error:
         failure = error
     desk = await open_desk(visit, draft)
@@ -110,8 +112,10 @@ async def priors(visit: Visit) -> Response:
     return answer
 
 
-def _first_search(content: Content, ticked: tuple[str, ...]) -> Content:
-    return content if content.searched else content.model_copy(update={"studies": ticked, "searched": True})
+def _suggested(content: Content, ticked: tuple[str, ...]) -> Content:
+    if content.searched and set(content.studies) != set(content.suggested or ("none",)):
+        return content
+    return content.model_copy(update={"studies": ticked, "suggested": ticked, "searched": True})
 
 
 async def consent(visit: Visit) -> Response:
@@ -180,8 +184,12 @@ def _address(visit: Visit, draft_id: str) -> str:
     return visit.url(f"drafts/{draft_id}")
 
 
+def _today(visit: Visit) -> date:
+    return Clock(visit.services.settings.time_zone).now().date()
+
+
 def _values(visit: Visit, desk: Desk) -> dict[str, object]:
-    today: date = Clock(visit.services.settings.time_zone).now().date()
+    today = _today(visit)
     return {
         "desk": desk,
         "content": desk.content,
@@ -190,6 +198,7 @@ def _values(visit: Visit, desk: Desk) -> dict[str, object]:
         "lacking": lacking(desk.content),
         "promised": desk.promised(today).isoformat(),
         "group_titles": GROUP_TITLES,
+        "suggested": desk.suggested(today),
         "reasons": codes.REASONS,
         "products": codes.PRODUCTS,
         "urgencies": codes.URGENCIES,

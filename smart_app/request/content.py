@@ -39,6 +39,7 @@ class Content(BaseModel):
     urgency: str = "routine"
     picks: tuple[str, ...] = ()
     studies: tuple[str, ...] = ()  # keys of priors.Study
+    suggested: tuple[str, ...] | None = None  # those that the last search ticked
     basis: Literal["", "treatment", "consent"] = ""
     attested: bool = False
     consent: Attachment | None = None

@@ -16,6 +16,7 @@ from smart_app.request.chart import Chart, Item, items, read_chart
 from smart_app.request.content import Attachment, Content
 from smart_app.request.letter import Letter, letter_of
 from smart_app.request.priors import Priors, priors_from
+from smart_app.request.relevance import Need, Rules, rules_from, suggested
 from smart_app.request.service_lines import ServiceLine, line_named, service_lines
 from smart_app.store.drafts import Draft
 from smart_app.visit import Visit
@@ -36,6 +37,13 @@ class Desk:
     items: list[Item]
     priors: Priors
     lines: list[ServiceLine]
+    rules: Rules
+
+    def suggested(self, today: date) -> dict[str, str]:
+        """The outside studies that this request most likely needs, each with the reason."""
+        letter, specialty = self.letter, f"{self.line.name} {self.line.specialty}" if self.line else ""
+        words = " ".join((letter.question, letter.diagnosis, letter.story, specialty))
+        return suggested(self.rules, self.priors.studies, Need(specialty, words, today))
 
     @property
     def letter(self) -> Letter:
@@ -68,7 +76,8 @@ async def open_desk(visit: Visit, draft: Draft) -> Desk:
     listed = _listed(visit, chart)
     priors = priors_from(orjson.loads(found)) if found else Priors()
     content = Content.model_validate(draft.content)
-    return Desk(draft, content, chart, listed, priors, await service_lines(visit.fhir))
+    rules = rules_from(visit.services.settings.prior_rules)
+    return Desk(draft, content, chart, listed, priors, await service_lines(visit.fhir), rules)
 
 
 async def current_draft(visit: Visit) -> Draft:

@@ -5,9 +5,6 @@ from typing import Any
 
 from smart_app.words import counted
 
-NEVER_TICKED = frozenset({"SR", "PR", "KO", "DOC"})
-TICKED_AT_MOST = 5
-
 
 @dataclass(frozen=True, slots=True)
 class Study:
@@ -84,11 +81,6 @@ class Priors:
 
     peers: list[Peer] = field(default_factory=list)
     studies: list[Study] = field(default_factory=list)
-
-    def sensible(self) -> list[str]:
-        """Keys ticked before anybody looked: the newest studies whose patient is the same in every respect."""
-        same = [study for study in self.studies if study.match == "same" and not NEVER_TICKED & set(study.modalities)]
-        return [study.key for study in same[:TICKED_AT_MOST]]
 
     def peer_title(self, name: str) -> str:
         """An archive's name for people."""

@@ -31,9 +31,7 @@ FORGETS = {"MaximumStorageCacheSize": 0}
 SENDS_ANYONE = {"DicomAlwaysAllowFind": True, "DicomAlwaysAllowGet": True, "DicomAlwaysAllowMove": True}
 
 
-def ask(
-    gateway: Gateway, study: str, peer: str = "outside", task: str = "task-1", priority: str = "routine"
-) -> None:
+def ask(gateway: Gateway, study: str, peer: str = "outside", task: str = "task-1", priority: str = "routine") -> None:
     with gateway.engine.begin() as connection:
         retrieve.request(connection, task, peer, study, priority=priority)
 

@@ -215,6 +215,7 @@ def submission(patient: str, study: str, peer: str = "outside") -> Resource:
         "resourceType": "Task",
         "status": "requested",
         "intent": "order",
+        "priority": "urgent",
         "code": coded(f"{CODES}/task-code", "imaging-retrieval"),
         "partOf": [{"reference": "urn:uuid:00000000-0000-4000-8000-000000000002"}],
         "focus": {"reference": "urn:uuid:00000000-0000-4000-8000-000000000001"},

@@ -13,6 +13,7 @@ from dicom_gateway.index.exchange import publication
 from dicom_gateway.index.models import version
 from dicom_gateway.index.query import Place, locate
 from dicom_gateway.jobs import GatewayRunner
+from dicom_gateway.retrieval.state import load
 from konsil.database import reader
 from tests.dicom_gateway.publish.scene import Scene, staged
 from tests.dicom_gateway.web.serving import serving
@@ -56,6 +57,8 @@ def test_accepted_study_becomes_the_local_patients(scene: Scene) -> None:
     assert outputs == {"instances-expected": 5, "instances-received": 5, "instances-failed": 0, "completeness": "A"}
     assert business_status(world.read(scene.case)) == "reconciling"
     assert states(scene) == ["quarantined"] * 5
+    with reader(world.gateway.engine).begin() as connection:
+        assert load(connection, retrieval["id"]).priority == 1, "the Task is urgent"
     scene.decide("accept")
     world.work(lambda: business_status(world.read(scene.case)) == "ready-for-triage")
     (study,) = world.search("ImagingStudy", "weber")

@@ -3,8 +3,10 @@
 import json
 import re
 from datetime import date
+from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from starlette.datastructures import FormData
 
 from deploy.sandbox import charts
@@ -15,6 +17,7 @@ from smart_app.request.content import Attachment, Content, lacking
 from smart_app.request.copies import attachments, criteria, with_results
 from smart_app.request.letter import letter_of
 from smart_app.request.priors import Study, priors_from
+from smart_app.request.relevance import Need, rules_from, suggested
 
 TODAY = date(2026, 11, 22)
 BASE = "http://ehr.test/fhir"
@@ -186,5 +189,40 @@ def test_outside_values_read_like_ours() -> None:
     assert study.filed_as == "Lefèvre-Muñoz, Renée Claire Dr."
     assert study.size == "1 image"
     assert Study("p", "1", patient_name="Wang^XiaoDong=王^小东").filed_as == "Wang, XiaoDong / 王, 小东"
-    assert priors_from(PRIORS).sensible() == ["st-anna|1.2.3"]
-    assert priors_from({"studies": [{**STUDY, "match": "near"}]}).sensible() == []
+
+
+@pytest.mark.parametrize(
+    ("specialty", "words", "expected"),
+    [
+        ("Thoracic Oncology", "Is resection of the lung nodule right?", ["old-chest", "mr-head", "new-knee"]),
+        ("", "Knie seit dem Sturz geschwollen", ["new-knee", "mr-head"]),
+        ("Neurology", "Which treatment?", ["mr-head", "new-knee"]),
+        ("", "", ["mr-head", "new-knee"]),
+    ],
+)
+def test_studies_are_suggested_by_rules(specialty: str, words: str, expected: list[str]) -> None:
+    """By body part, modality, age and specialty, each with a reason; never another person's, nor reports alone."""
+    rules = rules_from(None)
+    studies = [
+        Study("p", "old-chest", "20221101", modalities=("CT",), description="CT Thorax", match="same"),
+        Study("p", "new-knee", "20260501", modalities=("DX",), description="Knie links", match="same"),
+        Study("p", "mr-head", "20260801", modalities=("MR",), description="Brain", match="same"),
+        Study("p", "ancient", "19990101", modalities=("CT",), description="Brain", match="same"),
+        Study("p", "undated", modalities=("CT",), description="Brain", match="same"),
+        Study("p", "report", "20260801", modalities=("SR",), description="Brain", match="same"),
+        Study("p", "not-sure", "20260801", modalities=("MR",), description="Brain", match="near"),
+    ]
+    found = suggested(rules, studies, Need(specialty, words, TODAY))
+    assert [key.removeprefix("p|") for key in found] == expected
+    assert "body part" in found["p|old-chest"] if "lung" in words else "p|old-chest" not in found
+    few = rules.model_copy(update={"at_most": 1})
+    assert list(suggested(few, studies, Need(specialty, words, TODAY))) == [f"p|{expected[0]}"]
+
+
+def test_the_hospitals_own_rules_are_read(tmp_path: Path) -> None:
+    (tmp_path / "rules.json").write_text('{"rules": [{"modalities": ["SM"], "reason": "slides"}]}')
+    rules, slide = rules_from(tmp_path / "rules.json"), Study("p", "1", modalities=("SM",), match="same")
+    assert suggested(rules, [slide, Study("p", "2", match="same")], Need("", "", TODAY)) == {"p|1": "slides"}
+    (tmp_path / "wrong.json").write_text('{"rules": [{"modality": "SM", "reason": "slides"}]}')
+    with pytest.raises(ValidationError):
+        rules_from(tmp_path / "wrong.json")
