@@ -190,7 +190,7 @@ def locate(connection: Connection, place: Place, states: tuple[str, ...] = RELEA
         "patient_id": patient,
         "retrieval": instance,
     }
-    columns = (
+    columns = (  # in the order of the fields of Located
         *(study.c.study_instance_uid, series.c.series_instance_uid, instance.c.sop_instance_uid),
         *(instance.c.sop_class_uid, version.c.transfer_syntax_uid, version.c.object_key, version.c.data_set_offset),
         *(version.c.size, version.c.id.label("version_id"), instance.c.frames, instance.c.instance_number),
@@ -203,4 +203,4 @@ def locate(connection: Connection, place: Place, states: tuple[str, ...] = RELEA
             values = str(wanted).split("\\")
             statement = statement.where(table.c[name].in_(values))
     order = (study.c.id, series.c.series_number, series.c.id, instance.c.instance_number, instance.c.id)
-    return [Located(**row) for row in connection.execute(statement.order_by(*order)).mappings()]
+    return [Located(*tuple(row)) for row in connection.execute(statement.order_by(*order))]

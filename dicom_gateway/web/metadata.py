@@ -34,9 +34,11 @@ def of_instances(engine: Engine, archive: Archive, instances: Sequence[Located])
 
 def load(engine: Engine, object_keys: Sequence[str]) -> dict[str, bytes]:
     """What is kept already."""
-    statement = select(version_metadata).where(version_metadata.c.object_key.in_(object_keys))
+    statement = select(version_metadata.c.object_key, version_metadata.c.content).where(
+        version_metadata.c.object_key.in_(object_keys)
+    )
     with reader(engine).begin() as connection:
-        return {row.object_key: zlib.decompress(row.content) for row in connection.execute(statement)}
+        return {key: zlib.decompress(content) for key, content in connection.execute(statement)}
 
 
 def keep(connection: Connection, made: dict[str, bytes]) -> None:
