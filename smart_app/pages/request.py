@@ -198,7 +198,7 @@ def _values(visit: Visit, desk: Desk) -> dict[str, object]:
         "lacking": lacking(desk.content),
         "promised": desk.promised(today).isoformat(),
         "group_titles": GROUP_TITLES,
-        "suggested": desk.suggested(today),
+        "relevant": desk.relevant(today),
         "reasons": codes.REASONS,
         "products": codes.PRODUCTS,
         "urgencies": codes.URGENCIES,

@@ -16,7 +16,7 @@ from smart_app.request.chart import Chart, Item, items, read_chart
 from smart_app.request.content import Attachment, Content
 from smart_app.request.letter import Letter, letter_of
 from smart_app.request.priors import Priors, priors_from
-from smart_app.request.relevance import Need, Rules, rules_from, suggested
+from smart_app.request.relevance import Need, Rules, reasons, rules_from, suggested
 from smart_app.request.service_lines import ServiceLine, line_named, service_lines
 from smart_app.store.drafts import Draft
 from smart_app.visit import Visit
@@ -41,9 +41,16 @@ class Desk:
 
     def suggested(self, today: date) -> dict[str, str]:
         """The outside studies that this request most likely needs, each with the reason."""
+        return suggested(self.rules, self.priors.studies, self._need(today))
+
+    def relevant(self, today: date) -> dict[str, str]:
+        """The same of all studies, also of those that may be another person's."""
+        return reasons(self.rules, self.priors.studies, self._need(today))
+
+    def _need(self, today: date) -> Need:
         letter, specialty = self.letter, f"{self.line.name} {self.line.specialty}" if self.line else ""
         words = " ".join((letter.question, letter.diagnosis, letter.story, specialty))
-        return suggested(self.rules, self.priors.studies, Need(specialty, words, today))
+        return Need(specialty, words, today)
 
     @property
     def letter(self) -> Letter:

@@ -57,8 +57,8 @@ def rules_from(path: Path | None) -> Rules:
     return Rules.model_validate_json(path.read_bytes())
 
 
-def suggested(rules: Rules, studies: Iterable[Study], need: Need) -> dict[str, str]:
-    """Keys of the studies to fetch, each with its reason: by rule in their order, then the newest, so many at most."""
+def reasons(rules: Rules, studies: Iterable[Study], need: Need) -> dict[str, str]:
+    """Keys of the studies that a rule speaks for, whoever they may be of, each with its reason; the likeliest first."""
     asked = _regions(rules, need.words)
     ranked = []
     for study in studies:
@@ -67,11 +67,17 @@ def suggested(rules: Rules, studies: Iterable[Study], need: Need) -> dict[str, s
             ranked.append((place, study))
     ranked.sort(key=lambda each: each[1].day, reverse=True)
     ranked.sort(key=lambda each: each[0])
-    return {study.key: rules.rules[place].reason for place, study in ranked[: rules.at_most]}
+    return {study.key: rules.rules[place].reason for place, study in ranked}
+
+
+def suggested(rules: Rules, studies: Iterable[Study], need: Need) -> dict[str, str]:
+    """The same of surely the same person's studies: by rule in their order, then the newest, so many at most."""
+    sure = [study for study in studies if study.match == "same"]
+    return dict(list(reasons(rules, sure, need).items())[: rules.at_most])
 
 
 def _first_that_holds(rules: Rules, study: Study, request: tuple[Need, set[str]]) -> int | None:
-    if study.match != "same" or rules.never & set(study.modalities):
+    if rules.never & set(study.modalities):
         return None
     need, asked = request
     shared = bool(asked & _regions(rules, study.description))

@@ -17,7 +17,7 @@ from smart_app.request.content import Attachment, Content, lacking
 from smart_app.request.copies import attachments, criteria, with_results
 from smart_app.request.letter import letter_of
 from smart_app.request.priors import Study, priors_from
-from smart_app.request.relevance import Need, rules_from, suggested
+from smart_app.request.relevance import Need, reasons, rules_from, suggested
 
 TODAY = date(2026, 11, 22)
 BASE = "http://ehr.test/fhir"
@@ -215,6 +215,7 @@ def test_studies_are_suggested_by_rules(specialty: str, words: str, expected: li
     found = suggested(rules, studies, Need(specialty, words, TODAY))
     assert [key.removeprefix("p|") for key in found] == expected
     assert "body part" in found["p|old-chest"] if "lung" in words else "p|old-chest" not in found
+    assert "p|not-sure" in reasons(rules, studies, Need(specialty, words, TODAY)), "said, and not ticked"
     few = rules.model_copy(update={"at_most": 1})
     assert list(suggested(few, studies, Need(specialty, words, TODAY))) == [f"p|{expected[0]}"]
 
