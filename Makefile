@@ -2,9 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STATE := .konsil
-WORKERS ?= 2
+WORKERS ?= 3
 PACKAGES := konsil fhir_server smart_app dicom_gateway profiles deploy
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help python-is-new-enough setup setup-tests setup-full demo demo-reset test test-full lint fmt docs pictures bench bench-fhir bench-dicom lock audit-dependencies
