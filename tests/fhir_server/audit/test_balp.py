@@ -118,7 +118,7 @@ async def every_interaction(http: httpx.AsyncClient, path: str, resource: dict[s
     assert (await http.delete(path)).is_success
 
 
-@pytest.mark.spec("IHE BALP 3:5.7.5")
+@pytest.mark.spec("IHE BALP 3:5.7.3")
 async def test_every_event_meets_the_pattern_that_it_claims(audited: Server, http: httpx.AsyncClient) -> None:
     program = Caller("engine", "engine", None, frozenset({"administrator"}), "Organization/x", ("system/*.cruds",))
     async with audited.client(program) as engine:
