@@ -38,15 +38,15 @@ def _row(events: Sequence[tuple[Origin, Happening, str | None]]) -> JournalRow:
     shared: list[tuple[Document, Document]] = []
     rows = []
     for origin, happening, patient in events:
-        # By its id: a caller's hash takes as long as all the rest, and the same object is the same caller.
+        # By their ids: a caller's hash takes as long as all the rest, and the same object is the same caller.
         about = origin.about(patient)
-        key = id(origin.caller), origin.address, said_of(happening), about
+        interaction, recorded, reference, query, outcome, problem, kind, *_ = happening
+        key = id(origin.caller), origin.address, id(kind), interaction, outcome, problem, about
         number = kept.get(key)
         if number is None:
             number = kept[key] = len(shared)
             shared.append(common(origin, said_of(happening), about))
-        query = happening.query and happening.query[:LONGEST_QUERY]
-        rows.append((number, happening.recorded, happening.reference, query, patient))
+        rows.append((number, recorded, reference, query and query[:LONGEST_QUERY], patient))
     content = wire.dumps({"batch": 1, "common": shared, "events": rows})
     return journal_row(str(uuid4()), content, digest(content))
 

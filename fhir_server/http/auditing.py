@@ -23,6 +23,7 @@ from fhir_server.audit.trail import Trail
 from fhir_server.caller import Caller
 from fhir_server.context import Node
 from fhir_server.errors import FhirError
+from fhir_server.http.negotiation import header
 from fhir_server.store.auth_values import Account
 
 WRITES = {"POST": "create", "PUT": "update", "PATCH": "update", "DELETE": "delete"}
@@ -31,7 +32,7 @@ WRITTEN = frozenset(WRITES.values())
 ABOUT_A_PATIENT = re.compile(r"(?:Patient/)?([A-Za-z0-9\-.]{1,64})\Z")
 UNKNOWN = Caller("", "")
 EXPORTING = frozenset({"everything", "document"})
-EXPORTED = "x-konsil-export"
+EXPORTED = b"x-konsil-export"
 """Sent by a program whose user takes what is read as a file: a report, a list."""
 LOGIN, LOGOUT = "110122", "110123"
 
@@ -127,7 +128,7 @@ def is_export(request: Request) -> bool:
 
     DICOM PS3.15 A.5.3.8
     """
-    return request.path_params.get("operation") in EXPORTING or EXPORTED in request.headers
+    return request.scope["path_params"].get("operation") in EXPORTING or header(request, EXPORTED) is not None
 
 
 def _is_polling(trail: Trail, interaction: str) -> bool:
