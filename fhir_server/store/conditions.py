@@ -73,9 +73,11 @@ class Conditions:
         self.visible = visible
 
     def of(
-        self, query: Query, table: FromClause, leading: ColumnElement[bool] | None = None
+        self, query: Query, table: FromClause, leading: ColumnElement[bool] | None = None, *, along: bool = False
     ) -> list[ColumnElement[bool]]:
-        """Every condition of a query on rows of `table`; `leading`: what stands for its range of dates."""
+        """Every condition of a query on rows of `table`; `leading`: what stands for its range of dates; `along`: all
+        are asked of rows that something else lists.
+        """
         patient = self.patient_of(query)
         if patient is not None:
             conditions = sorted(query.conditions, key=is_reference)
@@ -89,9 +91,10 @@ class Conditions:
         if chain is not None:
             return self._of_some_patients(query, chain, table)
         by_rank = sorted(joined(query.conditions), key=rank)
-        first = [self.condition(each, table) if leading is None else leading for each in by_rank[:1]]
-        along = [self._along(condition, table) for condition in by_rank[1:PLANNED]]
-        return first + along + [self._after(condition, table) for condition in by_rank[PLANNED:]]
+        asked = [self._along(condition, table) for condition in by_rank[:PLANNED]]
+        if by_rank and not along:
+            asked[0] = self.condition(by_rank[0], table) if leading is None else leading
+        return asked + [self._after(condition, table) for condition in by_rank[PLANNED:]]
 
     def range_of_dates(self, query: Query) -> Select[Any] | CompoundSelect[Any] | None:
         """Rows of the range of dates that leads the query; None where something else does."""

@@ -13,7 +13,7 @@ from fhir_server.store.compiler import Lookup
 from fhir_server.store.conditions import Numbering
 from fhir_server.store.models import STATE, resource
 from fhir_server.store.slots import open_list
-from fhir_server.store.visibility import KEPT, condition, condition_of_one, condition_of_patient
+from fhir_server.store.visibility import KEPT, can_be_listed, condition, condition_of_one, condition_of_patient
 
 
 class Sign:
@@ -138,6 +138,10 @@ class Grants:
     def condition(self, interaction: Interaction, resource_type: str, table: FromClause) -> ColumnElement[bool]:
         """Rows of one type that the interaction may touch. Raises Forbidden."""
         return condition(self.restriction(interaction, resource_type), table, self._number)
+
+    def are_few(self, resource_type: str) -> bool:
+        """Whether rows of the type that a search may meet are listed from the caller's own cases. Raises Forbidden."""
+        return can_be_listed(self.restriction("search", resource_type))
 
     def of_patient(self, resource_type: str, patient: ColumnElement[str]) -> ColumnElement[bool]:
         """Rows of one type that a search of what is about one patient may meet. Raises Forbidden."""

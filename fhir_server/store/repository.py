@@ -181,7 +181,8 @@ class Repository:
             statement = statement.where(beyond(keys, after))
         if ceiling is not None:
             statement = statement.where(resource.c.row_id <= ceiling)
-        dates = self.conditions.range_of_dates(query) if self.source.dialect == "postgresql" else None
+        several = self.source.dialect == "postgresql" and not self._are_few(query)
+        dates = self.conditions.range_of_dates(query) if several else None
         if dates is None:
             return statement.where(*self.matching(query))
         few = Few(dates)
@@ -217,13 +218,17 @@ class Repository:
         """What a row of `resource` must meet: the query's type and conditions, and that the caller may see it;
         `leading`: what stands for its range of dates.
         """
-        conditions = self.conditions.of(query, resource, leading)
+        conditions = self.conditions.of(query, resource, leading, along=self._are_few(query))
         if query.resource_type is None:
             return [self.grants.of_any_type("search", query.types, resource) if query.types else false(), *conditions]
         tests = [self._granted(query, query.resource_type), *conditions]
         if self.conditions.implies_type(query):
             return tests
         return [resource.c.resource_type == query.resource_type, *tests]
+
+    def _are_few(self, query: Query) -> bool:
+        """Whether what the caller may see of all patients is listed, so that conditions are asked of that."""
+        return query.resource_type is not None and self.grants.are_few(query.resource_type)
 
     def _granted(self, query: Query, resource_type: str) -> ColumnElement[bool]:
         patient = self.conditions.patient_of(query)

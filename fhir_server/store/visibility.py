@@ -132,7 +132,7 @@ class _Compiler:
         """Of one patient only what leads to rows is listed: these are few already, and each is asked."""
         if isinstance(restriction, PointsAt):
             return True
-        return self._listing and self._patient is None and _can_be_listed(restriction)
+        return self._listing and self._patient is None and can_be_listed(restriction)
 
     def _indexed(self, restriction: Coded | Carrying | Naming | NamedBy, table: FromClause) -> ColumnElement[bool]:
         match restriction:
@@ -140,12 +140,12 @@ class _Compiler:
                 return self._coded(restriction, table)
             case Carrying():
                 return self._carrying(restriction, table)
-            case Naming() if self._listing and _can_be_listed(restriction.target):
+            case Naming() if self._listing and can_be_listed(restriction.target):
                 return self._naming(restriction, table, self._list(restriction.target, None))
             case Naming():
                 target = resource.alias()
                 return self._naming(restriction, table, target, self.condition(restriction.target, target))
-            case NamedBy() if self._patient is not None and _can_be_listed(restriction.source):
+            case NamedBy() if self._patient is not None and can_be_listed(restriction.source):
                 return self._among_named(restriction, table)
             case NamedBy() if self._listing:
                 return table.c.row_id.in_(self._named(restriction, resource.alias(), columns=("row_id",)))
@@ -205,7 +205,7 @@ class _Compiler:
             case AnyOf(parts):
                 return union_all(*(_columns(self._list(part, resource_type)) for part in parts))
             case AllOf(parts):
-                first = next(part for part in parts if _can_be_listed(part))
+                first = next(part for part in parts if can_be_listed(part))
                 driver = self._list(first, resource_type)
                 return _columns(driver).where(*(self.condition(part, driver) for part in parts if part is not first))
             case _:
@@ -348,19 +348,19 @@ def _written_out(number: int) -> ColumnElement[int]:
     return literal_column(str(number), BigInteger)
 
 
-def _can_be_listed(restriction: Restriction) -> bool:
+def can_be_listed(restriction: Restriction) -> bool:
     """Whether the rows can be reached from few others: by links that start there, or within one patient's record."""
     match restriction:
         case PointsAt() | Identified():
             return True
         case NamedBy(source=source):
-            return _can_be_listed(source)
+            return can_be_listed(source)
         case Naming(resource_type=resource_type, target=target):
-            return resource_type not in WITHOUT_PATIENT and _can_be_listed(target)
+            return resource_type not in WITHOUT_PATIENT and can_be_listed(target)
         case AllOf(parts):
-            return any(_can_be_listed(part) for part in parts)
+            return any(can_be_listed(part) for part in parts)
         case AnyOf(parts):
-            return all(_can_be_listed(part) for part in parts)
+            return all(can_be_listed(part) for part in parts)
         case _:
             return False
 

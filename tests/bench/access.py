@@ -1,7 +1,7 @@
-"""What policy, Consents and audit cost the server: the same reads and searches, by turns, by whom no rule binds while the
-audit is off, and by the requester of the patient's hospital and the consultant of the case while it is on; on SQLite, or
-in a database of the PostgreSQL at BENCH_DATABASE_URL (`.../postgres`). It is one server: of two that do the same, one is
-a tenth slower by the luck of its memory.
+"""What policy, Consents and audit cost the server: the same reads and searches, by turns, by whom no rule binds while
+the audit is off, and by the requester of the patient's hospital and the consultant of the case while it is on; on
+SQLite, or in a database of the PostgreSQL at BENCH_DATABASE_URL (`.../postgres`). It is one server: of two that do the
+same, one is a tenth slower by the luck of its memory.
 
 Processor time of the server. The consultant holds ten cases, each with its Consent.
 """
