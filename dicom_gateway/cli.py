@@ -1,5 +1,6 @@
 """`konsil dicom ...`: the commands of the gateway."""
 
+import getpass
 import json
 import signal
 import sys
@@ -11,6 +12,7 @@ import click
 import uvicorn
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from dicom_gateway.audit.configured import imported_by_command
 from dicom_gateway.dimse.echo import probe
 from dicom_gateway.errors import NotFound
 from dicom_gateway.gateway import Gateway, open_gateway
@@ -169,6 +171,7 @@ def import_command(path: Path) -> None:
     gateway = _open()
     try:
         imported = import_medium(gateway.ingest, path)
+        imported_by_command(gateway, f"command line ({getpass.getuser()})", imported.studies)
     except MediumRefused as error:
         raise click.ClickException(str(error)) from error
     finally:

@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from dicom_gateway import peer_register
+from dicom_gateway.audit.configured import changed
 from dicom_gateway.errors import GatewayError
 from dicom_gateway.gateway import Gateway, open_gateway
-from dicom_gateway.peer_register import By
+from dicom_gateway.peer_register import By, Details
 from dicom_gateway.peers import LISTS
 from dicom_gateway.settings import Settings
 from konsil.assignments import NotAssigned, assigned, table
@@ -53,7 +54,11 @@ def show(name: str) -> None:
 def add(name: str, texts: tuple[str, ...]) -> None:
     """Add a peer."""
     values = _values(texts) | {"name": name}
-    run(lambda gateway: peer_register.add(gateway.engine, command_line("peer"), values, gateway.settings.ae_title))
+    run(
+        lambda gateway: peer_register.add(
+            gateway.engine, command_line(gateway, "peer"), values, gateway.settings.ae_title
+        )
+    )
     click.echo(f"peer {name} added")
 
 
@@ -66,7 +71,9 @@ def change(name: str, texts: tuple[str, ...]) -> None:
 
     def work(gateway: Gateway) -> dict[str, Any]:
         before = _show(gateway, name)
-        return peer_register.change(gateway.engine, command_line("peer"), before, values, gateway.settings.ae_title)
+        return peer_register.change(
+            gateway.engine, command_line(gateway, "peer"), before, values, gateway.settings.ae_title
+        )
 
     run(work)
     click.echo(f"peer {name} changed")
@@ -77,7 +84,9 @@ def change(name: str, texts: tuple[str, ...]) -> None:
 def deactivate(name: str) -> None:
     """Deactivate a peer: it may not call, and is not called; nothing is deleted."""
     run(
-        lambda gateway: peer_register.activate(gateway.engine, command_line("peer"), _show(gateway, name), active=False)
+        lambda gateway: peer_register.activate(
+            gateway.engine, command_line(gateway, "peer"), _show(gateway, name), active=False
+        )
     )
     click.echo(f"peer {name} deactivated")
 
@@ -86,7 +95,11 @@ def deactivate(name: str) -> None:
 @click.argument("name")
 def activate(name: str) -> None:
     """Let a peer call and be called again."""
-    run(lambda gateway: peer_register.activate(gateway.engine, command_line("peer"), _show(gateway, name), active=True))
+    run(
+        lambda gateway: peer_register.activate(
+            gateway.engine, command_line(gateway, "peer"), _show(gateway, name), active=True
+        )
+    )
     click.echo(f"peer {name} activated")
 
 
@@ -95,12 +108,15 @@ def _show(gateway: Gateway, name: str) -> dict[str, Any]:
         return peer_register.show(connection, name)
 
 
-def command_line(kind: str) -> By:
-    """Whoever runs the command: the log of the machine has it besides."""
+def command_line(gateway: Gateway, kind: str) -> By:
+    """Whoever runs the command: the audit names the user of the machine, and so does its log."""
     name = f"command line ({getpass.getuser()})"
-    return By(
-        name, lambda thing, what, _: logger("dicom_gateway").warning("%s %s %s by the %s", kind, thing, what, name)
-    )
+
+    def audit(thing: str, what: str, details: Details) -> None:
+        changed(gateway, name, f"{kind} {thing}", what, details)
+        logger("dicom_gateway").warning("%s %s %s by the %s", kind, thing, what, name)
+
+    return By(name, audit)
 
 
 def _values(texts: tuple[str, ...]) -> dict[str, Any]:

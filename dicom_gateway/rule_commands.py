@@ -45,7 +45,7 @@ def show(name: str) -> None:
 def add(name: str, texts: tuple[str, ...]) -> None:
     """Add a rule."""
     values = _values(texts) | {"name": name}
-    run(lambda gateway: register.add(gateway.engine, command_line("rule"), values))
+    run(lambda gateway: register.add(gateway.engine, command_line(gateway, "rule"), values))
     click.echo(f"rule {name} added")
 
 
@@ -55,7 +55,7 @@ def add(name: str, texts: tuple[str, ...]) -> None:
 def change(name: str, texts: tuple[str, ...]) -> None:
     """Change members of a rule; the others stay."""
     values = _values(texts)
-    run(lambda gateway: register.change(gateway.engine, command_line("rule"), _show(gateway, name), values))
+    run(lambda gateway: register.change(gateway.engine, command_line(gateway, "rule"), _show(gateway, name), values))
     click.echo(f"rule {name} changed")
 
 
@@ -95,7 +95,11 @@ def _try(gateway: Gateway, uid: str) -> dict[str, Any]:
 
 
 def _switch(name: str, *, active: bool) -> None:
-    run(lambda gateway: register.activate(gateway.engine, command_line("rule"), _show(gateway, name), active=active))
+    run(
+        lambda gateway: register.activate(
+            gateway.engine, command_line(gateway, "rule"), _show(gateway, name), active=active
+        )
+    )
 
 
 def _show(gateway: Gateway, name: str) -> dict[str, Any]:

@@ -189,11 +189,14 @@ def verify(repair: bool) -> None:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def backup(file: Path) -> None:
     """Copy the embedded database into FILE, while the server runs, and check the copy."""
-    from fhir_server.admin.backup import CannotBackUp
+    from fhir_server.admin.backup import CannotBackUp, embedded, exported
     from fhir_server.admin.backup import backup as run
+    from fhir_server.admin.register_commands import by_command, on_a_node
     from fhir_server.settings import Settings
 
     try:
+        if embedded(Settings().database_url).exists():
+            on_a_node(lambda node: exported(node, by_command(node).origin, file))
         with _bars() as show:
             run(Settings().database_url, file, lambda done, total: show("pages", done, total))
     except CannotBackUp as error:
@@ -204,8 +207,9 @@ def backup(file: Path) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def restore(file: Path) -> None:
     """Put a backup in the place of the embedded database; the server must be stopped."""
-    from fhir_server.admin.backup import CannotBackUp
+    from fhir_server.admin.backup import CannotBackUp, imported
     from fhir_server.admin.backup import restore as run
+    from fhir_server.admin.register_commands import by_command, on_a_node
     from fhir_server.settings import Settings
 
     try:
@@ -213,6 +217,7 @@ def restore(file: Path) -> None:
             former = run(Settings().database_url, file, lambda done, total: show("pages", done, total))
     except CannotBackUp as error:
         raise click.ClickException(str(error)) from None
+    on_a_node(lambda node: imported(node, by_command(node).origin, file))
     click.echo(f"restored{f'; the former database is {former}' if former else ''}")
 
 

@@ -24,12 +24,16 @@ from smart_app.fhir import FhirClient
 from smart_app.settings import Settings, origin_of
 from smart_app.store.models import outbox
 from smart_app.store.provisioned import ProvisionedStore
+from smart_app.store.told import AUDIT
 from smart_app.store.writebacks import WritebackStore
 from smart_app.tenants import Tenant, base_url
 from smart_app.writeback import Later, Refused, file_report, gather, tenant_of
 
 SYSTEM_SCOPE = "system/Task.rs system/DiagnosticReport.rs system/Patient.rs system/Practitioner.rs"
+AUDIT_SCOPE = "system/AuditEvent.cu"
+ALREADY_THERE = 405
 CURSOR_SECONDS = 2.0
+AUDIT_PAUSE_SECONDS = 60.0
 CURSOR_JOB = NewJob("cursor", {}, "cursor signed-reports")
 Result = TypeVar("Result")
 
@@ -45,7 +49,7 @@ class Work:
     """The handlers, with the clients they keep.  The pages' coroutines run here on the thread of one event loop."""
 
     settings: Settings
-    _tokens: dict[str, BackendToken] = field(default_factory=dict)
+    _tokens: dict[tuple[str, str], BackendToken] = field(default_factory=dict)
     _token_clients: list[httpx.Client] = field(default_factory=list)
     _http: dict[frozenset[str], httpx.AsyncClient] = field(default_factory=dict)
 
@@ -60,7 +64,10 @@ class Work:
         """The runner with the handlers; makes sure that the cursor's row is there."""
         with self.engine.begin() as connection:
             connection.execute(enqueue(outbox, self.engine.dialect.name, CURSOR_JOB))
-        return Runner(self.engine, outbox, {"cursor": self.follow, "writeback": self.write_back}, release=self.close)
+        return Runner(self.engine, outbox, self._handlers(), release=self.close)
+
+    def _handlers(self) -> dict[str, Callable[[Job], Any]]:
+        return {"cursor": self.follow, "writeback": self.write_back, AUDIT: self.tell}
 
     def close(self) -> None:
         """Close the clients, the event loop and the database."""
@@ -99,14 +106,26 @@ class Work:
             raise Retry(str(later), later.after_seconds) from error
         self.writebacks.record(key, "done", f"Filed at {tenant.title}.", written)
 
-    def _own(self) -> FhirClient:
+    def tell(self, job: Job) -> None:
+        """Tell our server's audit what a command changed, under the event's own id: a second time finds it there.
+
+        Nothing is given up: while the server is away, or does not let us, the row waits.
+        """
+        try:
+            self._call(self._own(AUDIT_SCOPE).update, job.payload["event"])
+        except (AppError, Later, httpx.HTTPError, TokenRefused) as error:
+            if not (isinstance(error, AppError) and error.status == ALREADY_THERE):
+                why = f"our server does not take an AuditEvent: {type(error).__name__}"
+                raise Retry(why, AUDIT_PAUSE_SECONDS) from error
+
+    def _own(self, scope: str = SYSTEM_SCOPE) -> FhirClient:
         settings = self.settings
         origins = frozenset({origin_of(settings.fhir_base_url), origin_of(settings.fhir_issuer)})
         key = self.provisioned.key("system")
         if key is None:
             raise Later("the app has not been set up yet")
         named = key.for_token_url(f"{settings.fhir_issuer}/oauth/token")
-        return self._client(settings.fhir_base_url, origins, named, SYSTEM_SCOPE)
+        return self._client(settings.fhir_base_url, origins, named, scope)
 
     def _at(self, tenant: Tenant) -> FhirClient:
         backend = tenant.backend
@@ -118,12 +137,12 @@ class Work:
         return self._client(base_url(tenant.fhir_base), tenant.origins(), named, backend.scope)
 
     def _client(self, base: str, origins: frozenset[str], key: ClientKey, scope: str) -> FhirClient:
-        if base not in self._tokens:
+        if (base, scope) not in self._tokens:
             self._token_clients.append(guarded_client(origins))
-            self._tokens[base] = BackendToken(self._token_clients[-1], key, scope)
+            self._tokens[base, scope] = BackendToken(self._token_clients[-1], key, scope)
         if origins not in self._http:
             self._http[origins] = guarded_async_client(origins, timeout_seconds=30)
-        token = self._tokens[base]
+        token = self._tokens[base, scope]
 
         async def source() -> str:
             header = await run_sync(token.header)

@@ -43,7 +43,7 @@ def add(name: str, texts: tuple[str, ...]) -> None:
     from smart_app.store import register
 
     values = _values(texts) | {"name": name}
-    _run(lambda engine: register.add(engine, _by(), values))
+    _run(lambda engine: register.add(engine, _by(engine), values))
     click.echo(f"hospital {name} added")
 
 
@@ -55,7 +55,7 @@ def change(name: str, texts: tuple[str, ...]) -> None:
     from smart_app.store import register
 
     values = _values(texts)
-    _run(lambda engine: register.change(engine, _by(), _show(engine, name), values))
+    _run(lambda engine: register.change(engine, _by(engine), _show(engine, name), values))
     click.echo(f"hospital {name} changed")
 
 
@@ -76,7 +76,7 @@ def activate(name: str) -> None:
 def _switch(name: str, *, active: bool) -> None:
     from smart_app.store import register
 
-    _run(lambda engine: register.activate(engine, _by(), _show(engine, name), active=active))
+    _run(lambda engine: register.activate(engine, _by(engine), _show(engine, name), active=active))
     click.echo(f"hospital {name} {'activated' if active else 'deactivated'}")
 
 
@@ -94,12 +94,19 @@ def _show(engine: Engine, name: str) -> dict[str, Any]:
         return register.show(connection, name)
 
 
-def _by() -> Any:
-    """Whoever runs the command: the log of the machine has it besides."""
-    from smart_app.store.register import By
+def _by(engine: Engine) -> Any:
+    """Whoever runs the command: the audit names the user of the machine, and so does its log."""
+    from smart_app.store import told
+    from smart_app.store.register import By, Details
 
     name = f"command line ({getpass.getuser()})"
-    return By(name, lambda tenant, what, _: logger("app").warning("hospital %s %s by the %s", tenant, what, name))
+    source = {"identifier": {"value": name}}, Settings().base_url
+
+    def audit(tenant: str, what: str, details: Details) -> None:
+        told.put_down(engine, told.change_event(source, tenant, what, details))
+        logger("app").warning("hospital %s %s by the %s", tenant, what, name)
+
+    return By(name, audit)
 
 
 def _values(texts: tuple[str, ...]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ GATEWAY_SCOPES = " ".join(
         "system/Practitioner.rs system/Organization.rs system/AuditEvent.cu system/DocumentReference.crus",
     ]
 )
-READER_SCOPES = "system/*.rs"
+READER_SCOPES = "system/*.rs system/AuditEvent.cu"
 ENGINE_SCOPES = "system/*.cruds"
 EHR_SCOPES = " ".join(
     [

@@ -24,6 +24,7 @@ TITLES = {
     "110112": "Query",
     "110113": "Security Alert",
     "110126": "Node Authentication",
+    "110137": "User Security Attributes Changed",
 }
 PARTS = {"source": ("110153", "Source Role ID"), "destination": ("110152", "Destination Role ID")}
 LONGEST_QUERY = 4000
@@ -86,7 +87,7 @@ def study_entity(uid: str, reference: str, instances: int | None) -> Resource:
 
 
 def others(payload: Payload, patient: str) -> list[Resource]:
-    """The case, the question and the patient."""
+    """The case, the question, the patient, and what was changed of the gateway itself."""
     found: list[Resource] = []
     if payload["case"]:
         what = {"reference": payload["case"]}
@@ -97,4 +98,12 @@ def others(payload: Payload, patient: str) -> list[Resource]:
     if patient:
         what = {"reference": patient}
         found.append({"what": what, "type": coding(ENTITY_TYPE, "1"), "role": coding(OBJECT_ROLE, "1")})
+    if payload.get("thing"):
+        found.append(changed_entity(payload["thing"], payload["details"]))
     return found
+
+
+def changed_entity(thing: str, details: Sequence[Sequence[str]]) -> Resource:
+    """Something of the gateway's own, and what was changed of it.  PS3.15 A.5.3.10, object role 13"""
+    made: Resource = {"type": coding(ENTITY_TYPE, "2"), "role": coding(OBJECT_ROLE, "13"), "name": thing}
+    return made | ({"detail": [{"type": name, "valueString": text} for name, text in details]} if details else {})

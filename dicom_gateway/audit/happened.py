@@ -20,7 +20,7 @@ from konsil.outbox import NewJob, enqueue
 
 KIND = "audit"
 BEGINNING, ACCESSED, TRANSFERRED, QUERY, ALERT = "110102", "110103", "110104", "110112", "110113"
-NODE_AUTHENTICATION = "110126"
+NODE_AUTHENTICATION, ATTRIBUTES_CHANGED = "110126", "110137"
 IMPORT = "110107"
 SUCCESS, MINOR, SERIOUS = "0", "4", "8"
 NAMESPACE = UUID("5f8f0f2c-7d0f-5d1c-9d55-6d1c6a3c7e10")
@@ -50,7 +50,7 @@ class Happened:
 
     `code`: the event id; `studies`: how many instances of each, None where that says nothing; `patience_seconds`: how
     long to wait for the studies to be published, so that the event can name the patient,
-    unless `patient` does.
+    unless `patient` does.  `thing`: what of the gateway's own was changed, `details`: how, by member.
     """
 
     code: str
@@ -64,6 +64,8 @@ class Happened:
     patient: str = ""
     case: str = ""
     patience_seconds: float = 0
+    thing: str = ""
+    details: tuple[tuple[str, str], ...] = ()
 
 
 def note(connection: Connection, happened: Happened, key: str = "") -> None:

@@ -5,14 +5,23 @@ https://www.sqlite.org/backup.html  PostgreSQL has its own tools: pg_dump, base 
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+
+from fhir_server.audit.event import EXPORT, IMPORT, Happening, Kind, Origin
+from fhir_server.audit.trail import event_row
+from fhir_server.context import Node
+from fhir_server.store.audit import append
 
 PAGES_AT_ONCE = 2000
 VERSION_TABLE = "alembic_version_fhir"
 # Pages done, pages altogether.
 Progress = Callable[[int, int], None]
+
+
+DATABASE = "the whole database"
 
 
 class CannotBackUp(Exception):
@@ -48,6 +57,23 @@ def restore(database_url: str, file: Path, progress: Progress) -> Path | None:
     fresh.replace(place)
     _sync(place.parent)
     return former
+
+
+async def exported(node: Node, origin: Origin, file: Path) -> None:
+    """Put down that everything leaves, before it does.  DICOM PS3.15 A.5.3.8"""
+    await _put_down(node, origin, EXPORT, file)
+
+
+async def imported(node: Node, origin: Origin, file: Path) -> None:
+    """Put down that everything came from a backup.  DICOM PS3.15 A.5.3.9"""
+    await _put_down(node, origin, IMPORT, file)
+
+
+async def _put_down(node: Node, origin: Origin, kind: Kind, file: Path) -> None:
+    details = (("file", str(file.absolute())),)
+    happened = Happening(kind.code, time.time_ns() // 1000, kind=kind, thing=DATABASE, details=details)
+    async with node.database.transaction() as transaction:
+        await append(transaction, [event_row(origin, happened, None)])
 
 
 def embedded(database_url: str) -> Path:

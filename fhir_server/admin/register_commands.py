@@ -45,7 +45,7 @@ def _list(kind: "Kind") -> click.Command:
         from fhir_server.auth import register
         from konsil.assignments import table
 
-        found = _run(lambda node: register.every(node, kind))
+        found = on_a_node(lambda node: register.every(node, kind))
         rows = [{**each.values, "title": each.values["name"], "key": each.key, "active": each.active} for each in found]
         rows = [row | {"name": each.name} for row, each in zip(rows, found, strict=True)]
         click.echo(table(rows, COLUMNS[kind]))
@@ -59,7 +59,7 @@ def _show(kind: "Kind") -> click.Command:
     def command(name: str) -> None:
         from fhir_server.auth import register
 
-        click.echo(json.dumps(_run(lambda node: register.named(node, kind, name)).document(), indent=1))
+        click.echo(json.dumps(on_a_node(lambda node: register.named(node, kind, name)).document(), indent=1))
 
     return command
 
@@ -73,7 +73,7 @@ def _add(kind: "Kind") -> click.Command:
 
         key = {"client": "client_id", "tenant": "name", "account": "username"}[kind]
         values = _values(texts) | {key: name}
-        _print(_run(lambda node: register.add(node, _by(node), kind, values)), "added")
+        _print(on_a_node(lambda node: register.add(node, by_command(node), kind, values)), "added")
 
     return command
 
@@ -88,9 +88,9 @@ def _change(kind: "Kind") -> click.Command:
         values = _values(texts)
 
         async def run(node: "Node") -> "Changed":
-            return await register.change(node, _by(node), await register.named(node, kind, name), values)
+            return await register.change(node, by_command(node), await register.named(node, kind, name), values)
 
-        _print(_run(run), "changed")
+        _print(on_a_node(run), "changed")
 
     return command
 
@@ -105,9 +105,11 @@ def _switch(kind: "Kind", active: bool) -> click.Command:
         from fhir_server.auth import register
 
         async def run(node: "Node") -> "Changed":
-            return await register.activate(node, _by(node), await register.named(node, kind, name), active=active)
+            return await register.activate(
+                node, by_command(node), await register.named(node, kind, name), active=active
+            )
 
-        _print(_run(run), f"{verb}d")
+        _print(on_a_node(run), f"{verb}d")
 
     return command
 
@@ -119,14 +121,15 @@ def _new_secret() -> click.Command:
         from fhir_server.auth import register
 
         async def run(node: "Node") -> "Changed":
-            return await register.new_secret(node, _by(node), await register.named(node, "client", name))
+            return await register.new_secret(node, by_command(node), await register.named(node, "client", name))
 
-        _print(_run(run), "has a new secret")
+        _print(on_a_node(run), "has a new secret")
 
     return command
 
 
-def _by(node: "Node") -> Any:
+def by_command(node: "Node") -> Any:
+    """Whoever runs a command, as the audit names it."""
     from fhir_server.auth import register
 
     return register.operator(node, f"{register.COMMAND} ({getpass.getuser()})")
@@ -151,7 +154,7 @@ def _print(changed: "Changed", verb: str) -> None:
         click.echo(f"shown once: {changed.once}")
 
 
-def _run(work: "Callable[[Node], Awaitable[T]]") -> T:
+def on_a_node(work: "Callable[[Node], Awaitable[T]]") -> T:
     """Do it on a node of its own.  What is refused is said in a sentence."""
     import asyncio
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -14,9 +13,9 @@ from anyio.to_thread import run_sync
 from smart_app.errors import AppError, FhirFailure, Forbidden, NotFound, Unavailable
 from smart_app.fhir import Resource
 from smart_app.store import register
+from smart_app.store.told import change_event
 from smart_app.visit import Visit
 
-DCM = "http://dicom.nema.org/resources/ontology/DCM"
 Document = dict[str, Any]
 Values = Mapping[str, Any]
 
@@ -166,7 +165,8 @@ class Hospitals:
         launch = self.visit.launch
 
         def audit(name: str, what: str, details: register.Details) -> None:
-            event = change_event((launch.practitioner, self.visit.services.settings.base_url), name, what, details)
+            source = {"reference": launch.practitioner}, self.visit.services.settings.base_url
+            event = change_event(source, name, what, details)
             from_thread.run(self.visit.fhir.create, event)
 
         by = register.By(launch.name or launch.practitioner, audit)
@@ -176,28 +176,6 @@ class Hospitals:
             raise Unsuitable(error.fields) from error
         except register.Stale as error:
             raise Stale(error.current) from error
-
-
-def change_event(source: tuple[str, str], name: str, what: str, details: register.Details) -> Resource:
-    """A change of a hospital as an AuditEvent.  DICOM PS3.15 A.5.3.10, 110137"""
-    person, server = source
-    thing: Resource = {"role": {"code": "13"}, "type": {"code": "2"}, "name": f"hospital {name}"}
-    thing["role"]["system"] = "http://terminology.hl7.org/CodeSystem/object-role"
-    thing["type"]["system"] = "http://terminology.hl7.org/CodeSystem/audit-entity-type"
-    if details:
-        thing["detail"] = [{"type": member, "valueString": text} for member, text in details]
-    return {
-        "resourceType": "AuditEvent",
-        "type": {"system": DCM, "code": "110113", "display": "Security Alert"},
-        "subtype": [{"system": DCM, "code": "110137", "display": "User security Attributes Changed"}],
-        "action": "E",
-        "recorded": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "outcome": "0",
-        "outcomeDesc": f"hospital {name} {what}",
-        "agent": [{"who": {"reference": person}, "requestor": True}],
-        "source": {"observer": {"identifier": {"value": server}}},
-        "entity": [thing],
-    }
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,21 @@
 """The pages of the administrator: nobody else opens them, secrets are shown once, two who change at once are told."""
 
+import json
 import re
 from html import unescape
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select, update
 from starlette.datastructures import FormData
 
+from fhir_server.store.models import audit
 from smart_app.administration.kinds import KINDS
+from smart_app.store.models import outbox
+from smart_app.store.told import AUDIT, change_event, put_down
 from tests.smart_app.platform import Browser, Platform, launch_id
-from tests.smart_app.steps import patient_of
+from tests.smart_app.steps import drain, patient_of
 
 PAGES = [
     *(f"administration{path}" for path in ("", "/roles", *(f"/{slug}" for slug in KINDS))),
@@ -203,3 +208,25 @@ def test_a_line_may_hold_blanks() -> None:
         "18:00-06:00",
         "sat,sun 00:00-24:00",
     ]
+
+
+def test_what_a_command_changed_of_a_hospital_reaches_the_audit_once(hospital: Platform) -> None:
+    """Told by the worker with a token for this alone; a row that runs again finds the event there."""
+    engine = hospital.app.state.services.engine
+    source = {"identifier": {"value": "command line (root)"}}, hospital.plan.app_url
+    put_down(engine, change_event(source, "epic", "changed", [("title", "A to B")]))
+    with engine.connect() as connection:
+        row = connection.execute(select(outbox.c.payload).where(outbox.c.kind == AUDIT)).scalar_one()
+    event_id = json.loads(row)["event"]["id"]
+    again = update(outbox).where(outbox.c.kind == AUDIT).values(state="due", next_attempt_at=0.0)
+    for turn in range(2):
+        with engine.begin() as connection:
+            if turn:
+                connection.execute(again)
+        drain(hospital)
+        with engine.begin() as connection:
+            state = connection.execute(select(outbox.c.state).where(outbox.c.kind == AUDIT)).scalar_one()
+        assert state == "done"
+    database = hospital.ours.state.node.database
+    found = hospital.call(database.fetch(select(audit.c.event_id).where(audit.c.event_id == event_id)))
+    assert len(found) == 1

@@ -9,17 +9,22 @@ import httpx
 import pytest
 from sqlalchemy import func, select, update
 
+from dicom_gateway import peer_register
 from dicom_gateway.app import create_app
+from dicom_gateway.audit.configured import imported_by_command
 from dicom_gateway.audit.happened import ACCESSED, KIND, Agent, Happened, put_down
 from dicom_gateway.audit.rejections import Rejections
 from dicom_gateway.index.models import outbox
+from dicom_gateway.peer_commands import command_line
+from dicom_gateway.routing import register
 from dicom_gateway.settings import Settings
 from konsil.database import reader
+from tests.dicom_gateway.conftest import know
 from tests.dicom_gateway.publish.scene import Scene, staged
 from tests.dicom_gateway.publish.test_viewer import APP, new_code, redeem
 from tests.dicom_gateway.web.serving import serving
-from tests.dicom_gateway.world import PATIENT, Resource, business_status
-from tests.peers import run
+from tests.dicom_gateway.world import CODES, PATIENT, Resource, business_status, coded
+from tests.peers import run, storescp
 
 GATEWAY = "http://127.0.0.1:8403"
 
@@ -132,9 +137,33 @@ def test_disclosures_by_dimse_begin_and_end(scene: tuple[Scene, str], tmp_path: 
         ("110104", "R", "0"),
         ("110112", "E", "0"),
     ]
-    (alert,) = told(here, "type=110113")
+    (alert,) = told(here, "subtype=110126")
     assert alert["subtype"][0]["code"] == "110126" and alert["outcome"] == "4"
     assert "calling-unknown" in alert["outcomeDesc"] and agents(alert)["110153"]["altId"] == "NOBODY"
+
+
+@pytest.mark.spec("PS3.15 A.5.3.10")
+def test_what_a_command_changed_or_imported_is_told(scene: tuple[Scene, str]) -> None:
+    """Peers and rules: which, how and by whom, never a secret; a medium: which studies."""
+    here, _ = scene
+    gateway = here.world.gateway
+    values = {"name": "clinic", "ae_title": "CLINIC", "host": "192.0.2.7", "port": 104}
+    peer_register.add(gateway.engine, command_line(gateway, "peer"), values, "KONSIL")
+    before = register.add(gateway.engine, command_line(gateway, "rule"), {"name": "night", "to": ["clinic"]})
+    register.activate(gateway.engine, command_line(gateway, "rule"), before, active=False)
+    imported_by_command(gateway, "command line (root)", {here.study: {"1.2.3", "1.2.4"}})
+    deliver(here)
+    changes = told(here, "subtype=110137")
+    assert [event["outcomeDesc"] for event in changes] == [
+        "peer clinic added",
+        "rule night added",
+        "rule night deactivated",
+    ]
+    details = changes[0]["entity"][0]["detail"]
+    assert any(each["type"] == "host" and "192.0.2.7" in each["valueString"] for each in details)
+    assert all(event["agent"][0]["who"]["identifier"]["value"].startswith("command line (") for event in changes)
+    (medium,) = told(here, "type=110107")
+    assert medium["entity"][0]["detail"][0]["valueString"] == "2" and here.patient in references(medium)
 
 
 def test_told_once_however_often_it_is_delivered(scene: tuple[Scene, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,3 +216,38 @@ def test_a_caller_that_is_refused_again_and_again_makes_one_event_a_minute() -> 
     assert is_new(("10.0.0.1", "called-unknown"))
     moment = 61.0
     assert is_new(("10.0.0.1", "calling-unknown"))
+
+
+@pytest.mark.spec("PS3.15 A.5.3.5")
+@pytest.mark.spec("PS3.15 A.5.3.7")
+def test_what_is_moved_and_forwarded_begins_and_ends(scene: tuple[Scene, str], tmp_path: Path) -> None:
+    """Before the first instance leaves, and when the last has: who asked, where it went, whose it is."""
+    here, _ = scene
+    keys = ["-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={here.study}"]
+    with storescp(tmp_path / "mover", "MOVER") as mover:
+        know(here.world.gateway, name="mover", ae_title="MOVER", port=mover.port)
+        move = ["movescu", "-S", "-aet", "MOVER", "-aec", "KONSIL", "-aem", "MOVER", *keys, "127.0.0.1", str(here.port)]
+        run(move)
+        assert len(mover.files()) == 5
+    with storescp(tmp_path / "desk", "DESK") as desk, serving(lambda base: create_app(here.world.gateway)) as base:
+        readers = {"readers": ["Practitioner/ito"], "can": ["store"]}
+        know(here.world.gateway, name="desk", ae_title="DESK", port=desk.port, **readers)
+        offered = coded(f"{CODES}/business-status", "offered")
+        owner = {"reference": "Practitioner/ito"}
+        here.world.change("okafor", here.case, status="received", businessStatus=offered, owner=owner)
+        body = {"case": here.case, "workstation": "desk", "studies": [here.study]}
+        sent = httpx.post(
+            f"{base}/api/forwardings", json=body, headers={"Authorization": "Bearer ito"}, trust_env=False
+        )
+        assert sent.status_code < 300, sent.text
+        here.world.work(lambda: len(desk.files()) == 5)
+    deliver(here)
+    for title, asked_by in (("MOVER", "mover"), ("DESK", "Practitioner/ito")):
+        about = [event for event in told(here, f"patient={here.patient}") if title in json.dumps(event["agent"])]
+        kinds = [(event["type"]["code"], event["action"], event["outcome"]) for event in about]
+        assert sorted(kinds) == [("110102", "E", "0"), ("110104", "R", "0")], title
+        for event in about:
+            assert agents(event)["110152"]["altId"] == title
+            (asked,) = [each["who"] for each in event["agent"] if each["requestor"]]
+            assert asked_by in (asked.get("reference"), asked["identifier"]["value"])
+            assert here.patient in references(event)

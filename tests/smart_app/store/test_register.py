@@ -1,6 +1,7 @@
 """Hospitals added, changed, deactivated: keys stay sealed, files win, of two at once one is refused."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -142,3 +143,10 @@ def test_the_same_by_command(tmp_path: Path, master_key: None) -> None:
     assert KEY["d"] not in shown
     assert json.loads(shown)["values"]["frame_origins"] == ["https://a.test", "https://b.test"]
     assert "no hospital" in run("show", "nobody", exit_code=1)
+    with sqlite3.connect(tmp_path / "app.db") as connection:
+        rows = connection.execute("SELECT payload FROM outbox WHERE kind = 'audit' ORDER BY id").fetchall()
+    events = [json.loads(payload)["event"] for (payload,) in rows]
+    said = [event["outcomeDesc"] for event in events]
+    assert said == [f"hospital anna {what}" for what in ("added", "changed", "deactivated", "activated")]
+    assert all("command line" in event["agent"][0]["who"]["identifier"]["value"] for event in events)
+    assert KEY["d"] not in json.dumps(events)
