@@ -1,14 +1,15 @@
 """The archive: immutable objects in a folder, each named by the BLAKE3 hash of its bytes.
 
-Written as temporary file, fsync, link, fsync of the folder: after `put` returned, the object survives a power cut,
-and before that nobody sees it.  (obstore's local store does not sync; it will serve S3, Azure and Google.)
+Written as temporary file, fsync, rename, fsync of the folder: after `put` returned, the object survives a power cut,
+and before that nobody sees it.  What the journal holds besides is placed at once and flushed later, many together.
+(obstore's local store does not sync; it will serve S3, Azure and Google.)
 """
 
 import contextlib
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,13 +60,32 @@ class Archive:
         finally:
             writing.close()
 
-    def finish_all(self, writings: Sequence["Writing"]) -> list[StoredObject]:
-        """Make many objects durable and visible: flushed side by side, each folder once.  Raises OSError."""
-        with ThreadPoolExecutor(FLUSHES_AT_ONCE) as pool:
-            stored = list(pool.map(Writing.flush, writings))
-            folders = {self.link(writing.name, item.key) for writing, item in zip(writings, stored, strict=True)}
-            list(pool.map(sync_folder, folders))
+    def place(self, content: bytes | memoryview) -> StoredObject:
+        """Put one object in its place, where it is seen at once; durable when `settle` has returned.  Raises OSError.
+
+        For what lies elsewhere durably until then.  What is there already is replaced: it may have been cut short.
+        """
+        stored = StoredObject(blake3(content).hexdigest(), len(content))
+        target, begun = self.path(stored.key), f"{self._incoming}/{stored.key}"
+        try:
+            with open(begun, "wb", buffering=0, opener=_private) as file:
+                view = memoryview(content)
+                while view:
+                    view = view[file.write(view) :]
+            _rename(begun, target)
+        except OSError:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(begun)
+            raise
         return stored
+
+    def settle(self, keys: Iterable[str]) -> None:
+        """Make objects that were placed durable: flushed side by side, each folder once.  Raises OSError."""
+        paths = [self.path(key) for key in keys]
+        folders = {path.parent for path in paths}
+        with ThreadPoolExecutor(FLUSHES_AT_ONCE) as pool:
+            list(pool.map(_sync_file, paths))
+            list(pool.map(sync_folder, folders | {folder.parent for folder in folders} | {self.root}))
 
     def sweep(self) -> None:
         """Remove what a killed process left unfinished: files that nobody has written to for a day."""
@@ -76,20 +96,14 @@ class Archive:
                     path.unlink()
 
     def link(self, name: str, key: str) -> Path:
-        """Give a durable file its place; gives the folder, which is to be flushed yet.  Raises OSError.
-
-        That goes for what was there already too: who linked it may not have come so far.
-        """
+        """Give a durable file its place; gives the folder, which is to be flushed yet.  Raises OSError."""
         target = self.path(key)
         folder = target.parent
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
             for parent in (folder.parent, self.root):
                 sync_folder(parent)
-        try:
-            os.link(name, target)
-        except FileExistsError:
-            os.utime(target)  # it comes once more: whoever removes what nothing names leaves it for now
+        os.replace(name, target)  # what is there may have been placed and not be on the disk yet
         return folder
 
 
@@ -129,7 +143,8 @@ class Writing:
         """Leave nothing behind but what was finished."""
         with contextlib.suppress(OSError):  # a full disk says so once more
             self._file.close()
-        os.unlink(self.name)
+        with contextlib.suppress(FileNotFoundError):  # it has its place
+            os.unlink(self.name)
 
 
 def _chunks(content: Path | Iterable[bytes | memoryview]) -> Iterable[bytes | memoryview]:
@@ -139,6 +154,24 @@ def _chunks(content: Path | Iterable[bytes | memoryview]) -> Iterable[bytes | me
     with content.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk
+
+
+def _private(name: str, flags: int) -> int:
+    return os.open(name, flags, 0o600)
+
+
+def _rename(begun: str, target: Path) -> None:
+    try:
+        os.rename(begun, target)
+    except FileNotFoundError:  # the first of its folder
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(begun, target)
+
+
+def _sync_file(path: Path) -> None:
+    """Make one file durable, if nobody has removed it since."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

@@ -16,6 +16,7 @@ from pydicom import config
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
@@ -32,11 +33,16 @@ Attributes = dict[str, Element]
 
 # Of these a single ASCII value means the same in every character set, and is the same in JSON.
 PLAIN: Final = frozenset({"AE", "AS", "CS", "DA", "DT", "LO", "SH", "TM", "UI"})
+NUMBERS: Final = frozenset({"IS", "US"})
+US_BYTES: Final = 2
 PIXELS: Final = 0x7FE00000
 SERIES_INSTANCE_UID: Final = 0x0020000E
 # GE's private syntax is implicit little endian but for its pixels.
 GE_PRIVATE_DLX: Final = "1.2.840.113619.5.2"
-UNREADABLE: Final = (ValueError, TypeError, AttributeError, LookupError, OverflowError, NotImplementedError)
+UNREADABLE: Final = (
+    *(ValueError, TypeError, AttributeError, LookupError, OverflowError, NotImplementedError),
+    BytesLengthException,
+)
 MALFORMED: Final = (*UNREADABLE, OSError, EOFError, struct.error, zlib.error, RecursionError)
 
 PATIENT: Final = [
@@ -184,10 +190,10 @@ class View:
 
 
 @lru_cache(maxsize=1024)
-def _known(keyword: str) -> tuple[int, str]:
+def _known(keyword: str) -> tuple[BaseTag, str]:
     """Tag and VR of a keyword; those of a repeating group have none here."""
     tag = tag_for_keyword(keyword)
-    return (0, "") if tag is None else (tag, dictionary_VR(tag))
+    return (Tag(0), "") if tag is None else (Tag(tag), dictionary_VR(tag))
 
 
 def _plain(ds: Dataset, keyword: str) -> tuple[str, str] | None:
@@ -196,7 +202,7 @@ def _plain(ds: Dataset, keyword: str) -> tuple[str, str] | None:
     None for everything else, odd padding among it.
     """
     tag, vr = _known(keyword)
-    raw: Any = ds.get_item(tag) if vr in PLAIN else None
+    raw: Any = ds.get_item(tag, keep_deferred=True) if vr in PLAIN else None
     if not isinstance(raw, RawDataElement) or raw.VR not in {None, vr} or not raw.value or not raw.value.isascii():
         return None
     padded = raw.value[-1:] in {b" ", b"\0"}
@@ -204,6 +210,21 @@ def _plain(ds: Dataset, keyword: str) -> tuple[str, str] | None:
     if not read.isprintable() or read.strip() != read or not read or "\\" in read:
         return None
     return vr, read
+
+
+def _quick_json(ds: Dataset, keyword: str) -> Element | None:
+    """The element of DICOM JSON, as pydicom would make it of what it has not decoded yet; None where it must."""
+    vr = _known(keyword)[1]
+    if vr in PLAIN:
+        plain = _plain(ds, keyword)
+        return None if plain is None else {"vr": vr, "Value": [plain[1]]}
+    raw: Any = ds.get_item(_known(keyword)[0], keep_deferred=True) if vr in NUMBERS else None
+    if not isinstance(raw, RawDataElement) or raw.VR not in {None, vr} or not raw.value or not raw.is_little_endian:
+        return None
+    if vr == "US":
+        return {"vr": vr, "Value": [int.from_bytes(raw.value, "little")]} if len(raw.value) == US_BYTES else None
+    digits = raw.value.strip(b" ")
+    return {"vr": vr, "Value": [int(digits)]} if digits.isdigit() else None
 
 
 def text(ds: Dataset, keyword: str) -> str:
@@ -244,11 +265,11 @@ def to_json(ds: Dataset, keywords: Iterable[str]) -> Attributes:
     """Express the named attributes in the DICOM JSON model, empty and undecodable ones left out.  PS3.18 F"""
     found: Attributes = {}
     for keyword in keywords:
-        if _known(keyword)[0] not in ds:
+        if ds.get_item(_known(keyword)[0], keep_deferred=True) is None:
             continue
-        plain = _plain(ds, keyword)
-        if plain is not None:
-            found[tag_of(keyword)] = {"vr": plain[0], "Value": [plain[1]]}
+        quick = _quick_json(ds, keyword)
+        if quick is not None:
+            found[tag_of(keyword)] = quick
             continue
         try:
             element = ds[keyword]

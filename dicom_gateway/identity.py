@@ -28,7 +28,7 @@ TAGS: Final = (0x00080016, 0x00080018, 0x0020000D, SERIES_INSTANCE_UID)
 Step = Callable[[memoryview, int], tuple[int, int, int]]
 
 
-class _Unusual(Exception):
+class Unusual(Exception):
     """Something that the quick way does not read."""
 
 
@@ -47,26 +47,26 @@ def identify(data: bytes | memoryview | BinaryIO, transfer_syntax_uid: str) -> I
     if isinstance(data, bytes | memoryview):
         try:
             return Identity(*_scan(memoryview(data), transfer_syntax_uid))
-        except (_Unusual, struct.error, UnicodeDecodeError):
+        except (Unusual, struct.error, UnicodeDecodeError):
             pass
     ds = read_identity(data, transfer_syntax_uid)
     return Identity(*(text(ds, keyword) for keyword in KEYWORDS))
 
 
 @lru_cache(maxsize=256)
-def _step_of(syntax: str) -> Step | None:
+def step_of(syntax: str) -> Step | None:
     """How to read one element; None for a syntax that is unknown, private, deflated or big endian."""
     uid = UID(syntax)
     plain = uid.is_transfer_syntax and not uid.is_private and uid.is_little_endian
     if not plain or uid == DeflatedExplicitVRLittleEndian:
         return None
-    return _implicit if uid == ImplicitVRLittleEndian else _explicit
+    return implicit_step if uid == ImplicitVRLittleEndian else explicit_step
 
 
 def _scan(view: memoryview, syntax: str) -> list[str]:
-    step = _step_of(syntax)
+    step = step_of(syntax)
     if step is None:
-        raise _Unusual
+        raise Unusual
     found: dict[int, str] = {}
     position, size = 0, len(view)
     while position < size:
@@ -74,43 +74,38 @@ def _scan(view: memoryview, syntax: str) -> list[str]:
         if tag > SERIES_INSTANCE_UID:
             break
         position = start + length
-        if position > size:
-            raise _Unusual
+        if length == UNDEFINED or position > size:
+            raise Unusual
         if tag in TAGS:
             found[tag] = _uid(view[start:position])
     return [found.get(tag, "") for tag in TAGS]
 
 
-def _explicit(view: memoryview, position: int) -> tuple[int, int, int]:
-    """Tag, start and length of the element at a position."""
+def explicit_step(view: memoryview, position: int) -> tuple[int, int, int]:
+    """Tag, start and length of the element at a position.  Raises Unusual, struct.error."""
     group, element, vr, length = EXPLICIT.unpack_from(view, position)
     tag = group << 16 | element
     if vr in SHORT_FORM:
         if tag in TAGS and vr != b"UI":
-            raise _Unusual
+            raise Unusual
         return tag, position + 8, length
     if vr not in LONG_FORM or tag in TAGS:
-        raise _Unusual
+        raise Unusual
     (long,) = LENGTH.unpack_from(view, position + 8)
-    return tag, position + 12, _defined(long, tag)
+    return tag, position + 12, long
 
 
-def _implicit(view: memoryview, position: int) -> tuple[int, int, int]:
+def implicit_step(view: memoryview, position: int) -> tuple[int, int, int]:
+    """Tag, start and length of the element at a position, whose VR is not told.  Raises Unusual, struct.error."""
     group, element, length = IMPLICIT.unpack_from(view, position)
     tag = group << 16 | element
     if position == 0 and bytes(view[4:6]).isalpha():
-        raise _Unusual  # explicit after all, as some send it
-    return tag, position + 8, _defined(length, tag)
-
-
-def _defined(length: int, tag: int) -> int:
-    if length == UNDEFINED and tag <= SERIES_INSTANCE_UID:
-        raise _Unusual
-    return length
+        raise Unusual  # explicit after all, as some send it
+    return tag, position + 8, length
 
 
 def _uid(value: memoryview) -> str:
     uid = bytes(value).decode("ascii")
     if "\\" in uid:
-        raise _Unusual
+        raise Unusual
     return uid.replace("\0", "").strip()

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,6 +27,7 @@ from dicom_gateway.attributes import read_header, text
 from dicom_gateway.audit.received import Came, count, is_told
 from dicom_gateway.audit.received import came as came_of
 from dicom_gateway.errors import CannotUnderstand, DataSetMismatch, IngestError, OutOfResources
+from dicom_gateway.header import read_indexed
 from dicom_gateway.identity import identify
 from dicom_gateway.index import models
 from dicom_gateway.index.arrivals import Arrival, Indexer
@@ -106,41 +107,25 @@ def check(instance: Incoming, written: BinaryIO | None = None) -> Receipt:
     return Receipt(*places)
 
 
-class _Batch:
-    """Records on their way into the archive, flushed together."""
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A record whose object is in the archive, and its header; None for one that does not decode."""
 
-    def __init__(self, archive: Archive) -> None:
-        self._archive = archive
-        self._headers: list[dict[str, Any]] = []
-        self._writings: list[Writing] = []
-
-    def add(self, record: journal.Record) -> None:
-        """Write one, unless its file is there already.  Raises OSError."""
-        if "stored" not in record.header:
-            self._writings.append(self._archive.begin())
-            self._writings[-1].write(record.data)
-        self._headers.append(record.header)
-
-    def arrivals(self) -> list[Arrival]:
-        """Make all durable.  Raises OSError."""
-        written = iter(self._archive.finish_all(self._writings))
-        return [
-            Arrival(StoredObject(*stored) if (stored := header.pop("stored", None)) else next(written), **header)
-            for header in self._headers
-        ]
-
-    def close(self) -> None:
-        """Leave nothing behind but what was finished."""
-        for writing in self._writings:
-            writing.close()
+    arrival: Arrival
+    header: Dataset | None
 
 
 @dataclass
 class _Taking:
-    """How far a segment has been taken in, and how many records that were this time."""
+    """How far a segment has been taken in, how many records that were this time, and what is not yet flushed of it.
+
+    `whole`: all of it has been taken in by this process.
+    """
 
     position: int
+    whole: bool = True
     taken: int = 0
+    unsettled: set[str] = field(default_factory=set)
 
 
 class Ingest:
@@ -153,6 +138,7 @@ class Ingest:
         self._folder = settings.data_dir / "journal"
         self._writer = journal.JournalWriter(self._folder)
         self._thread_lock = threading.Lock()
+        self._open: dict[str, _Taking] = {}
 
     def accept(self, instance: Incoming) -> Receipt:
         """Keep one instance durably; on return it survives a power cut and the sender may be told so.  PS3.4 B.2.2
@@ -230,33 +216,68 @@ class Ingest:
             yield
 
     def _replay_segment(self, path: Path) -> int:
-        taking = _Taking(self._position(path.name))
+        """Take in what is new in a segment; its objects are flushed before it goes, for until then it is their copy."""
+        position = self._position(path.name)
+        taking = self._open.pop(path.name, None)  # kept when all goes well: a flush that failed is not to be repeated
+        if taking is None or taking.position != position:
+            taking = _Taking(position, whole=position == 0)
+        taking.taken = 0
         finished = journal.finished(path)
         journal.read_segment(path, taking.position, lambda records: self._take(path.name, records, taking))
         if finished:
+            self._settle(path, taking)
             journal.retire(path, taking.position)
             self._forget(path.name)
+        else:
+            self._open[path.name] = taking
         return taking.taken
+
+    def _settle(self, path: Path, taking: _Taking) -> None:
+        """Make the objects of a segment durable.  What another process placed, before a power cut perhaps, is placed
+        anew: nobody knows what of it has come to the disk.
+        """
+        if not taking.whole:
+            journal.read_segment(path, 0, lambda records: self._place_again(records, taking))
+        self._archive.settle(taking.unsettled)
+
+    def _place_again(self, records: Iterator[journal.Record], taking: _Taking) -> None:
+        """Place all objects of a segment but those that have been deleted since."""
+        for record in records:
+            if "stored" not in record.header and self._is_named(blake3(record.data).hexdigest()):
+                taking.unsettled.add(self._archive.place(record.data).key)
+
+    def _is_named(self, key: str) -> bool:
+        tables = (models.version, models.unindexed)
+        named = [select(table.c.object_key).where(table.c.object_key == key) for table in tables]
+        with reader(self._engine).connect() as connection:
+            return any(connection.execute(query.limit(1)).first() is not None for query in named)
 
     def take_in(self, segment: str, read: Callable[[Callable[[Iterator[journal.Record]], None]], None]) -> int:
         """Take in the records that `read` hands over, whatever was taken of them before; tells how many there were."""
         taking = _Taking(0)
         with self._one_at_a_time():
             read(lambda records: self._take(segment, records, taking))
+            self._archive.settle(taking.unsettled)
             self._forget(segment)
         return taking.taken
 
-    def _take(self, segment: str, records: Iterator[journal.Record], taking: "_Taking") -> None:
-        more = True
-        while more:
-            with self._archiving() as batch:
-                for record in islice(records, BATCH):
-                    batch.add(record)
-                    taking.position = record.end
-                arrivals = batch.arrivals()
-            more = len(arrivals) == BATCH
-            if arrivals:
-                taking.taken += self._to_index(segment, arrivals, taking.position)
+    def _take(self, segment: str, records: Iterator[journal.Record], taking: _Taking) -> None:
+        while batch := [self._place(record, taking) for record in islice(records, BATCH)]:
+            taking.taken += self._to_index(segment, batch, taking.position)
+
+    def _place(self, record: journal.Record, taking: _Taking) -> _Placed:
+        """Put a record's object into the archive, unless it is there already, and read its header."""
+        fields = dict(record.header)
+        stored = StoredObject(*fields.pop("stored")) if "stored" in fields else None
+        if stored is None:
+            stored = self._archive.place(record.data)
+            taking.unsettled.add(stored.key)
+        taking.position = record.end
+        arrival = Arrival(stored, **fields)
+        try:
+            return _Placed(arrival, self._header(arrival, record.data))
+        except CannotUnderstand:
+            return _Placed(arrival, None)
 
     def _forget(self, segment: str) -> None:
         with self._engine.begin() as connection:
@@ -267,15 +288,7 @@ class Ingest:
         with reader(self._engine).connect() as connection:
             return connection.execute(query).scalar() or 0
 
-    @contextmanager
-    def _archiving(self) -> Iterator["_Batch"]:
-        batch = _Batch(self._archive)
-        try:
-            yield batch
-        finally:
-            batch.close()
-
-    def _to_index(self, segment: str, batch: list[Arrival], position: int) -> int:
+    def _to_index(self, segment: str, batch: list[_Placed], position: int) -> int:
         """Index a batch in one transaction, together with how far its segment has been taken in.
 
         A value that the database refuses fails its whole transaction: then each arrival has one of its own.
@@ -283,28 +296,27 @@ class Ingest:
         try:
             self._write(segment, batch, position)
         except DataError:
-            for arrival in batch:
+            for each in batch:
                 try:
-                    self._write(segment, [arrival], None)
+                    self._write(segment, [each], None)
                 except DataError as error:
                     with self._engine.begin() as connection:
-                        _keep_aside(connection, arrival.stored, type(error).__name__)
+                        _keep_aside(connection, each.arrival.stored, type(error).__name__)
             self._write(segment, [], position)
         return len(batch)
 
-    def _write(self, segment: str, batch: list[Arrival], position: int | None) -> None:
+    def _write(self, segment: str, batch: list[_Placed], position: int | None) -> None:
         with self._engine.begin() as connection:
             lock_transaction(connection, "dicom index")
             indexer = Indexer(connection, self._settings.mode, self._settings.late_arrival_seconds)
-            indexer.expect(batch)
+            indexer.expect(each.arrival for each in batch)
             came: list[Came] = []
-            for arrival in batch:
-                try:
-                    header = self._header(arrival)
-                    indexer.record(arrival, header)
-                    came += [came_of(arrival, text(header, "StudyInstanceUID"))] if not arrival.admission else []
-                except CannotUnderstand as error:
-                    _keep_aside(connection, arrival.stored, type(error).__name__)
+            for arrival, header in ((each.arrival, each.header) for each in batch):
+                if header is None:
+                    _keep_aside(connection, arrival.stored, CannotUnderstand.__name__)
+                    continue
+                indexer.record(arrival, header)
+                came += [came_of(arrival, text(header, "StudyInstanceUID"))] if not arrival.admission else []
             indexer.finish()
             if is_told(self._settings):
                 count(connection, came)
@@ -313,10 +325,13 @@ class Ingest:
                 row = {"segment": segment, "position": position}
                 connection.execute(insert.values(row).on_conflict_do_update(index_elements=["segment"], set_=row))
 
-    def _header(self, arrival: Arrival) -> Dataset:
-        with self._archive.open(arrival.stored.key) as file:
-            file.seek(arrival.offset)
-            return read_header(file, arrival.transfer_syntax_uid)
+    def _header(self, arrival: Arrival, file: memoryview) -> Dataset:
+        """The header of an arrival; `file` is empty when it lies in the archive alone.  Raises CannotUnderstand."""
+        if file:
+            return read_indexed(file[arrival.offset :], arrival.transfer_syntax_uid)
+        with self._archive.open(arrival.stored.key) as stored:
+            stored.seek(arrival.offset)
+            return read_header(stored, arrival.transfer_syntax_uid)
 
 
 def _header_of(instance: Incoming, content_hash: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydicom.dataset import Dataset
-from sqlalchemy import Connection, bindparam, or_, select, update
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from dicom_gateway import attributes
 from dicom_gateway.archive import StoredObject
@@ -21,6 +21,9 @@ OPEN = ("requested", "listing", "fetching", "verifying", "waiting")
 SET_VERSION = (
     update(instance).where(instance.c.id == bindparam("of_instance")).values(version_id=bindparam("of_version"))
 )
+# Made once: making a statement costs more than running it.
+INSERT_INSTANCES = insert(instance).returning(instance.c.id, instance.c.sop_instance_uid)
+INSERT_VERSIONS = insert(version).returning(version.c.id, version.c.instance_id)
 TOUCH = update(study).where(study.c.id == bindparam("of_study")).values(updated_at=bindparam("moment"))
 
 
@@ -48,7 +51,7 @@ class Arrival:
 
 @dataclass
 class _Held:
-    """An instance that the index knows, and its versions: content hash -> version id."""
+    """An instance that the index knows, and its versions: content hash -> version id.  `id` is 0 before `_flush`."""
 
     id: int
     state: str
@@ -70,6 +73,7 @@ class Indexer:
         self._places: dict[tuple[str, ...], tuple[int, int, bool]] = {}
         self._current: dict[int, int] = {}
         self._admitted: dict[tuple[str, str], int] = {}
+        self._new: dict[str, tuple[Arrival, dict[str, Any], str]] = {}
 
     def expect(self, arrivals: Iterable[Arrival]) -> None:
         """Look up at once what is known of the arrivals to come."""
@@ -90,6 +94,8 @@ class Indexer:
         Same UID, same bytes: known already.  Same UID, other content: kept beside as a conflicting version and flagged;
         but what was asked for takes the place of what nobody asked for.
         """
+        if arrival.sop_instance_uid in self._new:
+            self._flush()
         task = self._retrieval(arrival, text(ds, "StudyInstanceUID"))
         held = self._held.get(arrival.sop_instance_uid)
         if held is None:
@@ -109,7 +115,8 @@ class Indexer:
             self._set(held, retrieval=task, state=self._state, source_peer=arrival.peer)
 
     def finish(self) -> None:
-        """Write what is the same for many arrivals."""
+        """Write what is written for many arrivals at once."""
+        self._flush()
         if self._current:
             pairs = [{"of_instance": key, "of_version": value} for key, value in self._current.items()]
             self._connection.execute(SET_VERSION, pairs)
@@ -139,11 +146,24 @@ class Indexer:
             "attributes": level_json(ds, attributes.IMAGE),
             "received_at": arrival.received_at,
         }
-        held = _Held(add(self._connection, instance, row), str(row["state"]), task, None, {})
-        self._held[arrival.sop_instance_uid] = held
-        if arrival.admission:
-            self._admitted[text(ds, "StudyInstanceUID"), arrival.admission] = held.id
-        self._current[held.id] = held.version_id = self._add_version(arrival, held, "original")
+        self._held[arrival.sop_instance_uid] = _Held(0, str(row["state"]), task, None, {})
+        self._new[arrival.sop_instance_uid] = arrival, row, text(ds, "StudyInstanceUID")
+
+    def _flush(self) -> None:
+        """Insert the new instances, then their versions, a statement each."""
+        if not self._new:
+            return
+        new, self._new = self._new, {}
+        for row in self._connection.execute(INSERT_INSTANCES, [row for _, row, _ in new.values()]):
+            self._held[row.sop_instance_uid].id = row.id
+        of_instance = {self._held[uid].id: (self._held[uid], arrival) for uid, (arrival, _, _) in new.items()}
+        versions = [_version(arrival, held.id, "original") for held, arrival in of_instance.values()]
+        for row in self._connection.execute(INSERT_VERSIONS, versions):
+            held, arrival = of_instance[row.instance_id]
+            self._current[held.id] = held.version_id = held.versions[arrival.content_hash] = row.id
+        for arrival, _, study_instance_uid in new.values():
+            if arrival.admission:
+                self._admitted[study_instance_uid, arrival.admission] = self._held[arrival.sop_instance_uid].id
 
     def _place(self, arrival: Arrival, ds: Dataset) -> tuple[int, int, bool]:
         """Study row, series row, and whether the data set names another patient than its study."""
@@ -160,19 +180,8 @@ class Indexer:
         return self._places[key]
 
     def _add_version(self, arrival: Arrival, held: _Held, kind: str) -> int:
-        row = {
-            "instance_id": held.id,
-            "kind": kind,
-            "object_key": arrival.stored.key,
-            "content_hash": arrival.content_hash,
-            "size": arrival.stored.size,
-            "data_set_offset": arrival.offset,
-            "transfer_syntax_uid": arrival.transfer_syntax_uid,
-            "source_peer": arrival.peer,
-            "calling_ae_title": arrival.calling_ae_title,
-            "created_at": arrival.received_at,
-        }
-        held.versions[arrival.content_hash] = added = add(self._connection, version, row)
+        added = add(self._connection, version, _version(arrival, held.id, kind))
+        held.versions[arrival.content_hash] = added
         return added
 
     def _set(self, held: _Held, **values: Any) -> None:
@@ -202,3 +211,19 @@ class Indexer:
             )
             self._retrievals[key] = self._connection.execute(query.order_by(retrieval.c.created_at.desc())).scalar()
         return self._retrievals[key]
+
+
+def _version(arrival: Arrival, instance_id: int, kind: str) -> dict[str, Any]:
+    """The row of a version."""
+    return {
+        "instance_id": instance_id,
+        "kind": kind,
+        "object_key": arrival.stored.key,
+        "content_hash": arrival.content_hash,
+        "size": arrival.stored.size,
+        "data_set_offset": arrival.offset,
+        "transfer_syntax_uid": arrival.transfer_syntax_uid,
+        "source_peer": arrival.peer,
+        "calling_ae_title": arrival.calling_ae_title,
+        "created_at": arrival.received_at,
+    }

@@ -5,8 +5,8 @@
 Senders: DCMTK's storescu with TCP_NODELAY=1, and without it, as Debian ships it.  Receivers, each a process of its own
 with its defaults: ours and Orthanc (both flush to disk before they answer), DCMTK's and pynetdicom's storescp (neither
 does), and a loop that writes and flushes the same bytes without a network.  `indexed` counts until the last instance
-can be found, too.  Every round measures each receiver once; medians are printed, with the load and the latency of a
-flush, without which they say nothing.
+can be found, too.  Every round measures each receiver once, a first one only warms up; medians are printed, with the
+load, each sender's TCP_NODELAY and the latency of a flush, without which they say nothing.
 """
 
 import os
@@ -126,6 +126,15 @@ RECEIVERS: dict[str, Callable[[Path], "object"]] = {
 }
 
 
+RATIOS = (
+    ("konsil", "Orthanc"),
+    ("konsil, indexed", "Orthanc"),
+    ("konsil", "pynetdicom storescp"),
+    ("konsil", "DCMTK storescp"),
+    ("konsil", "write + fdatasync"),
+)
+
+
 def send(receiver: Receiver, parts: list[list[Path]], nagle: bool) -> float:
     """Send each part in an association of its own, all at once; the seconds until the last is done."""
     start = time.perf_counter()
@@ -180,20 +189,30 @@ def measure(folder: Path, rounds: int) -> None:
             place.mkdir()
             receivers[name] = stack.enter_context(start(place))  # type: ignore[arg-type]
         sent: dict[str, int] = defaultdict(int)
+        turn(folder, receivers, sent)
         for _ in range(rounds):
             for key, value in turn(folder, receivers, sent).items():
                 found[key].append(value)
             loads.append(os.getloadavg()[0])
-    print(f"rounds {rounds}, load {' '.join(f'{load:.1f}' for load in loads)} on {os.cpu_count()} cores\n")
+    print(f"rounds {rounds}, load {' '.join(f'{load:.1f}' for load in loads)} on {os.cpu_count()} cores")
+    print(f"sender: storescu with TCP_NODELAY={ENVIRONMENT['TCP_NODELAY']}, but where Nagle is on without\n")
     names = ["konsil", "konsil, indexed", *[name for name in RECEIVERS if name != "konsil"], "write + fdatasync"]
-    print(f"| instances/s | {' | '.join(names)} | one flush, ms | konsil to Orthanc |\n|{'---|' * (len(names) + 3)}")
+    heads = [*names, "one flush, ms", *(f"{of} : {to}" for of, to in RATIOS)]
+    print(f"| instances/s | {' | '.join(heads)} |\n|{'---|' * (len(heads) + 1)}")
     for work in WORKS:
         rates = {name: work.count / statistics.median(found[work, name]) for name in names if found[work, name]}
         flush = found[work, "one fdatasync"]
         shown = [f"{rates[name]:.0f}" if name in rates else "-" for name in names]
         shown += [f"{statistics.median(flush) * 1000:.2f}" if flush else "-"]
-        ratios = [b / a for a, b in zip(found[work, "konsil"], found[work, "Orthanc"], strict=True)]
-        print(f"| {work.name} by {work.associations} | {' | '.join(shown)} | {statistics.median(ratios):.1f} |")
+        shown += [ratio(found[work, of], found[work, to]) for of, to in RATIOS]
+        print(f"| {work.name} by {work.associations} | {' | '.join(shown)} |")
+
+
+def ratio(seconds: list[float], other: list[float]) -> str:
+    """How many times as fast, in the median of the rounds."""
+    if not other:
+        return "-"
+    return f"{statistics.median(b / a for a, b in zip(seconds, other, strict=True)):.2f}"
 
 
 if __name__ == "__main__":

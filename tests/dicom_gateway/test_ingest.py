@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, generate_uid
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from dicom_gateway import journal
 from dicom_gateway.dimse.store import send_instances
@@ -290,6 +291,67 @@ def test_what_does_not_decode_is_kept_for_a_person(make_gateway: MakeGateway) ->
     gateway.ingest.accept(Incoming.from_file(broken, Source()))
     gateway.ingest.replay()
     assert rows(gateway, instance) + rows(gateway, unindexed) == 1
+
+
+def test_a_number_of_a_wrong_length_does_not_hold_up_the_journal(make_gateway: MakeGateway) -> None:
+    gateway = make_gateway(mode="archive")
+    file = file_of(slice_of("1.2.3", "1.2.3.4", 1))
+    odd = file.replace(b"\x28\x00\x10\x00US\x02\x00", b"\x28\x00\x10\x00US\x01\x00", 1)
+    assert odd != file
+    put(gateway, odd)
+    put(gateway, file_of(slice_of("1.2.3", "1.2.3.4", 2)))
+    assert rows(gateway, instance) + rows(gateway, unindexed) == 2
+
+
+def test_a_power_cut_before_the_archive_was_flushed_loses_nothing(tmp_path: Path) -> None:
+    """What the index names and the disk lost comes from the journal again; what was deleted meanwhile does not."""
+    folder, files = tmp_path / "gateway", [file_of(slice_of("1.2.3", "1.2.3.4", number)) for number in (1, 2, 3)]
+    with opened(folder, mode="archive") as gateway:
+        for file in files:
+            gateway.ingest.accept(Incoming.from_file(file, Source()))
+        assert gateway.ingest.replay() == 3
+        with reader(gateway.engine).connect() as connection:
+            gone, torn, deleted = (item.object_key for item in locate(connection, Place()))
+        with gateway.engine.begin() as connection:
+            connection.execute(delete(version).where(version.c.object_key == deleted))
+        gateway.archive.path(gone).unlink()
+        gateway.archive.path(deleted).unlink()
+        os.truncate(gateway.archive.path(torn), 0)
+    with opened(folder, mode="archive") as gateway:
+        assert gateway.ingest.replay() == 0, "indexed already"
+        assert sorted(gateway.archive.path(key).read_bytes() for key in (gone, torn)) == sorted(
+            file for file in files if blake3(file).hexdigest() != deleted
+        )
+        assert not gateway.archive.path(deleted).exists()
+        assert journal.segments(folder / "journal") == []
+
+
+def test_a_segment_goes_only_after_its_objects_were_flushed(
+    make_gateway: MakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway, flushed = make_gateway(mode="archive"), list[str]()
+    gateway.ingest.accept(Incoming.from_file(file_of(slice_of("1.2.3", "1.2.3.4", 1)), Source()))
+    (segment,) = journal.segments(gateway.settings.data_dir / "journal")
+    fsync = os.fsync
+
+    def fail(descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    def note(descriptor: int) -> None:
+        flushed.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        assert segment.exists()
+        fsync(descriptor)
+
+    assert gateway.ingest.replay() == 1
+    gateway.ingest.close()
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        gateway.ingest.replay()
+    monkeypatch.setattr(os, "fsync", note)
+    gateway.ingest.replay()
+    (kept,) = (gateway.archive.root / "objects").rglob("*.dcm")
+    assert {kept.name, kept.parent.name, "objects"} <= set(flushed)
+    assert not segment.exists()
 
 
 def test_segments_are_rotated_and_removed(tmp_path: Path) -> None:
