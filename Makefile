@@ -30,7 +30,8 @@ demo: setup ## run everything on this machine and print one address to open; Ctr
 demo-reset: ## forget the demo's data; the next `make demo` starts over
 	@$(PYTHON) -m deploy.setup.reset $(STATE)
 
-test: setup-tests lint ## everything CI checks: lint, types, layers, tests
+test: setup-tests lint ## everything CI checks: lint, types, layers, advisories, tests
+	@$(BIN)/python -m deploy.dependency_audit
 	@$(PYTEST) -m "not full"
 
 setup-full: python-is-new-enough
@@ -46,10 +47,8 @@ lint: setup ## formatting, lint, types, layers, secrets
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m deploy.secret_scan
 
-audit-dependencies: setup ## ask the advisories of PyPI and npm about every locked version; needs their networks
-	@$(PYTHON) -m venv build/audit && build/audit/bin/pip install -q pip-audit
-	build/audit/bin/pip-audit --strict --disable-pip --no-deps -r requirements.lock
-	cd smart_app/frontend && npm audit --audit=true --audit-level=moderate
+audit-dependencies: setup ## ask the advisories of PyPI and npm about every locked version; fails where they do not answer
+	@$(BIN)/python -m deploy.dependency_audit --strict
 
 fmt: setup ## format, and repair what ruff can
 	@$(BIN)/ruff check --fix .

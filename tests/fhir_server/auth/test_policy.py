@@ -10,6 +10,21 @@ def test_people_who_work_with_records_never_hold_system_scopes(role: str) -> Non
     assert policy.for_person(ALL, ALL, [role]) == ALL[:-1]
 
 
+@pytest.mark.parametrize(
+    ("registered", "granted"),
+    [
+        (("openid", "user/Patient.rs"), ("openid", "user/Patient.rs")),
+        (("launch", "user/*.s", "patient/Observation.rs"), ("launch", "user/Patient.s", "patient/Observation.rs")),
+        ((), ()),
+    ],
+)
+def test_a_person_gives_a_client_no_more_than_it_is_registered_for(
+    registered: tuple[str, ...], granted: tuple[str, ...]
+) -> None:
+    asked = ("openid", "launch", "user/Patient.cruds", "patient/Observation.rs")
+    assert set(policy.for_person(asked, registered, ["requester"])) == set(granted)
+
+
 def test_a_patient_holds_patient_scopes_alone() -> None:
     assert policy.for_person(ALL, ALL, ["patient"]) == ("openid", "launch", "offline_access", "patient/*.cruds")
 
