@@ -14,6 +14,7 @@ import struct
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -24,6 +25,8 @@ from blake3 import blake3
 from dicom_gateway.archive import sync_folder
 
 SEGMENT_BYTES: Final = 128 << 20
+AHEAD_BYTES: Final = 16 << 20
+BLANK_BYTES: Final = 1 << 20
 PREFIX: Final = struct.Struct(">4sIQ32s")
 MAGIC: Final = b"KJR1"
 
@@ -43,12 +46,14 @@ class _Segment:
         begun.rename(self.path)
         sync_folder(folder)
         self.size = 0
+        self._reserved = 0
         self._synced = 0
         self._sync_lock = Lock()
 
     def write(self, parts: Parts) -> int:
         """Append one record and tell where it ends; a half-written one is taken back.  Raises OSError."""
         start = self.size
+        self._reserve(start + sum(len(part) for part in parts))
         try:
             for part in parts:
                 view = memoryview(part)
@@ -56,11 +61,18 @@ class _Segment:
                     view = view[os.write(self._descriptor, view) :]
                 self.size += len(part)
         except OSError:
-            self.size = start
+            self.size = self._reserved = start
             os.ftruncate(self._descriptor, start)
             os.lseek(self._descriptor, start, os.SEEK_SET)
             raise
         return self.size
+
+    def _reserve(self, end: int) -> None:
+        """Have room ahead, read as zeros: a flush inside of it need neither find blocks nor lengthen the file."""
+        if end > self._reserved:
+            with suppress(OSError):  # then the write says whether there is room
+                os.posix_fallocate(self._descriptor, self.size, end - self.size + AHEAD_BYTES)
+            self._reserved = end + AHEAD_BYTES
 
     def sync(self, end: int) -> None:
         """Return when everything up to `end` is on disk; whoever waits meanwhile is served by the same flush."""
@@ -74,6 +86,7 @@ class _Segment:
     def close(self) -> None:
         """Flush, and let readers finish the segment."""
         with self._sync_lock:
+            os.ftruncate(self._descriptor, self.size)
             os.fdatasync(self._descriptor)
             self._synced = self.size
             os.close(self._descriptor)
@@ -216,10 +229,17 @@ def finished(path: Path) -> bool:
 def retire(path: Path, position: int) -> None:
     """Remove a segment that was finished before it was taken in up to `position`.
 
-    A rest that is no record (a write that a crash cut short, never acknowledged) is kept beside as `.torn`.
+    A rest that is no record (a write that a crash cut short, never acknowledged) is kept beside as `.torn`; the room
+    that a killed writer had reserved is none.
     """
-    if path.stat().st_size == position:
+    if _is_blank(path, position):
         path.unlink()
     else:
         logger.warning("journal segment %s ends in an unfinished record", path.name)
         path.rename(path.with_suffix(".torn"))
+
+
+def _is_blank(path: Path, position: int) -> bool:
+    with path.open("rb") as file:
+        file.seek(position)
+        return all(chunk.count(0) == len(chunk) for chunk in iter(lambda: file.read(BLANK_BYTES), b""))

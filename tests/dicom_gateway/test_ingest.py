@@ -235,7 +235,7 @@ def test_a_full_disk_is_out_of_resources_and_leaves_nothing(
     gateway = make_gateway(mode="archive")
     put(gateway, file_of(slice_of("1.2.3", "1.2.3.4", 1)))
     segment = journal.segments(gateway.settings.data_dir / "journal")[0]
-    size, write = segment.stat().st_size, os.write
+    size, write = len(segment.read_bytes().rstrip(b"\0")), os.write
 
     def full(descriptor: int, data: bytes) -> int:
         if len(data) > 4096:
@@ -247,7 +247,7 @@ def test_a_full_disk_is_out_of_resources_and_leaves_nothing(
         patched.setattr(os, "write", full)
         with pytest.raises(OutOfResources):
             gateway.ingest.accept(Incoming.from_file(file_of(slice_of("1.2.3", "1.2.3.4", 2)), Source()))
-    assert segment.stat().st_size == size
+    assert len(segment.read_bytes().rstrip(b"\0")) == size
     put(gateway, file_of(slice_of("1.2.3", "1.2.3.4", 3)))
     assert rows(gateway, instance) == 2
 
@@ -262,6 +262,18 @@ def test_a_record_cut_short_by_a_crash_is_set_aside(make_gateway: MakeGateway, t
     assert gateway.ingest.replay() == 1
     assert segment.with_suffix(".torn").exists()
     assert (rows(gateway, instance), rows(gateway, study)) == (1, 1)
+
+
+def test_room_that_a_killed_writer_had_reserved_is_no_torn_record(make_gateway: MakeGateway, tmp_path: Path) -> None:
+    gateway = make_gateway("first", mode="archive")
+    gateway.ingest.accept(Incoming.from_file(file_of(slice_of("1.2.3", "1.2.3.4", 1)), Source()))
+    (segment,) = journal.segments(tmp_path / "first" / "journal")
+    reserved = segment.stat().st_size
+    gateway.ingest.close()
+    assert segment.stat().st_size < reserved
+    os.truncate(segment, reserved)
+    assert gateway.ingest.replay() == 1
+    assert list(segment.parent.glob(f"{segment.stem}*")) == []
 
 
 def test_a_segment_that_ends_while_it_is_read_is_read_to_its_end(

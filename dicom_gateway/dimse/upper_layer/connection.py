@@ -32,7 +32,7 @@ class Connection:
         self._buffer = memoryview(bytearray(READ_BYTES))
         self._start = self._end = 0
         self._deadline = math.inf
-        self._patience = 0.0
+        self._patience = self._waits = 0.0
         self.given_up = False
         self._quick = not isinstance(connected, SSLSocket) and QUICKACK is not None
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -41,13 +41,11 @@ class Connection:
     def wait_at_most(self, silence_seconds: float, deadline_seconds: float = math.inf) -> None:
         """Say how long one read may wait, and when everything asked for until then must have come."""
         self._deadline = time.monotonic() + deadline_seconds
-        patience = min(silence_seconds, deadline_seconds)
-        if patience != self._patience:
-            self._patience = patience
-            self._time_out(patience)
+        self._patience = min(silence_seconds, deadline_seconds)
 
     def _time_out(self, seconds: float) -> None:
         """By the kernel where that works: a Python timeout costs a system call more for each read."""
+        self._waits = seconds
         if isinstance(self.socket, SSLSocket):
             self.socket.settimeout(seconds)
             return
@@ -74,6 +72,8 @@ class Connection:
 
     def _fill(self) -> None:
         try:
+            if self._waits != self._patience:  # much of what is asked for has come already
+                self._time_out(self._patience)
             count = self.socket.recv_into(self._buffer)
             if self._quick and QUICKACK is not None:
                 self.socket.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
