@@ -1,4 +1,4 @@
-"""`konsil fhir`: serve, migrate, provision, load, count, verify, back up, restore; `konsil audit`: verify."""
+"""`konsil fhir`: serve, migrate, provision, load, count, verify, back up, restore; `konsil audit`."""
 
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import click
 
+from fhir_server.admin.audit_commands import audit
 from fhir_server.admin.register_commands import groups
 
 if TYPE_CHECKING:
     from fhir_server.context import Node
 
 T = TypeVar("T")
+__all__ = ["audit", "fhir"]
 
 
 @click.group()
@@ -325,37 +327,3 @@ def load_package(files: tuple[Path, ...]) -> None:
         asyncio.run(run())
     except BadPackage as error:
         raise click.ClickException(error.diagnostics) from None
-
-
-@click.group()
-def audit() -> None:
-    """The audit journal of the FHIR server."""
-
-
-@audit.command("verify")
-def verify_audit() -> None:
-    """Prove that no AuditEvent was changed, removed or put in since it was sealed; fails when one was."""
-    import asyncio
-    from functools import partial
-
-    from fhir_server.app import open_node
-    from fhir_server.audit.verify import Proof
-    from fhir_server.audit.verify import verify as run
-    from fhir_server.auth import signing
-    from fhir_server.settings import Settings
-    from fhir_server.store.audit import count_unsealed
-
-    async def prove() -> tuple[list[Proof], int]:
-        async with open_node(Settings()) as node:
-            found = [proof async for proof in run(node.database, partial(signing.check, node.database))]
-            return found, await count_unsealed(node.database)
-
-    proofs, unsealed = asyncio.run(prove())
-    for proof in proofs:
-        for problem in proof.problems:
-            click.echo(f"seal {proof.seal.seal}: {problem}", err=True)
-    entries = sum(proof.seal.count for proof in proofs)
-    head = f", head {proofs[-1].seal.head.hex()}" if proofs else ""
-    click.echo(f"{entries} entries in {len(proofs)} seals{head}; {unsealed} not sealed yet")
-    if any(proof.problems for proof in proofs):
-        raise click.ClickException("the journal is not what was written")

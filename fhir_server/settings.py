@@ -134,6 +134,12 @@ class Settings(BaseSettings):
     emergency_minutes: int = Field(60, description="How long emergency access lasts when nobody says how long")
     max_emergency_minutes: int = Field(240, description="How long emergency access may last at most")
     audit: bool = Field(True, description="Keep AuditEvents of every interaction; off for measurements alone")
+    audit_retention_days: int = Field(
+        2_192,
+        ge=1,
+        description="How many days the audit is kept: `konsil audit retain` removes nothing younger (six years, "
+        "45 CFR 164.316(b)(2)(i))",
+    )
     product_name: str = Field("konsil", description="Name on the sign-in pages")
     patient_app_url: str | None = Field(
         None, description="Where patients and their proxies go once they have an account: the app's `/sign-in`"

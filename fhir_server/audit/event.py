@@ -20,6 +20,7 @@ EVENT_TYPE = "http://terminology.hl7.org/CodeSystem/audit-event-type"
 INTERACTION = "http://hl7.org/fhir/restful-interaction"
 ENTITY_TYPE = "http://terminology.hl7.org/CodeSystem/audit-entity-type"
 OBJECT_ROLE = "http://terminology.hl7.org/CodeSystem/object-role"
+LIFECYCLE = "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle"
 ACT_REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 SOURCE_TYPE = "http://terminology.hl7.org/CodeSystem/security-source-type"
@@ -37,6 +38,7 @@ ACTIONS = {
     "update": "U",
     "patch": "U",
     "delete": "D",
+    "destroy": "D",
 }
 HEAD = b'{"resourceType":"AuditEvent","id":"'
 SUCCESS, MINOR, SERIOUS = "0", "4", "8"
@@ -84,6 +86,7 @@ IMPORT = Kind(DCM, "110107", "Import")
 """What came in by a bulk load: one event for each patient of a piece."""
 EXPORT = Kind(DCM, "110106", "Export")
 """What went out as a file: one event for each patient in it."""
+DESTROY = Kind(LIFECYCLE, "destroy", "Destroy/Delete Record Lifecycle Event")
 
 
 class Happening(NamedTuple):
@@ -133,7 +136,8 @@ def common(origin: Origin, what: Said, about: About) -> tuple[Document, Document
     profile = _profile(what, about != "nobody")
     before: Document = {"meta": {"profile": [PROFILE + profile]}} if profile is not None else {}
     before["type"] = {"system": kind.system, "code": kind.code, "display": kind.display}
-    before["subtype"] = [{"system": INTERACTION if kind is REST else DCM, "code": interaction}]
+    if kind is not DESTROY:
+        before["subtype"] = [{"system": INTERACTION if kind is REST else DCM, "code": interaction}]
     before["action"] = action
     after: Document = {"outcome": outcome}
     if problem:

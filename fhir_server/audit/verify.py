@@ -1,4 +1,7 @@
-"""Proof that nothing was changed, removed or put in since: the chain computed anew, every signature checked."""
+"""Proof that nothing was changed, removed or put in since: the chain computed anew, every signature checked.
+
+Where the oldest seals have left (`retention`), it begins at the cut, whose head the server has signed.
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -27,14 +30,31 @@ class Proof:
 
 async def verify(database: Database, check: CheckSignature) -> AsyncIterator[Proof]:
     """Look at every seal in order."""
-    head, number = START, 0
+    head, number, at_the_cut = await _beginning(database, check)
     while found := await audit.seals(database, number, SEALS_AT_ONCE):
         for seal in found:
-            problems = [] if seal.seal == number + 1 else [f"seals {number + 1} to {seal.seal - 1} are missing"]
+            problems, at_the_cut = at_the_cut, []
+            problems += [] if seal.seal == number + 1 else [f"seals {number + 1} to {seal.seal - 1} are missing"]
             problems += await _signature(seal, head, check)
             problems += await _rows(database, seal, head)
             yield Proof(seal, tuple(problems))
             head, number = seal.head, seal.seal
+
+
+def cut_claims(seal: Seal) -> dict[str, Any]:
+    """What the signature of a cut says: the last seal that has left, and the head that the rest goes on from."""
+    return {"audit_cut": seal.seal, "head": seal.head.hex()}
+
+
+async def _beginning(database: Database, check: CheckSignature) -> tuple[bytes, int, list[str]]:
+    """The head and number that the first seal follows, and what is wrong with the cut there."""
+    cut = await audit.cut(database)
+    if cut is None:
+        return START, 0, []
+    signed = await check(cut)
+    if signed is None or "audit_cut" not in signed:
+        return START, 0, ["the cut before it is not signed by this server"]
+    return bytes.fromhex(signed["head"]), signed["audit_cut"], []
 
 
 async def _signature(seal: Seal, previous: bytes, check: CheckSignature) -> list[str]:

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Select, bindparam, func, or_, select, text, update
+from sqlalchemy import BigInteger, Select, bindparam, delete, func, or_, select, text, update
 
 from fhir_server.store.bytewise import holds
 from fhir_server.store.database import Database, Row, Transaction
-from fhir_server.store.models import LISTED, SEALED, UNSEALED, audit, audit_seal, resource
+from fhir_server.store.models import INDEX_TABLES, LISTED, SEALED, UNSEALED, audit, audit_seal, database_value, resource
 from fhir_server.store.rows import next_row_id
 
 JournalRow = Mapping[str, Any]
@@ -33,6 +33,7 @@ SEAL_ROW = (
 LIST_ROW = update(audit).where(audit.c.position == bindparam("at_position")).values(state=LISTED, content=None)
 LIST_BATCH = update(audit).where(audit.c.position == bindparam("at_position")).values(state=LISTED)
 AT_ONCE = 500
+CUT = "audit cut"
 NAMES = ("seal", "sealed_at", "first", "last", "count", "head", "signature")
 
 
@@ -154,6 +155,27 @@ async def sealed_rows(source: Database | Transaction, seal: Seal) -> Sequence[Ro
         .where(audit.c.position >= seal.first, audit.c.position <= seal.last, audit.c.seal == seal.seal)
         .order_by(audit.c.position)
     )
+
+
+async def remove(transaction: Transaction, seal: Seal, event_ids: Sequence[str], signature: str) -> None:
+    """Remove the oldest seal with its rows and their resources; `signature` is about the cut behind it."""
+    for start in range(0, len(event_ids), AT_ONCE):
+        part = list(event_ids[start : start + AT_ONCE])
+        same = (resource.c.resource_type == "AuditEvent") & (resource.c.resource_id.in_(part))
+        row_ids = [row["row_id"] for row in await transaction.fetch(select(resource.c.row_id).where(same))]
+        for table in (*INDEX_TABLES.values(), resource):
+            await transaction.execute(delete(table).where(table.c.row_id.in_(row_ids)))
+    own = (audit.c.position >= seal.first) & (audit.c.position <= seal.last) & (audit.c.seal == seal.seal)
+    await transaction.execute(delete(audit).where(own))
+    await transaction.execute(delete(audit_seal).where(audit_seal.c.seal == seal.seal))
+    await transaction.execute(delete(database_value).where(database_value.c.name == CUT))
+    await transaction.execute(database_value.insert(), {"name": CUT, "value": signature.encode()})
+
+
+async def cut(source: Database | Transaction) -> str | None:
+    """What the server signed about where the journal begins; None when nothing has left it."""
+    found = await source.fetch(select(database_value.c.value).where(database_value.c.name == CUT))
+    return bytes(found[0]["value"]).decode() if found else None
 
 
 async def count_unsealed(source: Database | Transaction) -> int:

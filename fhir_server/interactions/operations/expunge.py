@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from uuid import uuid4
 
 from fhir_server import wire
+from fhir_server.audit.event import DESTROY
 from fhir_server.context import Context
 from fhir_server.errors import Forbidden, Invalid, NotFound, Unavailable, Unprocessable
 from fhir_server.interactions.commit import commit_then
@@ -27,7 +28,6 @@ from fhir_server.store.rows import LABEL, Write
 from fhir_server.store.writer import Writer
 
 DEFINITION = "https://konsil.example/fhir/OperationDefinition/expunge"
-LIFECYCLE = "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle"
 LEGAL_HOLD = "legal-hold"
 KEPT_TYPES = frozenset({"AuditEvent", "Provenance"})
 FLAGS = ("expungeEverything", "expungeDeletedResources", "expungePreviousVersions")
@@ -167,7 +167,7 @@ def _audit_event(ctx: Context, removed: Removed) -> Document:
     who: Document = {"reference": caller.fhir_user} if caller.fhir_user else {"identifier": {"value": caller.subject}}
     return {
         "resourceType": "AuditEvent",
-        "type": {"system": LIFECYCLE, "code": "destroy", "display": "Destroy/Delete Record Lifecycle Event"},
+        "type": DESTROY._asdict(),
         "action": "D",
         "recorded": instant(ctx.now),
         "outcome": "0",
