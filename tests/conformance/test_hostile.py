@@ -51,6 +51,18 @@ async def test_a_hostile_body_is_refused_at_once(
     assert len(response.content) < 2000
 
 
+async def test_a_body_may_be_nested_a_hundred_levels(client: httpx.AsyncClient) -> None:
+    """An extension in an extension is two levels each; one more than the limit says so."""
+
+    def nested(times: int) -> bytes:
+        extension = b'{"extension":[' * times + b"]}" * times
+        return b'{"resourceType":"Patient","extension":[' + extension + b"]}"
+
+    for times, refused in ((48, False), (50, True)):
+        response = await client.post("/Patient", content=nested(times), headers=JSON)
+        assert ("nested deeper than 100 levels" in response.text) is refused, times
+
+
 DEEP = ".".join(["subject:Patient.general-practitioner:Practitioner"] * 40)
 SEARCHES = {
     "a count out of all reason": "/Patient?_count=" + "9" * 5000,

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from fhir_server.app import open_node
 from fhir_server.audit import journal as journal_module
 from fhir_server.audit.batch import MOST_IN_A_BATCH, Noted, batch_rows, events_of
+from fhir_server.audit.chain import START, chained, digest
 from fhir_server.audit.event import Happening, Origin
 from fhir_server.audit.journal import Journal
 from fhir_server.audit.trail import event_row
@@ -122,6 +123,18 @@ async def problems(settings: Settings) -> list[str]:
 
         proofs = [proof async for proof in verify(node.database, check)]
     return [problem for proof in proofs for problem in proof.problems]
+
+
+def test_the_head_rests_on_every_event_before_it() -> None:
+    """Of three, whichever is another, missing, or in another place makes another head."""
+    three = [digest(each) for each in (b"1", b"2", b"3")]
+    head = chained(START, three)
+    others = [[digest(b"x") if n == place else each for n, each in enumerate(three)] for place in range(3)]
+    others += [three[:place] + three[place + 1 :] for place in range(3)]
+    others += [[three[1], three[0], three[2]]]
+    assert head not in [chained(START, other) for other in others]
+    assert head != chained(digest(b"another seal before"), three)
+    assert head == chained(chained(START, three[:1]), three[1:])
 
 
 async def test_a_whole_journal_holds(settings: Settings) -> None:
