@@ -1,4 +1,6 @@
-"""C-STORE as SCU: objects go out as they lie in the archive, in their own transfer syntax.  PS3.4 Annex B"""
+"""C-STORE as SCU: objects go out as they lie in the archive, in their own transfer syntax; to who does not accept that,
+uncompressed.  PS3.4 Annex B
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,13 +9,15 @@ from itertools import islice
 from pynetdicom.association import Association
 
 from dicom_gateway.archive import Archive
+from dicom_gateway.dimse.accepted import FALLBACKS, copied, instead
 from dicom_gateway.dimse.association import MAXIMUM_CONTEXTS
 from dicom_gateway.dimse.upper_layer.connection import Closed
-from dicom_gateway.dimse.upper_layer.requestor import Sender, sender
+from dicom_gateway.dimse.upper_layer.requestor import Kind, Sender, sender
 from dicom_gateway.errors import CannotUnderstand
 from dicom_gateway.index.query import Located
 from dicom_gateway.peers import Peer
 from dicom_gateway.status import name
+from dicom_gateway.transcode import CannotTranscode
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +64,17 @@ def sending(
 ) -> Iterator[Sent]:
     """Send instances one by one, one context for each SOP class and transfer syntax.  Raises PeerError."""
     for batch in _batches(instances):
-        kinds = dict.fromkeys((item.sop_class_uid, item.transfer_syntax_uid) for item in batch)
-        with sender(peer, list(kinds)) as association:
+        with sender(peer, kinds_of(batch)) as association:
             for number, item in enumerate(batch):
                 yield _sent(association, archive, item, number % 65535 + 1, originator)
+
+
+def kinds_of(batch: Sequence[Located]) -> list[Kind]:
+    """Each class in each syntax that there is of it, and, as far as there is room, uncompressed."""
+    stored = dict.fromkeys((item.sop_class_uid, item.transfer_syntax_uid) for item in batch)
+    classes = dict.fromkeys(uid for uid, _ in stored)
+    others = [(uid, syntax) for syntax in FALLBACKS for uid in classes if (uid, syntax) not in stored]
+    return [*stored, *others][:MAXIMUM_CONTEXTS]
 
 
 def _sent(association: Sender, archive: Archive, item: Located, message_id: int, originator: Originator | None) -> Sent:
@@ -71,6 +82,12 @@ def _sent(association: Sender, archive: Archive, item: Located, message_id: int,
     mover = (originator.ae_title, originator.message_id) if originator else None
     try:
         status = association.store(archive.path(item.object_key), message_id, mover)
+        other = instead(item.transfer_syntax_uid, association.syntaxes(item.sop_class_uid)) if status is None else None
+        if other is not None:
+            with copied(archive, item, other) as copy:
+                status = association.store(copy, message_id, mover)
+    except CannotTranscode:
+        return Sent(item.sop_instance_uid, None, refused=True)
     except Closed:
         return Sent(item.sop_instance_uid, None)
     except (OSError, CannotUnderstand):  # the archive has lost the file: a failed sub-operation, not the end of it all
@@ -80,12 +97,15 @@ def _sent(association: Sender, archive: Archive, item: Located, message_id: int,
 
 def send_one(assoc: Association, archive: Archive, item: Located, message_id: int) -> Sent:
     """Send one instance on an association that is pynetdicom's: the sub-operation of a C-GET."""
+    own = [each for each in assoc.accepted_contexts if each.abstract_syntax == item.sop_class_uid and each.as_scu]
+    accepted = {str(syntax) for each in own for syntax in each.transfer_syntax}
     try:
-        answer = assoc.send_c_store(
-            archive.path(item.object_key),
-            msg_id=message_id,
-        )
-    except ValueError:
+        if item.transfer_syntax_uid in accepted or (other := instead(item.transfer_syntax_uid, accepted)) is None:
+            answer = assoc.send_c_store(archive.path(item.object_key), msg_id=message_id)
+        else:
+            with copied(archive, item, other) as copy:
+                answer = assoc.send_c_store(copy, msg_id=message_id)
+    except (ValueError, CannotTranscode):
         return Sent(item.sop_instance_uid, None, refused=True)
     except RuntimeError:
         return Sent(item.sop_instance_uid, None)

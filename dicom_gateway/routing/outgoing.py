@@ -5,30 +5,25 @@ C.12.1.1.9).  Transfer syntaxes are changed without loss, so instances keep thei
 implicit little endian, and of a deflated object, all of it.
 """
 
-import shutil
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from io import BytesIO
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pydicom.dataset import Dataset
 from pydicom.filereader import dcmread
-from pydicom.filewriter import dcmwrite
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
-from dicom_gateway.archive import UNFINISHED_SECONDS, Archive
+from dicom_gateway.archive import Archive
 from dicom_gateway.coerce import encoded, pieces, remember, to_unicode
+from dicom_gateway.dimse.accepted import in_syntax, outgoing
 from dicom_gateway.index.query import Located
 from dicom_gateway.routing.entry import WRITABLE, Rule
-from dicom_gateway.transcode import EXPLICIT, CannotTranscode, transcode
-
-IMPLICIT = WRITABLE["ImplicitVRLittleEndian"]
+from dicom_gateway.transcode import CannotTranscode
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +41,7 @@ def changed(archive: Archive, items: Sequence[Located], change: Change) -> Itera
 
     An object that cannot be transcoded stays as it is.  Raises OSError.
     """
-    parent = archive.root / "outgoing"
-    parent.mkdir(exist_ok=True)
-    for left in parent.iterdir():  # by a sender that was killed
-        if left.stat().st_mtime < time.time() - UNFINISHED_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
-    with TemporaryDirectory(dir=parent) as folder:
+    with TemporaryDirectory(dir=outgoing(archive)) as folder:
         copies = Archive(Path(folder))
         yield copies, [copy(archive, copies, item, change) for item in items]
 
@@ -64,12 +54,9 @@ def copy(archive: Archive, copies: Archive, item: Located, change: Change) -> Lo
     wanted = WRITABLE.get(change.rule.transfer_syntax, item.transfer_syntax_uid)
     syntax = item.transfer_syntax_uid
     if wanted != syntax:
-        with suppress(CannotTranscode), held.open(key) as stream:
-            syntax, written = transcode(stream, EXPLICIT if wanted == IMPLICIT else wanted)
-            key = copies.put(written).key
+        with suppress(CannotTranscode):
+            key, syntax = in_syntax(held.path(key), copies, wanted)
             held = copies
-        if wanted == IMPLICIT and syntax == EXPLICIT:
-            key, held, syntax = _implicit(copies, key, held), copies, IMPLICIT
     if held is archive:  # nothing was changed of it
         key = copies.put(archive.path(key)).key
     return replace(item, object_key=key, transfer_syntax_uid=syntax)
@@ -84,15 +71,6 @@ def _with_texts(archive: Archive, copies: Archive, item: Located, change: Change
         header = coerced(dcmread(stream, stop_before_pixels=not deflated), change)
         data = encoded(header, UID(item.transfer_syntax_uid))
         return copies.put(chain([meta, data], iter(()) if deflated else pieces(stream))).key
-
-
-def _implicit(copies: Archive, key: str, held: Archive) -> str:
-    """The same with implicit value representations: PS3.5 A.1 has no compressed pixels."""
-    ds = dcmread(held.path(key))
-    ds.file_meta.TransferSyntaxUID = UID(IMPLICIT)
-    buffer = BytesIO()
-    dcmwrite(buffer, ds, enforce_file_format=True)
-    return copies.put([buffer.getvalue()]).key
 
 
 def coerced(ds: Dataset, change: Change) -> Dataset:

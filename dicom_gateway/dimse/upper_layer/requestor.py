@@ -58,6 +58,10 @@ class Sender:
     longest: int
     closed: bool = False
 
+    def syntaxes(self, sop_class_uid: str) -> set[str]:
+        """The transfer syntaxes that the acceptor takes of a class."""
+        return {syntax for uid, syntax in self.contexts if uid == sop_class_uid}
+
     def store(self, path: Path, message_id: int, originator: tuple[str, int] | None) -> int | None:
         """Send the data set of a file as it lies there; the status that the acceptor answers, None without context.
 
