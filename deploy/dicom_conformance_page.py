@@ -109,8 +109,9 @@ def roles() -> Iterable[str]:
     yield "\n#### 4.2.2 Storage"
     yield "\nAs SCP every storage SOP class below, and every private or unknown abstract syntax, in the first transfer"
     yield "syntax that is proposed, whatever it is: data sets are kept byte for byte. As SCU each object goes out in"
-    yield "the transfer syntax that it is stored in; to an acceptor that does not take that one, decoded without loss into explicit"
-    yield "or implicit VR little endian, which are proposed beside it (C-GET: in a lossless syntax that the requestor offers)."
+    yield "the transfer syntax that it is stored in; to an acceptor that does not take that one, decoded without"
+    yield "loss into explicit or implicit VR little endian, which are proposed beside it (C-GET: into a lossless"
+    yield "syntax that the requestor offers)."
     yield from table("SOP class", "UID", "SCU", "SCP")
     for uid in sorted(negotiation.STORAGE_CLASSES, key=name_of):
         yield row(name_of(uid), f"`{uid}`", "yes", "yes")
