@@ -5,7 +5,6 @@ Surely means that id, issuer, name, birth date and sex equal those that were rev
 else stays in quarantine, flagged.
 """
 
-from dataclasses import asdict
 from functools import partial
 
 from sqlalchemy import Connection, func, select, update
@@ -81,7 +80,7 @@ def reviewed_identity(exchange: Exchange, study_instance_uid: str) -> Identity |
         for item in released[:1]:
             of_item = (instance.c.sop_instance_uid == item.sop_instance_uid) & (version.c.kind == "original")
             key = connection.execute(originals.where(of_item)).scalar()
-            return identity_of(exchange, Located(**{**asdict(item), "object_key": key or item.object_key}))
+            return identity_of(exchange, item._replace(object_key=key or item.object_key))
     return None
 
 

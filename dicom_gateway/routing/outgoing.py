@@ -7,7 +7,7 @@ implicit little endian, and of a deflated object, all of it.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -59,7 +59,7 @@ def copy(archive: Archive, copies: Archive, item: Located, change: Change) -> Lo
             held = copies
     if held is archive:  # nothing was changed of it
         key = copies.put(archive.path(key)).key
-    return replace(item, object_key=key, transfer_syntax_uid=syntax)
+    return item._replace(object_key=key, transfer_syntax_uid=syntax)
 
 
 def _with_texts(archive: Archive, copies: Archive, item: Located, change: Change) -> str:

@@ -16,11 +16,11 @@ from dicom_gateway.web import dicom_json
 from dicom_gateway.web.frames import read_header
 from konsil.database import reader
 
-BATCH = 200
+BATCH = 1000
 
 
 def of_instances(engine: Engine, archive: Archive, instances: Sequence[Located]) -> Iterator[bytes]:
-    """The metadata of each instance, in order, some hundred at a time; what is missing is read and kept."""
+    """The metadata of each instance, in order, a thousand at a time; what is missing is read and kept."""
     for start in range(0, len(instances), BATCH):
         batch = instances[start : start + BATCH]
         known = load(engine, [item.object_key for item in batch])
@@ -38,7 +38,7 @@ def load(engine: Engine, object_keys: Sequence[str]) -> dict[str, bytes]:
         version_metadata.c.object_key.in_(object_keys)
     )
     with reader(engine).begin() as connection:
-        return {key: zlib.decompress(content) for key, content in connection.execute(statement)}
+        return {key: zlib.decompress(content) for key, content in connection.execute(statement).all()}
 
 
 def keep(connection: Connection, made: dict[str, bytes]) -> None:

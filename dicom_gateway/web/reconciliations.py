@@ -64,9 +64,7 @@ def originals(doors: Doors, study_instance_uid: str) -> list[Located]:
         )
         rows = connection.execute(query.where(version.c.kind == "original"))
         keys = {row.sop_instance_uid: row.object_key for row in rows}
-    return [
-        Located(**{**asdict(item), "object_key": keys.get(item.sop_instance_uid, item.object_key)}) for item in found
-    ]
+    return [item._replace(object_key=keys.get(item.sop_instance_uid, item.object_key)) for item in found]
 
 
 def show(doors: Doors, request: Request) -> Response:
