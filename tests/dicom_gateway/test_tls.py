@@ -86,6 +86,14 @@ def test_a_peer_with_tls_is_refused_without(make_gateway: MakeGateway, tmp_path:
     assert "Calling AE Title Not Recognized" in refused.stderr + refused.stdout
 
 
+@pytest.mark.parametrize(("profile", "taken"), [("+px", True), ("+py", True), ("+pz", True), ("+pa", False)])
+def test_dcmtk_by_each_of_its_profiles(secured: Secured, profile: str, taken: bool) -> None:
+    """BCP 195, the same without downgrading, the extended one; not the retired one of AES in CBC mode."""
+    secured.bind(secured.theirs.fingerprint)
+    with listening(secured.gateway) as listener:
+        assert echoscu(listener, *secured.options(secured.theirs), profile) is taken
+
+
 def test_a_stalled_handshake_keeps_nobody_waiting(secured: Secured) -> None:
     secured.bind()
     with listening(secured.gateway) as listener, socket.create_connection(("127.0.0.1", listener.tls_port)) as stalled:
