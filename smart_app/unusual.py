@@ -1,6 +1,6 @@
 """What a privacy officer looks at first: hours, kinship by name, emergencies.
 
-What has to do with a case is not among them: a privacy officer reads no cases (docs/access.md).
+What has nothing to do with a case is asked of the server (`$without-case`): a privacy officer reads no cases.
 """
 
 from collections.abc import Mapping

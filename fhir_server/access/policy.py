@@ -138,8 +138,8 @@ REQUESTING = (
 )
 OPINION = frozenset({"DiagnosticReport", "Observation"})
 
-PRIVACY = frozenset({"AuditEvent", "Consent", "Patient", "Provenance"})
-"""What a privacy officer looks into: who did what to whom, and whether the patient had agreed."""
+PRIVACY = frozenset({"AuditEvent", "Consent", "Patient", "Provenance", "RelatedPerson"})
+"""What a privacy officer looks into: who did what to whom, proxies by name, and whether the patient had agreed."""
 
 POLICY: Mapping[str, tuple[Grant, ...]] = {
     "requester": REQUESTING,

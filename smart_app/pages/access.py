@@ -64,7 +64,11 @@ IMAGING = {
     ("110113", "E"): "was refused at the door of",
 }
 """What the gateway tells: type and action, of imaging."""
+UNUSUAL, WITHOUT_CASE = "1", "no-case"
+WHICH = {"": "All", UNUSUAL: "Only unusual ones", WITHOUT_CASE: "By clinicians on no case of the patient"}
 PROGRAM = "system"
+PEOPLE = ("Practitioner", "RelatedPerson")
+NAMED = ("Patient/", "Practitioner/", "RelatedPerson/")
 AT_ONCE = 50
 MOST_NAMED = 20
 MOST_PAGES, MOST_IN_A_FILE = 30, 5000
@@ -99,26 +103,27 @@ class Asked:
     days: str
     kind: str
     by: str
-    unusual: bool
+    unusual: str
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> "Asked":
         """The form's fields; a month of everything when nothing was chosen."""
         days, kind, by = query.get("days", "30"), query.get("kind", ""), query.get("by", "")
+        unusual = query.get("unusual", "")
         return cls(
             query.get("patient", "").strip()[:100],
             query.get("person", "").strip()[:100],
             days if days in PERIODS else "30",
             kind if kind in KINDS else "",
             by if by in BY else "",
-            query.get("unusual") == "1",
+            unusual if unusual in WHICH else "",
         )
 
     @property
     def fields(self) -> dict[str, str]:
         """The form as an address holds it."""
         chosen = {"patient": self.patient, "person": self.person, "days": self.days, "kind": self.kind, "by": self.by}
-        return chosen | ({"unusual": "1"} if self.unusual else {})
+        return chosen | ({"unusual": self.unusual} if self.unusual else {})
 
 
 async def access(visit: Visit) -> Response:
@@ -127,7 +132,7 @@ async def access(visit: Visit) -> Response:
     query = visit.request.query_params
     asked = Asked.of(query)
     patients = await _named(visit, "Patient", asked.patient)
-    people = await _named(visit, "Practitioner", asked.person)
+    people = await _people(visit, asked.person)
     lines: list[Line] = []
     following = None
     if (patients or not asked.patient) and (people or not asked.person):
@@ -136,7 +141,8 @@ async def access(visit: Visit) -> Response:
         look = Look(parameters | cursor, AT_ONCE, unusual=asked.unusual)
         lines, following = await _gathered(visit, look)
     values = {"asked": asked, "lines": lines, "following": following, "paged": "cursor" in query}
-    return visit.render("access.html", periods=PERIODS, kinds=KINDS, by=BY, patients=patients, people=people, **values)
+    choices = {"periods": PERIODS, "kinds": KINDS, "by": BY, "which": WHICH}
+    return visit.render("access.html", patients=patients, people=people, **choices, **values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +151,7 @@ class Look:
 
     parameters: dict[str, str]
     enough: int
-    unusual: bool = False
+    unusual: str = ""
     taken: bool = False
 
 
@@ -155,11 +161,23 @@ async def _gathered(visit: Visit, look: Look) -> tuple[list[Line], str | None]:
     parameters = dict(look.parameters)
     for _ in range(MOST_PAGES):
         events, following = await visit.fhir.page("AuditEvent", parameters, taken=look.taken)
-        lines += [line for line in await _lines(visit, events) if line.unusual or not look.unusual]
+        if look.unusual == WITHOUT_CASE:
+            events = await _without_case(visit, events)
+        lines += [line for line in await _lines(visit, events) if line.unusual or look.unusual != UNUSUAL]
         if following is None or len(lines) >= look.enough:
             return lines, following
         parameters["_cursor"] = following
     return lines, following
+
+
+async def _without_case(visit: Visit, events: list[Resource]) -> list[Resource]:
+    """Those of clinicians who are on no case of the patient; the server knows, a privacy officer reads no cases."""
+    if not events:
+        return []
+    said = {"event": ",".join(each["id"] for each in events)}
+    answer = await visit.fhir.operate("AuditEvent/$without-case", said)
+    found = {each["valueId"] for each in answer.get("parameter", ())}
+    return [each for each in events if each["id"] in found]
 
 
 async def as_file(visit: Visit) -> Response:
@@ -167,7 +185,7 @@ async def as_file(visit: Visit) -> Response:
     visit.require(*SEEING)
     asked = Asked.of(visit.request.query_params)
     patients = await _named(visit, "Patient", asked.patient)
-    people = await _named(visit, "Practitioner", asked.person)
+    people = await _people(visit, asked.person)
     if (asked.patient and not patients) or (asked.person and not people):
         raise NotFound("Nobody has this name or number.")
     parameters = _parameters(visit, asked, patients, people) | {"_count": "200"}
@@ -200,12 +218,17 @@ async def _named(visit: Visit, resource_type: str, text: str) -> list[Resource]:
     return (await visit.fhir.search(resource_type, by, most=MOST_NAMED)).matches
 
 
+async def _people(visit: Visit, text: str) -> list[Resource]:
+    """Who of those that may have looked has this name or number: clinicians, and who acts for a patient."""
+    return [person for kind in PEOPLE for person in await _named(visit, kind, text)]
+
+
 def _parameters(visit: Visit, asked: Asked, patients: list[Resource], people: list[Resource]) -> dict[str, str]:
     parameters = {"_sort": "-date", "_count": str(AT_ONCE), "_total": "none"} | NARROWED.get(asked.kind, {})
     if patients:
         parameters["patient"] = ",".join(f"Patient/{each['id']}" for each in patients)
     if people:
-        parameters["agent"] = ",".join(f"Practitioner/{each['id']}" for each in people)
+        parameters["agent"] = ",".join(f"{each['resourceType']}/{each['id']}" for each in people)
     if not asked.by:
         parameters["agent-role:not"] = PROGRAM
     if asked.days:
@@ -221,10 +244,10 @@ async def _lines(visit: Visit, events: list[Resource]) -> list[Line]:
 
 
 async def _names(visit: Visit, references: Collection[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """The names of patients and practitioners, by reference, and their family names."""
+    """The names of patients, practitioners and proxies, by reference, and their family names."""
     names: dict[str, str] = {}
     families: dict[str, str] = {}
-    for resource_type in ("Patient", "Practitioner"):
+    for resource_type in ("Patient", *PEOPLE):
         ids = sorted(each.partition("/")[2] for each in references if each.startswith(f"{resource_type}/"))
         if ids:
             found = await visit.fhir.search(resource_type, {"_id": ",".join(ids)}, most=len(ids))
@@ -240,7 +263,7 @@ def _family(resource: Resource) -> str:
 def _references(event: Resource) -> Iterable[str]:
     for part in (*event.get("agent", ()), *event.get("entity", ())):
         reference = (part.get("who") or part.get("what") or {}).get("reference", "")
-        if reference.startswith(("Patient/", "Practitioner/")):
+        if reference.startswith(NAMED):
             yield reference
 
 

@@ -103,6 +103,16 @@ def test_what_is_unusual() -> None:
     assert marks(event | {"purposeOfEvent": purpose}, families, clock) == ("emergency access",)
 
 
+def test_who_is_on_a_case_is_not_among_those_without_one(officer: tuple[Browser, str]) -> None:
+    browser, address = officer
+    fits = f"{address}?patient=Wang&kind=written"
+    assert "made Service Request" in shown(browser, fits, "made Service Request")
+    answer = browser.get(f"{fits}&unusual=no-case")
+    assert answer.status_code == 200
+    assert '<option value="no-case" selected>' in answer.text
+    assert "made Service Request" not in answer.text
+
+
 def test_only_the_unusual(officer: tuple[Browser, str]) -> None:
     browser, address = officer
     for row in rows(browser.get(f"{address}?unusual=1").text):

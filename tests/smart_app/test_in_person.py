@@ -104,6 +104,15 @@ def test_the_patient_reads_that_a_proxy_looked(patient: tuple[Browser, str], pro
     assert "Mei Wang" in shown(browser, f"{home}/looked", "Acting for a patient")
 
 
+def test_the_privacy_officer_finds_a_proxy_by_name(hospital: Platform, proxy: tuple[Browser, str]) -> None:
+    proxy[0].get(f"{proxy[1]}/my")
+    browser = hospital.browser()
+    home = f"/l/{launch_id(browser.sign_in('sorensen'))}/access"
+    text = shown(browser, f"{home}?person=Mei", "Acting for a patient")
+    assert "Mei Wang" in text
+    assert "no person fits" in browser.get(f"{home}?person=Nobodyhasthisname").text
+
+
 def test_pages_of_staff_are_not_theirs(patient: tuple[Browser, str]) -> None:
     browser, home = patient
     for path in ("access", "inbox"):

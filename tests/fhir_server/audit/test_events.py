@@ -302,3 +302,38 @@ async def test_who_was_looked_at_is_found_by_has(audited: Server, http: httpx.As
     assert (await http.get("/Patient/ayla50/_history/1")).status_code == 200
     after = {entry["resource"]["id"] for entry in (await http.get(asked)).json()["entry"]}
     assert after - before == {"ayla50"}
+
+
+def clinician(name: str, role: str = "coordinator") -> Caller:
+    return Caller(name, "konsil-app", f"Practitioner/{name}", frozenset({role}), "Organization/here", ("user/*.cruds",))
+
+
+async def test_who_looked_without_a_case(audited: Server, http: httpx.AsyncClient) -> None:
+    """Who was on a case before counts as who is; an emergency access makes nobody part of a case."""
+    await patient(http, "ayla90")
+    request: Event = {"resourceType": "ServiceRequest", "id": "sr90", "status": "active", "intent": "order"}
+    request["subject"] = {"reference": "Patient/ayla90"}
+    for name in ("former", "holder", "nosy", "hurried"):
+        await http.put(f"/Practitioner/{name}", json={"resourceType": "Practitioner", "id": name})
+    for name in ("former", "holder"):
+        given = request | {"performer": [{"reference": f"Practitioner/{name}"}]}
+        assert (await http.put("/ServiceRequest/sr90", json=given)).status_code < 300
+    for name in ("former", "holder", "nosy", "hurried"):
+        async with audited.client(clinician(name, "consultant" if name == "hurried" else "coordinator")) as client:
+            if name == "hurried":
+                said = {"reason": "life-or-limb", "comment": "the patient is unconscious"}
+                opened = [{"name": key, "valueString": value} for key, value in said.items()]
+                body = {"resourceType": "Parameters", "parameter": opened}
+                answer = await client.post("/Patient/ayla90/$break-glass", json=body)
+                assert answer.status_code < 300, answer.text
+            assert (await client.get("/Patient/ayla90")).status_code == 200
+    events = await listed(http, "subtype=read&patient=Patient/ayla90")
+    asked = {"event": ",".join(each["id"] for each in events)}
+    async with audited.client(clinician("officer", "privacy-officer")) as officer:
+        answer = await officer.get("/AuditEvent/$without-case", params=asked)
+        assert answer.status_code == 200, answer.text
+    found = {each["valueId"] for each in answer.json()["parameter"]}
+    who = {each["agent"][2]["who"]["reference"] for each in events if each["id"] in found}
+    assert who == {"Practitioner/nosy", "Practitioner/hurried"}
+    async with audited.client(clinician("nosy")) as client:
+        assert (await client.get("/AuditEvent/$without-case", params=asked)).status_code == 403
