@@ -4,10 +4,13 @@ Peers may ignore birth date and issuer, so nothing is taken on their word: what 
 dropped.
 """
 
+import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from datetime import datetime
+from threading import Event
 
 from pydicom.dataset import Dataset
 from pynetdicom.association import Association
@@ -15,17 +18,18 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelFind as StudyRootFind,
 )
 
+from dicom_gateway import hours
 from dicom_gateway.attributes import integer, text
 from dicom_gateway.dimse import find
 from dicom_gateway.dimse.association import UNCOMPRESSED, Proposal, associate
 from dicom_gateway.errors import PeerError
 from dicom_gateway.peers import Peer
-from dicom_gateway.reconcile import Difference, Identity, compare, outside_identity, plain
+from dicom_gateway.reconcile import SPELLING, Difference, Identity, compare, outside_identity, plain
 from dicom_gateway.retrieval.state import sentences
 from dicom_gateway.status import LATER, SEARCH_REMEDIES, Cause
 
 LIMIT = 200
-WIDTH = 8
+ASSOCIATIONS = 48  # of all searches together; each ends by itself after `search_seconds`
 RETURNED = (
     "StudyInstanceUID StudyDate StudyTime AccessionNumber ModalitiesInStudy StudyDescription PatientName PatientID "
     "IssuerOfPatientID PatientBirthDate PatientSex NumberOfStudyRelatedSeries NumberOfStudyRelatedInstances"
@@ -33,9 +37,33 @@ RETURNED = (
 WORDS = {"PatientName": "name", "PatientBirthDate": "birth date", "PatientSex": "sex", "PatientID": "record number"}
 
 
+POOL = ThreadPoolExecutor(max_workers=ASSOCIATIONS, thread_name_prefix="priors")
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is asked for: our patient, how long a peer may take, and what time it is.
+
+    Staff may ask by another name, birth date or record number than ours (`other`, `number`), and of certain days only
+    (`20200101-20241231`); what is found is compared with our patient all the same.
+    """
+
+    local: Identity
+    seconds: float
+    now: datetime
+    other: Identity | None = None
+    number: str = ""
+    days: str = ""
+
+    @property
+    def asked(self) -> Identity:
+        """Who is asked for."""
+        return self.other or self.local
+
+
 @dataclass(frozen=True, slots=True)
 class PeerAnswer:
-    """How a peer took the question; cause and remedy are sentences."""
+    """How a peer took the question: asked, ok, failed, or closed at this hour; cause and remedy are sentences."""
 
     name: str
     title: str
@@ -46,7 +74,8 @@ class PeerAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """One study of an outside PACS that resembles the patient's; `differences` say in what it does not."""
+    """One study of an outside PACS that resembles the patient's; `differences` say in what it does not, in a word,
+    `explanations` how each attribute compares, in sentences."""
 
     peer: str
     study_instance_uid: str
@@ -63,33 +92,58 @@ class Prior:
     sex: str
     match: str
     differences: list[str]
+    explanations: list[str]
 
 
-def search(peers: Iterable[Peer], local: Identity, seconds: float) -> dict[str, list[dict[str, object]]]:
-    """Ask all peers that can be asked, each for at most so long; newest studies first."""
+Told = tuple[PeerAnswer, list[Prior]]
+
+
+async def search(peers: Sequence[Peer], wanted: Search) -> AsyncGenerator[Told]:
+    """Ask all peers that can be asked, at once, and tell each answer as it comes; first that they are asked.
+
+    Slow ones hold nobody up.  Whoever stops listening stops the questions: an association under way ends after the
+    question that it asks.
+    """
     asked = [peer for peer in peers if "find" in peer.can]
-    with ThreadPoolExecutor(max_workers=WIDTH) as pool:
-        answers = list(pool.map(lambda peer: ask(peer, local, seconds), asked))
-    studies = [study for _, found in answers for study in found]
-    studies.sort(key=lambda study: (study.date, study.time), reverse=True)
-    return {"peers": [asdict(answer) for answer, _ in answers], "studies": [asdict(study) for study in studies]}
+    for peer in asked:
+        yield PeerAnswer(peer.name, peer.title, "asked"), []
+    stop, loop = Event(), asyncio.get_running_loop()
+    pending = [loop.run_in_executor(POOL, ask, peer, wanted, stop) for peer in asked]
+    try:
+        for each in asyncio.as_completed(pending):
+            yield await each
+    finally:
+        stop.set()
+        for future in pending:
+            future.cancel()
 
 
-def ask(peer: Peer, local: Identity, seconds: float) -> tuple[PeerAnswer, list[Prior]]:
+def ask(peer: Peer, wanted: Search, stop: Event) -> Told:
     """Ask one peer; one that fails is an answer too, and what one found before it fell silent still counts."""
     found: dict[str, Prior] = {}
-    ends = time.monotonic() + seconds
+    if not hours.within(peer.hours, wanted.now):
+        return closed(peer), []
+    ends = time.monotonic() + wanted.seconds
     try:
-        with associate(peer, Proposal([(StudyRootFind, UNCOMPRESSED)], silence_seconds=seconds)) as assoc:
-            for keys in questions(peer, local):
-                found |= answers(assoc, peer, keys, local)
+        with associate(peer, Proposal([(StudyRootFind, UNCOMPRESSED)], silence_seconds=wanted.seconds)) as assoc:
+            for keys in questions(peer, wanted):
+                if stop.is_set():
+                    break
+                found |= answers(assoc, peer, keys, wanted)
                 if time.monotonic() > ends:
                     raise PeerError(Cause.TOO_SLOW)
-            if not found and local.birth_date:
-                found |= answers(assoc, peer, {"PatientBirthDate": local.birth_date}, local)
+            if not found and wanted.asked.birth_date and not stop.is_set():
+                keys = dated({"PatientBirthDate": wanted.asked.birth_date}, wanted)
+                found |= answers(assoc, peer, keys, wanted)
     except PeerError as error:
         return failure(peer, Cause(error.cause)), list(found.values())
     return PeerAnswer(peer.name, peer.title, "ok"), list(found.values())
+
+
+def closed(peer: Peer) -> PeerAnswer:
+    """A peer that may not be asked now, with its hours."""
+    cause = f"{peer.title} is asked at other hours: {', '.join(peer.hours)}."
+    return PeerAnswer(peer.name, peer.title, "closed", cause, "Search again then, or send the request without it.")
 
 
 def failure(peer: Peer, cause: Cause) -> PeerAnswer:
@@ -98,21 +152,27 @@ def failure(peer: Peer, cause: Cause) -> PeerAnswer:
     return PeerAnswer(peer.name, peer.title, "failed", sentences(cause, names)[0], SEARCH_REMEDIES.get(cause, LATER))
 
 
-def answers(assoc: Association, peer: Peer, keys: dict[str, str], local: Identity) -> dict[str, Prior]:
+def answers(assoc: Association, peer: Peer, keys: dict[str, str], wanted: Search) -> dict[str, Prior]:
     """Studies that one question brought and that resemble the patient's, by UID.  Raises PeerError."""
     asked = dict.fromkeys(RETURNED.split(), "") | keys
     answered = find.ask(assoc, find.identifier("STUDY", asked, peer.charset), LIMIT)
-    checked = (resembling(peer, ds, local) for ds in answered)
+    checked = (resembling(peer, ds, wanted) for ds in answered)
     return {prior.study_instance_uid: prior for prior in checked if prior is not None}
 
 
-def questions(peer: Peer, local: Identity) -> list[dict[str, str]]:
+def dated(keys: dict[str, str], wanted: Search) -> dict[str, str]:
+    """The same question of certain days only.  PS3.4 C.2.2.2.5"""
+    return keys | ({"StudyDate": wanted.days} if wanted.days else {})
+
+
+def questions(peer: Peer, wanted: Search) -> list[dict[str, str]]:
     """Keys to ask with: each family and given name with the birth date, and ids of the peer's own domain.
 
     A name is asked for as it is written and, for houses that know ASCII alone, by its first word without accents; given
     names because some houses turn them round. Where this finds nothing the birth date is asked for alone: misspelt
     names are found by no wild card.
     """
+    local = wanted.asked
     full = [name.split("^") for whole in (local.name, *local.other_names) for name in whole.split("=")]
     names = {part for name in full for part in name[:2] if part}
     words = {*names, *(plain(name).split()[0] for name in names if plain(name).strip())}
@@ -120,18 +180,21 @@ def questions(peer: Peer, local: Identity) -> list[dict[str, str]]:
     for number, issuer in ((local.patient_id, local.issuer), *local.other_ids):
         if number and issuer and issuer in {peer.issuer, peer.issuer_oid}:
             asked.append({"PatientID": number})
-    return asked
+    if wanted.number:
+        asked.append({"PatientID": wanted.number})
+    return [dated(keys, wanted) for keys in asked]
 
 
-def resembling(peer: Peer, ds: Dataset, local: Identity) -> Prior | None:
-    """A study whose patient resembles ours, None for anybody else's."""
+def resembling(peer: Peer, ds: Dataset, wanted: Search) -> Prior | None:
+    """A study whose patient resembles whom we ask for, None for anybody else's."""
     outside = outside_identity(ds)
     outside = outside if outside.issuer else replace(outside, issuer=peer.issuer)
-    found = {item.keyword: item for item in compare(outside, local)}
+    by_number = bool(wanted.number) and outside.patient_id == wanted.number
     uid = text(ds, "StudyInstanceUID")
-    if not uid or not is_same_person(found):
+    if not uid or not (by_number or is_same_person(by_keyword(outside, wanted.asked))):
         return None
-    differing = [WORDS[keyword] for keyword in WORDS if found[keyword].verdict in {"near", "different"}]
+    found = by_keyword(outside, wanted.local)
+    unequal = [item for keyword, item in found.items() if keyword in WORDS and item.verdict in {"near", "different"}]
     return Prior(
         peer=peer.name,
         study_instance_uid=uid,
@@ -146,9 +209,26 @@ def resembling(peer: Peer, ds: Dataset, local: Identity) -> Prior | None:
         issuer=outside.issuer,
         birth_date=outside.birth_date,
         sex=outside.sex,
-        match="near" if differing else "same",
-        differences=differing,
+        match="same" if is_sure(found) else "near",
+        differences=[WORDS[item.keyword] for item in unequal],
+        explanations=[item.explanation for item in found.values() if item.keyword in WORDS and item.outside],
     )
+
+
+def by_keyword(outside: Identity, local: Identity) -> dict[str, Difference]:
+    """Each identifying attribute compared, by its keyword."""
+    return {item.keyword: item for item in compare(outside, local)}
+
+
+def is_sure(found: dict[str, Difference]) -> bool:
+    """Whether this is surely our patient: nothing differs but how the name is written, and the birth dates agree.
+
+    Accents, hyphens and the place where given names are split say nothing about a person: many archives know neither.
+    """
+    if found["PatientBirthDate"].verdict != "same" or any(item.verdict == "different" for item in found.values()):
+        return False
+    name = found["PatientName"]
+    return name.verdict == "same" or name.explanation == SPELLING or found["PatientID"].verdict == "same"
 
 
 def is_same_person(found: dict[str, Difference]) -> bool:

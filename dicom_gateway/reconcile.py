@@ -27,8 +27,7 @@ TITLES = {
     "PatientID": "Record number",
     "IssuerOfPatientID": "Issued by",
 }
-
-
+SPELLING = "The names agree but for accents, hyphens, apostrophes or where given names are split."
 ARTICLES = frozenset({"al", "el", "ar", "as", "ash", "at", "ad", "an", "az"})
 
 
@@ -213,8 +212,8 @@ def plain(name: str) -> str:
 
 def near_names(a: str, b: str) -> str | None:
     """How two unequal names resemble each other, None when they do not."""
-    if plain(a) == plain(b):
-        return "The names agree but for accents, hyphens or apostrophes."
+    if written_plainly(a) == written_plainly(b):
+        return SPELLING
     first, second = ([*plain(name).split("^"), "", ""][:3] for name in (a, b))
     if sorted(" ".join(first).split()) == sorted(" ".join(second).split()):
         return "The same names in another order."
@@ -225,6 +224,12 @@ def near_names(a: str, b: str) -> str | None:
     if first[1] == second[1] and one_apart(first[0], second[0]):
         return "The given name agrees; the family name differs by one letter."
     return None
+
+
+def written_plainly(name: str) -> tuple[str, list[str]]:
+    """Family name, and the given names as words, as `plain` writes them; prefix and suffix do not count."""
+    family, given, middle = [*plain(name).split("^"), "", ""][:3]
+    return " ".join(family.split()), f"{given} {middle}".split()
 
 
 def family_forms(plain_name: str) -> set[str]:

@@ -1,10 +1,12 @@
 """dicom_gateway as a person may use it: always with that person's own token."""
 
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 import httpx
+import orjson
 
 from smart_app.errors import AppError, Forbidden, NotFound, Unavailable
 from smart_app.visit import Visit
@@ -20,9 +22,23 @@ class GatewayClient:
     base: str
     token: str
 
-    async def priors(self, patient: str) -> Any:
-        """Studies of a patient in the outside archives, and how each archive answered: up to a minute."""
-        return (await self._send("POST", "/api/priors", json={"patient": patient}, timeout=75)).json()
+    async def priors(self, patient: str, criteria: Mapping[str, str] | None = None) -> AsyncGenerator[Any]:
+        """Studies of a patient in the outside archives: what each archive says, when it is asked and when it answers.
+
+        Whoever stops listening stops the search.
+        """
+        body, headers = (
+            {"patient": patient, "criteria": dict(criteria or {})},
+            {"Authorization": f"Bearer {self.token}"},
+        )
+        url = f"{self.base}/api/priors"
+        try:
+            async with self.http.stream("POST", url, json=body, headers=headers, timeout=75) as answer:
+                _check(answer)
+                async for line in answer.aiter_lines():
+                    yield orjson.loads(line)
+        except httpx.HTTPError as error:
+            raise Unavailable(f"{WHO} does not answer.", "Nothing was lost. Try again in a moment.") from error
 
     async def reconciliation(self, task_id: str) -> Any:
         """What HIM staff compare: outside and local values, what would change in the images."""
@@ -117,13 +133,17 @@ class GatewayClient:
             answer = await self.http.request(method, f"{self.base}{path}", headers=headers, **options)
         except httpx.HTTPError as error:
             raise Unavailable(f"{WHO} does not answer.", "Nothing was lost. Try again in a moment.") from error
-        if answer.status_code == 403:
-            raise Forbidden("This page belongs to another role.", "Sign in with the account that has it.")
-        if answer.status_code == 404:
-            raise NotFound(f"{WHO} has no such images, or they are not yours to see.")
-        if answer.status_code >= 400:
-            raise AppError(f"{WHO} answered {answer.status_code}.", "Try again in a moment.")
+        _check(answer)
         return answer
+
+
+def _check(answer: httpx.Response) -> None:
+    if answer.status_code == 403:
+        raise Forbidden("This page belongs to another role.", "Sign in with the account that has it.")
+    if answer.status_code == 404:
+        raise NotFound(f"{WHO} has no such images, or they are not yours to see.")
+    if answer.status_code >= 400:
+        raise AppError(f"{WHO} answered {answer.status_code}.", "Try again in a moment.")
 
 
 async def gateway_of(visit: Visit) -> GatewayClient:

@@ -5,16 +5,22 @@ not see there.
 """
 
 import json
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from dicom_gateway import priors
 from dicom_gateway.access import Access
-from dicom_gateway.peers import all_peers
+from dicom_gateway.peers import Peer, all_peers
 from dicom_gateway.publish.fhir import Bearer, FhirError, Resource
 from dicom_gateway.reconcile import local_identity
 from dicom_gateway.web.doors import Doors, ask, looker, require_bearer
@@ -23,6 +29,8 @@ from dicom_gateway.web.sessions import CODE_SECONDS
 from konsil.database import reader
 
 BODY_BYTES = 65_536
+DAY = re.compile(r"\d{8}")
+WILD = frozenset("*?\\=")
 
 
 def answer(content: object, status: int = 200) -> Response:
@@ -66,15 +74,48 @@ def read_as_caller(doors: Doors, token: str, reference: object, resource_type: s
 
 
 def search_priors(doors: Doors, request: Request, raw: bytes) -> Response:
-    """Prior imaging of a Patient that the caller may read, from every outside PACS."""
-    token = require_bearer(request)
-    patient = read_as_caller(doors, token, body_of(raw).get("patient"), "Patient")
+    """Prior imaging of a Patient that the caller may read, from every outside PACS: a line for each peer, as JSON,
+    when it is asked and when it has answered, with the studies that it holds.  https://github.com/ndjson/ndjson-spec
+    """
+    token, body = require_bearer(request), body_of(raw)
+    patient = read_as_caller(doors, token, body.get("patient"), "Patient")
+    wanted = wanted_of(doors, patient, body.get("criteria") or {})
     with reader(doors.engine).begin() as connection:
         peers = all_peers(connection)
     asked = f"C-FIND STUDY of {', '.join(peer.name for peer in peers)}"
     doors.looking.asked(looker(request, token), asked, patient=f"Patient/{patient['id']}")
-    return answer(
-        priors.search(peers, local_identity(patient, doors.settings.id_domains), doors.settings.search_seconds)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(lines(peers, wanted), headers=headers, media_type="application/x-ndjson")
+
+
+async def lines(peers: Sequence[Peer], wanted: priors.Search) -> AsyncIterator[bytes]:
+    """The answers as they come; the search ends when nobody reads them any more."""
+    async with aclosing(priors.search(peers, wanted)) as told:
+        async for peer, studies in told:
+            yield orjson.dumps({"peer": peer, "studies": studies}, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def wanted_of(doors: Doors, patient: Resource, criteria: object) -> priors.Search:
+    """What to ask for: the patient as we know them, or by other values that staff give.  Raises WebError 400."""
+    names = ("name", "birth_date", "number", "from", "until")
+    if not isinstance(criteria, dict) or not all(isinstance(criteria.get(name, ""), str) for name in names):
+        raise WebError(400, "`criteria` holds name, birth_date, number, from and until, each a text.")
+    given = {name: criteria.get(name, "").strip() for name in names}
+    days = {name: given[name].replace("-", "") for name in ("birth_date", "from", "until")}
+    if any(day and not DAY.fullmatch(day) for day in days.values()):
+        raise WebError(400, "A day is written 2024-05-17.")
+    if any(set(given[name]) & WILD for name in ("name", "number")):
+        raise WebError(400, "Names and numbers are asked for as they are, without wild cards.")
+    local = local_identity(patient, doors.settings.id_domains)
+    changes = {"name": given["name"], "birth_date": days["birth_date"]}
+    changes = {name: value for name, value in changes.items() if value}
+    return priors.Search(
+        local,
+        doors.settings.search_seconds,
+        datetime.now(ZoneInfo(doors.settings.time_zone)),
+        other=replace(local, **changes) if changes else None,
+        number=given["number"],
+        days=f"{days['from']}-{days['until']}" if days["from"] or days["until"] else "",
     )
 
 

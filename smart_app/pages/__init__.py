@@ -19,6 +19,7 @@ SCREENS = (
     "steps",
     "imaging",
     "media",
+    "searching",
     "workstation",
     "access",
     "messages",

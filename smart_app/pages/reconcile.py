@@ -20,10 +20,13 @@ from smart_app.arrivals import (
     one,
     waiting,
 )
+from smart_app.case.view import Case
 from smart_app.errors import AppError, Changed, Invalid, NotFound, Unavailable
 from smart_app.fhir import Resource
 from smart_app.gateway import gateway_of
 from smart_app.pages.inbox import STAFF, clock_of
+from smart_app.request.priors import Study
+from smart_app.request.relevance import need_of, reasons, rules_from
 from smart_app.visit import Visit, page
 from smart_app.words import person_name
 
@@ -59,8 +62,19 @@ async def show(visit: Visit) -> Response:
         decider=person_name(arrival.decider) if arrival.decider else "Somebody",
         others=len([each for each in arrivals if each.id != task_id]),
         following=following(arrivals, task_id, now),
+        relevance=relevance(visit, arrival, comparison, now),
         now=now,
     )
+
+
+def relevance(visit: Visit, arrival: Arrival, comparison: Any, now: datetime) -> str:
+    """Why the case needs this study, by the rules that suggest studies; empty when none speaks for it."""
+    if not comparison or not arrival.case:
+        return ""
+    found, case = comparison["study"], Case(arrival.case, {}, {})
+    study = Study("", "", found["date"] or "", modalities=tuple(found["modalities"]), description=found["description"])
+    rules = rules_from(visit.services.settings.prior_rules)
+    return reasons(rules, [study], need_of(case, now.date())).get(study.key, "")
 
 
 async def compare(visit: Visit, task_id: str) -> tuple[Any, AppError | None]:

@@ -1,10 +1,13 @@
 """`/l/{launch}/new`: three steps left, the letter growing right, what is lacking above the one button."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import UTC, date, datetime
 
+import orjson
 from anyio.to_thread import run_sync
 from starlette.datastructures import FormData, UploadFile
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from smart_app.banner import banner_of
 from smart_app.case import codes
@@ -32,6 +35,8 @@ from smart_app.request.sending import send
 from smart_app.store.drafts import Draft
 from smart_app.visit import NavItem, Visit, page
 from smart_app.words import Clock
+
+LINES = "application/x-ndjson"
 
 
 async def new_request(visit: Visit) -> Response:
@@ -96,24 +101,49 @@ def _written(content: Content, form: FormData) -> Content:
 
 
 async def priors(visit: Visit) -> Response:
-    """POST: search the outside archives.  What the rules suggest is ticked, until the physician ticks otherwise."""
+    """POST: search the outside archives; the page's script gets the list anew whenever one has answered, as a line of
+    JSON each.  Without script the form comes back when all have.
+    """
     draft = await draft_of(visit, visit.request.path_params["draft"])
+    lists = _lists(visit, draft)
+    if LINES in visit.request.headers.get("accept", ""):
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(lists, media_type=LINES, headers=headers)
+    async for _ in lists:
+        pass
+    return visit.go("new#imaging")
+
+
+async def _lists(visit: Visit, draft: Draft) -> AsyncGenerator[bytes]:
+    """The list as it grows, with what the rules suggest ticked until the physician ticks otherwise.
+
+    Starlette cancels this when the page goes away or its reader presses Stop; the gateway then asks no further.
+    """
     failure: AppError | None = None
     try:
-        await search_outside(visit, draft)
-        desk = await open_desk(visit, draft)
-        ticked = tuple(desk.suggested(_today(visit)))
-        draft = await keep(visit, draft.id, lambda content: _suggested(content, ticked))
+        async with aclosing(search_outside(visit, draft)) as found:
+            async for known in found:
+                if known.answered:
+                    await _suggest(visit, draft)
+                yield await _list(visit, draft, searching=True)
     except AppError as error:
         failure = error
-    desk = await open_desk(visit, draft)
-    answer = visit.render("request_priors.html", failure=failure, **_values(visit, desk))
-    answer.headers["HX-Trigger"] = "priors-found"
-    return answer
+    yield await _list(visit, draft, failure=failure)
+
+
+async def _suggest(visit: Visit, draft: Draft) -> None:
+    ticked = tuple((await open_desk(visit, await draft_of(visit, draft.id))).suggested(_today(visit)))
+    await keep(visit, draft.id, lambda content: _suggested(content, ticked))
+
+
+async def _list(visit: Visit, draft: Draft, **values: object) -> bytes:
+    desk = await open_desk(visit, await draft_of(visit, draft.id))
+    html = visit.text("request_priors.html", **values, **_values(visit, desk))
+    return orjson.dumps({"html": html}, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _suggested(content: Content, ticked: tuple[str, ...]) -> Content:
-    if content.searched and set(content.studies) != set(content.suggested or ("none",)):
+    if content.searched and set(content.studies) != set(content.suggested or ()):
         return content
     return content.model_copy(update={"studies": ticked, "suggested": ticked, "searched": True})
 
@@ -193,6 +223,7 @@ def _values(visit: Visit, desk: Desk) -> dict[str, object]:
     return {
         "desk": desk,
         "content": desk.content,
+        "priors": desk.priors,
         "letter": desk.letter,
         "checks": checklist(desk.content),
         "lacking": lacking(desk.content),

@@ -2,9 +2,11 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import orjson
 from anyio.to_thread import run_sync
@@ -15,7 +17,7 @@ from smart_app.gateway import gateway_of
 from smart_app.request.chart import Chart, Item, items, read_chart
 from smart_app.request.content import Attachment, Content
 from smart_app.request.letter import Letter, letter_of
-from smart_app.request.priors import Priors, priors_from
+from smart_app.request.priors import Priors, priors_from, with_told
 from smart_app.request.relevance import Need, Rules, reasons, rules_from, suggested
 from smart_app.request.service_lines import ServiceLine, line_named, service_lines
 from smart_app.store.drafts import Draft
@@ -130,11 +132,14 @@ def new_case_number() -> str:
     return f"K-{''.join(letters[:4])}-{''.join(letters[4:])}"
 
 
-async def search_outside(visit: Visit, draft: Draft) -> Priors:
-    """Search the outside archives and keep the answer beside the draft."""
-    answer = await (await gateway_of(visit)).priors(draft.patient)
-    await run_sync(visit.services.drafts.put_part, draft.id, "priors", orjson.dumps(answer))
-    return priors_from(answer)
+async def search_outside(visit: Visit, draft: Draft) -> AsyncGenerator[Priors]:
+    """Search the outside archives; what is known is kept beside the draft with each archive's answer."""
+    content: dict[str, Any] = {}
+    async with aclosing((await gateway_of(visit)).priors(draft.patient)) as told:
+        async for each in told:
+            content = with_told(content, each)
+            await run_sync(visit.services.drafts.put_part, draft.id, "priors", orjson.dumps(content))
+            yield priors_from(content)
 
 
 async def keep(visit: Visit, draft_id: str, change: Callable[[Content], Content]) -> Draft:

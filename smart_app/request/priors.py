@@ -25,6 +25,7 @@ class Study:
     sex: str = ""
     match: str = "near"
     differences: tuple[str, ...] = ()
+    explanations: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -66,13 +67,18 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """An outside archive and whether it answered."""
+    """An outside archive and how it took the question: asked, ok, failed, or closed at this hour."""
 
     name: str
     title: str
     state: str
     cause: str = ""
     remedy: str = ""
+
+    @property
+    def answered(self) -> bool:
+        """Whether it was asked and answered."""
+        return self.state == "ok"
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,20 @@ class Priors:
 
     peers: list[Peer] = field(default_factory=list)
     studies: list[Study] = field(default_factory=list)
+
+    @property
+    def answered(self) -> list[str]:
+        """Titles of the archives that answered."""
+        return [peer.title for peer in self.peers if peer.answered]
+
+    @property
+    def silent(self) -> list[Peer]:
+        """Archives whose answer is still to come; of a search that has ended, those that it did not wait for."""
+        return [peer for peer in self.peers if peer.state == "asked"]
+
+    def held_by(self, peer: Peer) -> int:
+        """How many studies an archive holds."""
+        return sum(study.peer == peer.name for study in self.studies)
 
     def peer_title(self, name: str) -> str:
         """An archive's name for people."""
@@ -92,6 +112,16 @@ def priors_from(content: Any) -> Priors:
     peers = [Peer(**_known(each, Peer)) for each in content.get("peers", [])]
     studies = [Study(**_tupled(_known(each, Study))) for each in content.get("studies", [])]
     return Priors(peers, sorted(studies, key=lambda study: study.day, reverse=True))
+
+
+def with_told(content: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
+    """What is known of a search once an archive has said something: its last word counts."""
+    name = told["peer"]["name"]
+    peers = [told["peer"] if each["name"] == name else each for each in content.get("peers", [])]
+    if name not in {each["name"] for each in peers}:
+        peers.append(told["peer"])
+    others = [study for study in content.get("studies", []) if study["peer"] != name]
+    return {"peers": peers, "studies": [*others, *told["studies"]]}
 
 
 def _fhir_date(value: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 import profiles
+from smart_app.case.view import Case
 from smart_app.request.priors import Study
 
 
@@ -47,6 +48,12 @@ class Need:
     specialty: str
     words: str
     today: date
+
+
+def need_of(case: Case, today: date) -> Need:
+    """What a case is about, once it has been sent."""
+    words = " ".join((case.question, case.diagnosis, case.story, case.specialty))
+    return Need(case.specialty, words, today)
 
 
 @cache

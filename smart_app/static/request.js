@@ -33,28 +33,15 @@ function tooLarge(event) {
 }
 
 document.addEventListener("click", (event) => {
-  const button = event.target.closest?.("a[target=preview], [data-tick], [data-search], [data-stop-search]");
+  const button = event.target.closest?.("a[target=preview], [data-tick]");
   if (button?.target === "preview") $("#preview").showModal();
   if (button?.dataset.tick) tick(button.closest(".k-group"), button.dataset.tick);
-  if (button?.hasAttribute("data-search")) search();
-  if (button?.hasAttribute("data-stop-search")) stop();
 });
 
 function tick(group, which) {
   for (const box of group.querySelectorAll("input[name=pick]")) box.checked = which === "all" || (which === "sensible" && "sensible" in box.dataset);
   count(group);
   changed(group.querySelector("input[name=pick]"));
-}
-
-function search() {
-  const place = $("#priors");
-  place.replaceChildren($("#searching").content.cloneNode(true));
-  place.dispatchEvent(new Event("search-again"));
-}
-
-function stop() {
-  $("#priors").dispatchEvent(new Event("htmx:abort"));
-  $("#priors").replaceChildren($("#search-stopped").content.cloneNode(true));
 }
 
 // Find among the records: groups with a hit open, the rest hides.

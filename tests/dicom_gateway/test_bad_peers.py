@@ -3,8 +3,11 @@
 The peers are real: our own gateway as an archive, Orthanc, and a line between that can be made worse.
 """
 
+import asyncio
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, aclosing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -50,9 +53,20 @@ def peers_of(gateway: Gateway) -> list[Peer]:
 
 def search(gateway: Gateway, seconds: float = 20) -> tuple[dict[str, tuple[str, str, str]], list[str]]:
     """What each peer answers to a search for Anna, and the studies that were found."""
-    found = priors.search(peers_of(gateway), ANNA, seconds)
-    answers = {str(each["name"]): (each["state"], each["cause"], each["remedy"]) for each in found["peers"]}
-    return answers, [str(each["study_instance_uid"]) for each in found["studies"]]  # type: ignore[return-value]
+    told = asyncio.run(listened(gateway, seconds))
+    answers = {peer.name: (peer.state, peer.cause or "", peer.remedy or "") for peer, _ in told}
+    return answers, [study.study_instance_uid for _, studies in told for study in studies]
+
+
+async def listened(gateway: Gateway, seconds: float, until: str = "") -> list[priors.Told]:
+    """What the peers tell, in its order; heard to the end, or until one of them has answered."""
+    wanted, told = priors.Search(ANNA, seconds, datetime(2026, 11, 23, 12, tzinfo=UTC)), []
+    async with aclosing(priors.search(peers_of(gateway), wanted)) as answers:
+        async for each in answers:
+            told.append(each)
+            if until and each[0].name == until and each[0].state != "asked":
+                break
+    return told
 
 
 def test_a_search_names_who_did_not_answer_and_shows_what_the_others_hold(
@@ -66,9 +80,18 @@ def test_a_search_names_who_did_not_answer_and_shows_what_the_others_hold(
         know(gateway, name="slow", title="St. Berta", ae_title="PACS", port=slow.port, can=OFFERS)
         know(gateway, name="down", title="St. Clara", ae_title="PACS", port=unused_port(), can=OFFERS)
         know(gateway, name="wrong", title="St. Dora", ae_title="OTHER", port=theirs.port, can=OFFERS)
+        night = {"hours": ["18:00-06:00"], "ae_title": "PACS", "port": theirs.port, "can": OFFERS}
+        know(gateway, name="night", title="St. Emma", **night)
+        begun = time.monotonic()
+        heard = asyncio.run(listened(gateway, 4, until="good"))
+        assert time.monotonic() - begun < 3, "the slow one holds nobody up, and stopping does not wait for it"
         answers, studies = search(gateway, seconds=4)
+    states = [(peer.name, peer.state) for peer, _ in heard]
+    assert set(states[:5]) == {(name, "asked") for name in ("good", "slow", "down", "wrong", "night")}
+    assert states[-1] == ("good", "ok") and ("slow", "failed") not in states
+    assert answers["night"][:2] == ("closed", "St. Emma is asked at other hours: 18:00-06:00.")
     assert study in studies
-    assert answers["good"] == ("ok", None, None)
+    assert answers["good"] == ("ok", "", "")
     assert answers["slow"][0] == "failed" and "St. Berta" in answers["slow"][1]
     assert answers["down"][1] == "St. Clara does not answer."
     assert answers["wrong"][1] == "St. Dora refuses connections from KONSIL."
@@ -82,7 +105,7 @@ def test_a_patient_without_imaging_is_a_plain_answer(make_gateway: MakeGateway, 
     with archive_with(make_gateway, []) as (archive, theirs):
         know(archive, name="konsil", ae_title="KONSIL", port=unused_port(), can=["store"])
         know(gateway, name="good", title="St. Anna", ae_title="PACS", port=theirs.port, can=OFFERS)
-        assert search(gateway) == ({"good": ("ok", None, None)}, [])
+        assert search(gateway) == ({"good": ("ok", "", "")}, [])
 
 
 @pytest.mark.parametrize(

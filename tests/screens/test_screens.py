@@ -394,6 +394,8 @@ def test_the_request_half_way(hospital: Platform, looker: Looker, tmp_path: Path
     with at_desk(hospital, tmp_path) as desk:
         page = become(desk, EPIC)
         app = states.request_form(desk, "nguyen")
+        app.locator("#priors").get_by_role("button", name="Search again").scroll_into_view_if_needed()
+        expect(app.get_by_role("list", name="Outside archives")).to_contain_text("St. Anna Hospital holds")
         app.get_by_label("Your question").fill("Why?")
         page.keyboard.press("Tab")
         app.get_by_text("ten letters at least").wait_for()

@@ -377,3 +377,26 @@ def test_a_programme_manager_looks_on(hospital: Platform, imaging: Imaging) -> N
     case = re.search(r"/cases/([^/\"]+)\"", board.text)
     assert case
     assert manager.get(f"/l/{launch_id(board)}/cases/{case.group(1)}/offer").status_code == 403
+
+
+def test_staff_search_the_archives_by_other_values(imaging: Imaging) -> None:
+    """Each archive's answer as a line; what is ticked is fetched for the case, once, and compared like all else."""
+    (arrival, *_) = arrivals(imaging)
+    page = imaging.get(f"reconcile/{arrival}").text
+    assert "This study is relevant" in page
+    where = re.search(r"/(cases/[^/]+/search)", page)
+    assert where and "Record number there" in imaging.get(where.group(1)).text
+    path = f"/l/{imaging.launch}/{where.group(1)}"
+    answer = imaging.june.post(path, headers=HTMX | {"Accept": "application/x-ndjson"}, data={"until": "1950-01-01"})
+    lines = [json.loads(each)["html"] for each in answer.text.splitlines()]
+    assert "is asked" in lines[0] and "Stop" in lines[0]
+    assert "No such study was found" in lines[-1] and "Stop" not in lines[-1]
+    found = imaging.post(where.group(1)).text
+    assert "The birth dates agree." in found and "same person" in found and "Relevant:" in found
+    ticks = re.findall(r'name="study" value="([^"]+)"', found)
+    assert ticks
+    fetched = imaging.post(f"{where.group(1)}/fetch", study=ticks[0])
+    assert fetched.url.path.endswith("/imaging") and "is fetched" in fetched.text
+    uid = ticks[0].split("|")[1]
+    assert uid not in str(re.findall(r'name="study" value="([^"]+)"', imaging.post(where.group(1)).text))
+    assert "No study was ticked" in imaging.post(f"{where.group(1)}/fetch", study=ticks[0]).text

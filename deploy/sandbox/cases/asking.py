@@ -1,6 +1,7 @@
 """A request as its physician sends it: chart read from the hospital, sensible records ticked, outside studies found."""
 
 import base64
+from typing import Any
 
 from deploy.sandbox.cases.calendar import Fixed
 from deploy.sandbox.cases.people import Visitor
@@ -15,7 +16,7 @@ from smart_app.request.chart import Item, items, read_chart
 from smart_app.request.content import Content
 from smart_app.request.copies import attachments, with_results
 from smart_app.request.letter import diagnosis_of
-from smart_app.request.priors import Priors, Study, priors_from
+from smart_app.request.priors import Priors, Study, priors_from, with_told
 from smart_app.tenants import base_url
 
 STUDY = {study.key: study for study in STUDIES}
@@ -55,7 +56,10 @@ async def ask(visitor: Visitor, story: Story, clock: Fixed) -> None:
 
 async def found(visitor: Visitor, story: Story) -> Priors:
     """What the search finds, and what the archive's desk named besides."""
-    searched = priors_from(await visitor.gateway.priors(visitor.patient))
+    told: dict[str, Any] = {}
+    async for each in visitor.gateway.priors(visitor.patient):
+        told = with_told(told, each)
+    searched = priors_from(told)
     peer = searched.peers[0].name if searched.peers else ""
     named = [by_telephone(peer, STUDY[each.key]) for each in story.studies if each.told]
     return Priors(searched.peers, [*searched.studies, *named])

@@ -1,7 +1,9 @@
 """From a retrieval Task to a released study: against a real FHIR server and a real outside PACS."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -181,13 +183,35 @@ def test_priors_are_searched_for_a_patient_the_caller_may_read(scene: Scene, web
     body = {"patient": scene.patient}
     assert web.post("/api/priors", json=body).status_code == 401
     assert web.post("/api/priors", json=body, headers=bearer("elsewhere")).status_code == 404
-    found = web.post("/api/priors", json=body, headers=bearer("weber")).json()
-    (study,) = found["studies"]
+    told = asked_for(web, body)
+    (study,) = told["outside"]["studies"]
     assert study["study_instance_uid"] == scene.study and study["match"] == "near" and study["differences"] == ["name"]
+    assert "The birth dates agree." in study["explanations"]
     assert (study["instances"], study["series"], study["modalities"]) == (5, 2, ["CT"])
-    peers = {item["name"]: item for item in found["peers"]}
-    assert peers["outside"]["state"] == "ok" and peers["down"]["state"] == "failed"
-    assert "does not answer" in peers["down"]["cause"] and peers["down"]["remedy"]
+    down = told["down"]["peer"]
+    assert (told["outside"]["peer"]["state"], down["state"]) == ("ok", "failed")
+    assert "does not answer" in down["cause"] and down["remedy"]
+
+
+def test_staff_search_by_other_values_than_ours(scene: Scene, web: httpx.Client) -> None:
+    """Another birth date finds nobody, the number over there finds the study again; of other days it finds nothing."""
+    body = {"patient": scene.patient}
+    elsewhere = {"name": "Nobody", "birth_date": "1931-01-02"}
+    assert asked_for(web, body | {"criteria": elsewhere})["outside"]["studies"] == []
+    (study,) = asked_for(web, body | {"criteria": elsewhere | {"number": "X-4711"}})["outside"]["studies"]
+    assert study["study_instance_uid"] == scene.study and study["match"] == "near"
+    assert asked_for(web, body | {"criteria": {"until": "1950-01-01"}})["outside"]["studies"] == []
+    for wrong in ({"name": "M*"}, {"from": "last year"}, {"number": 7}, "all"):
+        refused = web.post("/api/priors", json=body | {"criteria": wrong}, headers=bearer("weber"))
+        assert refused.status_code == 400, wrong
+
+
+def asked_for(web: httpx.Client, body: dict[str, Any]) -> dict[str, Any]:
+    """The last word of each peer, by its name."""
+    answer = web.post("/api/priors", json=body, headers=bearer("weber"))
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    return {line["peer"]["name"]: line for line in lines}
 
 
 def test_transfers_and_peers_are_shown(scene: Scene, web: httpx.Client) -> None:

@@ -1,6 +1,7 @@
 """What goes wrong while a request is written: said where it happened, nothing lost, a way on."""
 
 import io
+import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 
@@ -121,9 +122,12 @@ def test_a_discarded_draft_can_be_taken_back(hospital: Platform) -> None:
 def test_archives_that_cannot_be_asked_do_not_stop_a_request(hospital: Platform) -> None:
     """The gateway of this platform does not run: the search says so, and the request can go without it."""
     browser, page = request_page(hospital)
-    answer = browser.post(f"{draft_path(page.text)}/priors", headers=HTMX)
-    assert "The imaging gateway does not answer." in answer.text
-    assert "Search again" in answer.text
+    answer = browser.post(f"{draft_path(page.text)}/priors", headers=HTMX | {"Accept": "application/x-ndjson"})
+    (line,) = (json.loads(each)["html"] for each in answer.text.splitlines())
+    assert "The imaging gateway does not answer." in line
+    assert "Search again" in line
+    without_script = browser.post(f"{draft_path(page.text)}/priors")
+    assert without_script.url.path.endswith("/new") and "Your question" in without_script.text
 
 
 def test_the_back_button_after_sending_shows_that_a_case_runs(hospital: Platform) -> None:
