@@ -178,7 +178,10 @@ def test_reconciliation_shows_both_sides_to_him_only(scene: Scene, web: httpx.Cl
 
 
 def test_priors_are_searched_for_a_patient_the_caller_may_read(scene: Scene, web: httpx.Client) -> None:
-    """Every peer is asked and every answer checked; a peer that is down is named with cause and remedy."""
+    """Every peer is asked and every answer checked; a peer that is down is named with cause and remedy.
+
+    Asked by other values than ours: another birth date finds nobody, the number over there finds the study again.
+    """
     scene.know_a_peer_that_is_down()
     body = {"patient": scene.patient}
     assert web.post("/api/priors", json=body).status_code == 401
@@ -191,11 +194,6 @@ def test_priors_are_searched_for_a_patient_the_caller_may_read(scene: Scene, web
     down = told["down"]["peer"]
     assert (told["outside"]["peer"]["state"], down["state"]) == ("ok", "failed")
     assert "does not answer" in down["cause"] and down["remedy"]
-
-
-def test_staff_search_by_other_values_than_ours(scene: Scene, web: httpx.Client) -> None:
-    """Another birth date finds nobody, the number over there finds the study again; of other days it finds nothing."""
-    body = {"patient": scene.patient}
     elsewhere = {"name": "Nobody", "birth_date": "1931-01-02"}
     assert asked_for(web, body | {"criteria": elsewhere})["outside"]["studies"] == []
     (study,) = asked_for(web, body | {"criteria": elsewhere | {"number": "X-4711"}})["outside"]["studies"]
