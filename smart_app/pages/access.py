@@ -65,7 +65,7 @@ IMAGING = {
 }
 """What the gateway tells: type and action, of imaging."""
 UNUSUAL, WITHOUT_CASE = "1", "no-case"
-WHICH = {"": "All", UNUSUAL: "Only unusual ones", WITHOUT_CASE: "By clinicians on no case of the patient"}
+WHICH = {"": "All", UNUSUAL: "Only unusual ones", WITHOUT_CASE: "Without a case"}
 PROGRAM = "system"
 PEOPLE = ("Practitioner", "RelatedPerson")
 NAMED = ("Patient/", "Practitioner/", "RelatedPerson/")

@@ -212,7 +212,9 @@ def test_the_privacy_officer(hospital: Platform, looker: Looker, tmp_path: Path)
     with at_desk(hospital, tmp_path) as desk:
         page = become(desk, "sorensen")
         looker.look(page, "access")
-        visit(desk, looker, {"access-nobody": "access?patient=nobody-at-all"})
+        visit(
+            desk, looker, {"access-nobody": "access?patient=nobody-at-all", "access-no-case": "access?unusual=no-case"}
+        )
 
 
 def test_an_emergency(hospital: Platform, looker: Looker, tmp_path: Path) -> None:

@@ -11,10 +11,12 @@ from fhir_server.access.policy import REVIEWERS
 from fhir_server.errors import Forbidden, Invalid
 from fhir_server.interactions.operations import Document, Invocation, OperationDefinition
 from fhir_server.interactions.operations.parameters import parameter, parameters_resource
-from fhir_server.store.case_people import on_cases_of
+from fhir_server.store.case_people import CasePeople, on_cases_of
 
 DEFINITION = "https://konsil.example/fhir/OperationDefinition/without-case"
 MOST = 200
+OF_ALL_CASES = frozenset({"coordinator", "him", "programme-manager"})
+"""Who looks after all cases, and so is on each: not on those of a patient who has none."""
 
 
 async def run(call: Invocation) -> Document:
@@ -31,7 +33,7 @@ async def run(call: Invocation) -> Document:
         raise Invalid(f"At most {MOST} events are looked at together.")
     own = ctx.store_in(ctx.node.database, ctx.grants)  # what may be read; that it was shown is in the audit already
     events = [wire.loads(version.content or b"{}") for version in await own.many(("AuditEvent", each) for each in ids)]
-    people: dict[str, set[str]] = {}
+    people: dict[str, CasePeople] = {}
     found = []
     for event in events:
         person, patient = _person(event), _patient(event)
@@ -39,9 +41,19 @@ async def run(call: Invocation) -> Document:
             continue
         if patient not in people:
             people[patient] = await on_cases_of(ctx.node.database, patient)
-        if person not in people[patient]:
+        if not _is_on(people[patient], person, event):
             found.append(event["id"])
     return parameters_resource(*(parameter("event", "Id", each) for each in found))
+
+
+def _is_on(people: CasePeople, person: str, event: dict[str, Any]) -> bool:
+    roles = {
+        code.get("code")
+        for agent in event["agent"]
+        for role in agent.get("role", ())
+        for code in role.get("coding", ())
+    }
+    return person in people.references or (people.any_case and bool(roles & OF_ALL_CASES))
 
 
 def _person(event: dict[str, Any]) -> str:

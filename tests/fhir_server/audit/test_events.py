@@ -304,36 +304,44 @@ async def test_who_was_looked_at_is_found_by_has(audited: Server, http: httpx.As
     assert after - before == {"ayla50"}
 
 
-def clinician(name: str, role: str = "coordinator") -> Caller:
-    return Caller(name, "konsil-app", f"Practitioner/{name}", frozenset({role}), "Organization/here", ("user/*.cruds",))
-
-
 async def test_who_looked_without_a_case(audited: Server, http: httpx.AsyncClient) -> None:
-    """Who was on a case before counts as who is; an emergency access makes nobody part of a case."""
-    await patient(http, "ayla90")
+    """Who was on a case before counts as who is; an emergency access makes nobody part of a case; who looks after all
+    cases is on each of them, and on none of a patient without one.
+    """
+    roles = {"former": "administrator", "holder": "administrator", "nosy": "administrator", "hurried": "consultant"}
+    people = {name: clinician(name, role) for name, role in (roles | {"desk": "coordinator"}).items()}
     request: Event = {"resourceType": "ServiceRequest", "id": "sr90", "status": "active", "intent": "order"}
     request["subject"] = {"reference": "Patient/ayla90"}
-    for name in ("former", "holder", "nosy", "hurried"):
+    task: Event = {"resourceType": "Task", "status": "draft", "intent": "order", "for": request["subject"]}
+    for name in ("ayla90", "ayla91"):
+        await patient(http, name)
+    for name in people:
         await http.put(f"/Practitioner/{name}", json={"resourceType": "Practitioner", "id": name})
     for name in ("former", "holder"):
         given = request | {"performer": [{"reference": f"Practitioner/{name}"}]}
         assert (await http.put("/ServiceRequest/sr90", json=given)).status_code < 300
-    for name in ("former", "holder", "nosy", "hurried"):
-        async with audited.client(clinician(name, "consultant" if name == "hurried" else "coordinator")) as client:
-            if name == "hurried":
-                said = {"reason": "life-or-limb", "comment": "the patient is unconscious"}
-                opened = [{"name": key, "valueString": value} for key, value in said.items()]
-                body = {"resourceType": "Parameters", "parameter": opened}
-                answer = await client.post("/Patient/ayla90/$break-glass", json=body)
-                assert answer.status_code < 300, answer.text
-            assert (await client.get("/Patient/ayla90")).status_code == 200
-    events = await listed(http, "subtype=read&patient=Patient/ayla90")
+    made = await http.post("/Task", json=task)
+    assert made.status_code == 201, made.text
+    said = {"reason": "life-or-limb", "comment": "the patient is unconscious"}
+    opened = [{"name": key, "valueString": value} for key, value in said.items()]
+    async with audited.client(people["hurried"]) as client:
+        body = {"resourceType": "Parameters", "parameter": opened}
+        assert (await client.post("/Patient/ayla90/$break-glass", json=body)).status_code < 300
+    for name, looked in [(name, "ayla90") for name in people] + [("desk", "ayla91")]:
+        async with audited.client(people[name]) as client:
+            assert (await client.get(f"/Patient/{looked}")).status_code == 200
+    events = await listed(http, "subtype=read&patient=Patient/ayla90,Patient/ayla91")
     asked = {"event": ",".join(each["id"] for each in events)}
     async with audited.client(clinician("officer", "privacy-officer")) as officer:
         answer = await officer.get("/AuditEvent/$without-case", params=asked)
         assert answer.status_code == 200, answer.text
     found = {each["valueId"] for each in answer.json()["parameter"]}
-    who = {each["agent"][2]["who"]["reference"] for each in events if each["id"] in found}
-    assert who == {"Practitioner/nosy", "Practitioner/hurried"}
-    async with audited.client(clinician("nosy")) as client:
+    who = {(each["agent"][2]["who"]["reference"], references(each)[-1]) for each in events if each["id"] in found}
+    nosy, hurried, desk = (f"Practitioner/{name}" for name in ("nosy", "hurried", "desk"))
+    assert who == {(nosy, "Patient/ayla90"), (hurried, "Patient/ayla90"), (desk, "Patient/ayla91")}
+    async with audited.client(people["desk"]) as client:
         assert (await client.get("/AuditEvent/$without-case", params=asked)).status_code == 403
+
+
+def clinician(name: str, role: str) -> Caller:
+    return Caller(name, "konsil-app", f"Practitioner/{name}", frozenset({role}), "Organization/here", ("user/*.cruds",))
