@@ -1,5 +1,6 @@
 """Clients, tenants and accounts as an administrator writes them down: in a file, by a command, on a page."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -18,11 +19,18 @@ def _known_scopes(scopes: tuple[str, ...]) -> tuple[str, ...]:
     return scopes
 
 
+ADDRESS = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]+")
+"""RFC 3986 2 without `#`: a backslash, a blank, a line end or another letter could be read in two ways."""
+AUTHORITY = re.compile(r"(?:[A-Za-z0-9._\-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+"""RFC 3986 3.2 without a user: host and port."""
+
+
 def _addresses(uris: tuple[str, ...]) -> tuple[str, ...]:
     for uri in uris:
         parts = urlsplit(uri)
         loopback = parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"}
-        if not (parts.scheme == "https" or loopback) or not parts.netloc or "#" in uri or "@" in parts.netloc:
+        plain = ADDRESS.fullmatch(uri) and AUTHORITY.fullmatch(parts.netloc)
+        if not (parts.scheme == "https" or loopback) or not plain:
             raise ValueError(f"not an https address (or http on loopback) without fragment: {uri}")
     return uris
 

@@ -30,12 +30,24 @@ from tests.dicom_gateway.conftest import know, listening, opened
 from tests.dicom_gateway.objects import write_study
 from tests.end_to_end import engine
 from tests.end_to_end.browser import workstation
+from tests.markup import checked, short
 from tests.peers import storescp, unused_port
 from tests.smart_app.platform import Browser, Platform, launch_id, serving
 from tests.smart_app.steps import offer
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 HTMX = {"HX-Request": "true"}
+HOSTILE = {
+    "PatientID": f"X-1{short('Patient.id')}",
+    "PatientName": f"Other{short('Patient.name')}^Olga",
+    "PatientAddress": short("Patient.address"),
+    "AccessionNumber": "'\"><xss a>",
+    "StudyDescription": short("Study.description"),
+    "SeriesDescription": short("Series.description"),
+    "InstitutionName": short("Institution.name"),
+    "IssuerOfPatientID": short("Patient.issuer"),
+}
+"""A CD that somebody made for it."""
 QUESTION = "Is the nodule on this study new?"
 
 
@@ -297,9 +309,9 @@ def test_a_cd_is_uploaded_from_the_browser_though_the_connection_breaks(
     hospital: Platform, imaging: Imaging, tmp_path: Path
 ) -> None:
     """The folder of a CD, in Chromium: a piece is lost and sent again; what became of it is said in words."""
-    study, files = write_study(tmp_path / "CD", [2], PatientID="X-1", PatientName="Other^Olga")
+    study, files = write_study(tmp_path / "CD", [2], **HOSTILE)
     (tmp_path / "CD" / "autorun.inf").write_text("[autorun]")
-    (tmp_path / "CD" / "cut.dcm").write_bytes(files[0].read_bytes()[:500])
+    (tmp_path / "CD" / "cut <xss a>.dcm").write_bytes(files[0].read_bytes()[:500])
     case = re.search(r"/cases/([^/\"]+)/imaging", imaging.get("sources").text)
     assert case
     lost: list[str] = []
@@ -322,6 +334,7 @@ def test_a_cd_is_uploaded_from_the_browser_though_the_connection_breaks(
         expect(page.get_by_text("You can leave this page")).to_be_visible()
         imaging.work(lambda: "in quarantine" in page.content())
         text = page.locator("#import-state").inner_text()
+        assert page.locator("xss").count() == 0
         if pictures := os.environ.get("KONSIL_SCREENS"):
             for name, width, scheme in (("wide", 1440, "light"), ("narrow", 320, "dark")):
                 page.set_viewport_size({"width": width, "height": 900})
@@ -331,6 +344,10 @@ def test_a_cd_is_uploaded_from_the_browser_though_the_connection_breaks(
     assert "2 images are new here" in text and "1 file was refused" in text and "1 file is no DICOM" in text
     imaging.work(lambda: "Uploaded media" in imaging.get("inbox").text)
     assert "Uploaded media" in imaging.get("sources").text
+    arrived = next(each for each in arrivals(imaging) if "Olga" in imaging.get(f"reconcile/{each}").text)
+    paths = ("inbox", "sources", f"inbox/{arrived}", f"reconcile/{arrived}", f"cases/{case.group(1)}/imaging")
+    seen = set[str]().union(*(checked(imaging.get(path).text) for path in paths))
+    assert {"Patient.name", "Study.description", "Patient.id"} <= seen, seen
     other = hospital.browser()
     launch = launch_id(other.sign_in("castillo"))
     assert "Upload a CD" not in other.get(f"/l/{launch}/cases/{case.group(1)}/imaging").text

@@ -22,6 +22,7 @@ from fhir_server.store import auth_registry
 from fhir_server.store.auth_values import Account
 from tests.fhir_server.auth.provider import CLIENT_ID, KEY, OTHER_KEY, SECRET, Provider, providers, sign
 from tests.fhir_server.auth.world import BASE, World, fields
+from tests.markup import checked, mark
 
 pytestmark = pytest.mark.anyio
 CORE = "OpenID Connect Core 1.0"
@@ -125,6 +126,20 @@ async def test_one_person_is_one_account_and_one_practitioner(world: World, hosp
     second = await account(world, hospital, "u-2")
     assert second is not None
     assert second.account_id != first.account_id
+
+
+@pytest.mark.spec("CWE-79")
+async def test_markup_in_claims_is_text(world: World, hospital: Provider) -> None:
+    """A person named so, on the own page; the error that a provider words."""
+    hospital.claims |= {"name": mark("Claim.name"), "email": mark("Claim.email"), "given_name": mark("Claim.given")}
+    assert is_in(await sign_in(world, hospital))
+    page = (await world.http.get("/account")).text
+    assert checked(page) == {"Claim.name"}
+    said = {"error": mark("Error.code"), "error_description": mark("Error.words"), "iss": hospital.issuer}
+    given = hospital.authorize(await leave(world))
+    refused = await come_back(world, {"state": given["state"]} | said)
+    assert refused.status_code == 403
+    checked(refused.text)
 
 
 async def test_roles_follow_the_claims_both_ways(world: World, hospital: Provider) -> None:

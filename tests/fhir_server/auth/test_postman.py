@@ -22,6 +22,7 @@ from fhir_server.settings import Settings
 from fhir_server.store.auth_joining_models import mail as mails
 from konsil.outbox import Failed, NewJob, Retry, Runner, enqueue
 from konsil.secrets import new_master_key
+from tests.markup import checked, mark
 
 pytestmark = pytest.mark.spec("RFC 5321 4.2")
 LETTER = letters.write("konsil <no-reply@konsil.test>", "noor@mail.test", "code", {"name": "konsil", "code": "123456"})
@@ -179,3 +180,21 @@ def test_what_cannot_be_delivered_stays_visible_and_is_sent_again(
 
 def _content(address: str, until: float = 1e11) -> dict[str, Any]:
     return {"to": address, "values": {"name": "konsil", "code": "123456"}, "until": until}
+
+
+@pytest.mark.spec("CWE-79", "CWE-93")
+def test_markup_in_a_mail_is_text_and_a_name_adds_no_header() -> None:
+    values = {name: mark(f"Mail.{name}") for name in ("name", "code", "link", "until")}
+    for path in sorted(MAILS.glob("*.txt")):
+        letter = letters.write("konsil <no-reply@konsil.test>", "noor@mail.test", path.stem, values)
+        shown = letter.get_body(("html",))
+        assert shown is not None
+        assert "Mail.name" in checked(shown.get_content())
+        named = values | {"name": "Anna\r\nBcc: evil@evil.test"}
+        forged = message_from_bytes(
+            letters.write("konsil <no-reply@konsil.test>", "noor@mail.test", path.stem, named).as_bytes()
+        )
+        assert forged["Bcc"] is None
+
+
+MAILS = Path(letters.__file__).parent / "templates" / "mail"
