@@ -36,7 +36,7 @@ from smart_app.store.sessions import Session
 from smart_app.tenants import Tenant, base_url
 from smart_app.tokens import give_back, life_end, own_key, tenant_key
 
-OWN_SCOPE = "openid fhirUser profile offline_access user/*.cruds patient/*.rs administration"
+OWN_SCOPE = "openid fhirUser profile offline_access user/*.cruds patient/*.rs patient/Consent.u administration"
 LONGEST_HINT = 100
 AGAIN = "Open the app again from the patient's chart."
 

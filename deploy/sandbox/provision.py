@@ -21,7 +21,9 @@ from deploy.sandbox.plan import OutsidePeer, Plan
 
 Document = dict[str, Any]
 
-PERSON_SCOPES = "openid fhirUser profile online_access offline_access user/*.cruds patient/*.rs administration"
+PERSON_SCOPES = (
+    "openid fhirUser profile online_access offline_access user/*.cruds patient/*.rs patient/Consent.u administration"
+)
 GATEWAY_SCOPES = " ".join(
     [
         "system/Task.crus system/ImagingStudy.cruds system/Endpoint.cruds system/Patient.cruds",

@@ -217,6 +217,11 @@ def own_compartment(caller: Caller) -> Restriction:
     return all_of(InCompartment(caller.patient), Not(drafts())) if caller.patient else Nothing()
 
 
+def own_record(caller: Caller) -> Restriction:
+    """What a patient's own account may change; nobody else who has that patient in context."""
+    return own_compartment(caller) if caller.fhir_user == f"Patient/{caller.patient}" else Nothing()
+
+
 def represented(caller: Caller) -> Restriction:
     """The record of the patient for whom a proxy acts, and who looked at what a proxy sees of it.
 

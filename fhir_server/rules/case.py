@@ -2,8 +2,8 @@
 
 `enforce` is called once a transaction, before commit, with all its changes.  It refuses with 422 and the rule's number,
 and gives back the changes that the server itself makes in the same transaction (a revoked request cancels its Task).
-Rule 1 stands in `steps`, `children` and `submission`, rules 3 and 5 in `material`, rule 4 in `opinion`, rule 9 in
-`messages`.
+Rule 1 stands in `steps`, `children` and `submission`, rules 3 and 5 in `material` and `release`, rule 4 in `opinion`,
+rule 9 in `messages`.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from fhir_server.caller import Caller
-from fhir_server.rules import children, material, messages, opinion, steps
+from fhir_server.rules import children, material, messages, opinion, release, steps
 from fhir_server.rules.change import Change, Resource, Store, View, reference, refuse, unless
 from fhir_server.rules.pair import (
     Case,
@@ -27,7 +27,7 @@ from fhir_server.rules.states import BUSINESS_STATUS, TASK_CODE, table
 __all__ = ["RULED", "Change", "Store", "enforce"]
 
 # The types whose every change is looked at; of others only the label of quarantine and the comparison are.
-RULED = frozenset({"Communication", "DiagnosticReport", "Provenance", "ServiceRequest", "Task"})
+RULED = frozenset({"Communication", "Consent", "DiagnosticReport", "Provenance", "ServiceRequest", "Task"})
 
 
 async def enforce(changes: Sequence[Change], caller: Caller, store: Store) -> list[Change]:
@@ -44,6 +44,7 @@ async def enforce(changes: Sequence[Change], caller: Caller, store: Store) -> li
     taken = [(case, await steps.check(view, case)) async for case in cases(view)]
     await children.check(view)
     await material.check(view)
+    release.check(view)
     await opinion.check(view, taken)
     await messages.check(view, taken)
     added += [_acknowledgement(case) for case, step in taken if step and "acknowledgement" in step.server]

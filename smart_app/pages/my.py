@@ -13,6 +13,7 @@ from smart_app.visit import NavItem, Visit, page
 
 IN_PERSON = ("patient", "proxy")
 MOST = 50
+RELEASE_OF_INFORMATION = "64292-6"
 WORDS = {
     "intake": "The request is being written.",
     "submitted": "The request has been sent. The coordinator looks at it next.",
@@ -51,12 +52,14 @@ class Mine:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One Consent: what it is, whether it is in force, from when until when."""
+    """One Consent: what it is, whether it is in force, from when until when, and whether it is one to withdraw."""
 
+    id: str
     title: str
     in_force: bool
     start: str
     end: str
+    open_to_withdrawal: bool
 
 
 async def my(visit: Visit) -> Response:
@@ -95,8 +98,28 @@ def release_of(consent: Resource) -> Release:
     period = consent.get("provision", {}).get("period", {})
     title = next((each.get("text", "") for each in consent.get("category", []) if each.get("text")), "")
     in_force = consent.get("status") == "active"
-    return Release(title or "Release of records", in_force, period.get("start", ""), period.get("end", ""))
+    start, end = period.get("start", ""), period.get("end", "")
+    return Release(consent["id"], title or "Release of records", in_force, start, end, can_be_withdrawn(consent))
 
 
-routes = [page("my", my)]
+def can_be_withdrawn(consent: Resource) -> bool:
+    """Whether it releases something: what only denies is for the hospital to lift.  Consent.provision.type"""
+    codes = {coding.get("code") for each in consent.get("category", []) for coding in each.get("coding", [])}
+    denies = consent.get("provision", {}).get("type") == "deny"
+    return consent.get("status") == "active" and RELEASE_OF_INFORMATION in codes and not denies
+
+
+async def withdraw(visit: Visit) -> Response:
+    """A patient withdraws a release: the new version is inactive, and nothing new is shown by it.  Raises NotFound."""
+    visit.require("patient")
+    consent = await visit.fhir.find(f"Consent/{visit.request.path_params['consent']}")
+    if consent is None:
+        raise NotFound("This release is not on record.", "Go back to your cases.")
+    if not can_be_withdrawn(consent):
+        return visit.go("my", "This release was not in force any more.")
+    await visit.fhir.update({**consent, "status": "inactive"})
+    return visit.go("my", "The release is withdrawn. Nothing new is shown by it.")
+
+
+routes = [page("my", my), page("my/releases/{consent}/withdraw", withdraw, ("POST",))]
 nav = [NavItem("Cases", "my", "report-medical", IN_PERSON)]

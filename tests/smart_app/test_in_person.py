@@ -140,3 +140,33 @@ def test_the_signed_answer_is_there_in_plain_words_and_as_pdf(
         assert (paper.status_code, pdf.status_code) == (200, 200), paper.text
         assert "Your second opinion" in paper.text
         assert pdf.content.startswith(b"%PDF")
+
+
+def test_a_patient_withdraws_a_release_and_a_proxy_cannot(
+    hospital: Platform, record: str, patient: tuple[Browser, str], proxy: tuple[Browser, str]
+) -> None:
+    """The patient of the demo's chart agreed on paper: this release is one beside it, on which no case rests."""
+    release = {
+        "resourceType": "Consent",
+        "id": "mei-withdraws",
+        "status": "active",
+        "scope": {
+            "coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]
+        },
+        "category": [{"coding": [{"system": "http://loinc.org", "code": "64292-6"}], "text": "Release for research"}],
+        "patient": {"reference": f"Patient/{record}"},
+        "policyRule": {"text": "Signed on paper"},
+        "provision": {"type": "permit"},
+    }
+    node = hospital.ours.state.node
+    hospital.call(records.put(node, records.registrar(None), [release]))
+    address = "my/releases/mei-withdraws/withdraw"
+    assert address not in proxy[0].get(f"{proxy[1]}/my").text
+    assert proxy[0].post(f"{proxy[1]}/{address}").status_code == 403
+    browser, home = patient
+    page = browser.get(f"{home}/my").text
+    assert f'action="{home}/{address}"' in page and "Within five seconds" in page
+    after = browser.post(f"{home}/{address}").text
+    assert "Release for research: not in force" in after and "The release is withdrawn." in after
+    assert address not in after
+    assert "was not in force any more" in browser.post(f"{home}/{address}").text

@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 
 from fhir_server.auth import records
+from fhir_server.auth.provision import Document
+from fhir_server.auth.provision import provision as provision_server
+from tests.fhir_server.auth.world import PASSWORD
 from tests.fhir_server.case import quarantine
 from tests.fhir_server.case.town import Resource, Town, state
 
@@ -262,3 +265,56 @@ async def test_an_organization_stands_for_its_departments(town: Town) -> None:
     await records.put(town.world.node, records.registrar(None), [around])
     await agree(town, made, provision=to_bert)
     assert await sees(town, made) == EVERYTHING, "and a circle ends"
+
+
+async def comes(town: Town, name: str, patient: str) -> None:
+    """A patient gets an account and a token."""
+    account = {"username": name, "password": PASSWORD, "name": name.title(), "roles": ["patient"], "fhir_user": patient}
+    await provision_server(town.world.node, Document.model_validate({"accounts": [account]}))
+    await town.world.sign_in_again(name)
+    code = await town.world.code(scope="launch/patient openid fhirUser patient/*.cruds")
+    town.tokens[name] = (await town.world.redeem(code)).json()["access_token"]
+
+
+async def test_a_patient_withdraws_a_release_and_can_change_nothing_else(town: Town) -> None:
+    made = await reading(town)
+    (consent,), own = made["Consent"], made["Patient"][0]
+    await records.put(town.world.node, records.registrar(None), [{"resourceType": "Patient", "id": "stranger"}])
+    await comes(town, "mei", own)
+    await comes(town, "stranger", "Patient/stranger")
+    before = await town.read("mei", consent)
+    labelled = before["meta"] | {"security": coding(ACT_CODE, "PSY")}
+    for more in (
+        {"provision": provision("permit")},
+        {"status": "inactive", "provision": provision("permit")},
+        {"status": "inactive", "meta": labelled},
+        {"status": "entered-in-error"},
+    ):
+        answer = await town.write("mei", before, **more)
+        assert answer.status_code == 422 and "Rule 3 of the case" in answer.text, (more, answer.text)
+    away = await town.write("mei", before, status="inactive", patient={"reference": "Patient/stranger"})
+    assert away.status_code == 403
+    made_up = {name: value for name, value in before.items() if name != "id"}
+    assert (await town.ask("mei", "POST", "/Consent", made_up)).status_code == 403
+    assert (await town.ask("mei", "DELETE", f"/{consent}")).status_code == 403
+    assert (await town.write("stranger", before, status="inactive")).status_code in {403, 404}
+    assert await sees(town, made) == EVERYTHING
+    withdrawn = await town.write("mei", before, status="inactive")
+    assert withdrawn.status_code == 200, withdrawn.text
+    assert await sees(town, made) == set()
+    assert await sees(town, made, "weber") == EVERYTHING
+    assert (await town.write("mei", withdrawn.json(), status="active")).status_code == 422
+    version = f"{consent}/_history/{withdrawn.json()['meta']['versionId']}"
+    vouched = (await town.ask("silva", "GET", f"/Provenance?target={consent}")).json()["entry"]
+    agents = [one["resource"]["agent"] for one in vouched if one["resource"]["target"][0]["reference"] == version]
+    assert [agent[0]["who"]["reference"] for agent in agents] == [own]
+    seen = (await town.ask("sorensen", "GET", f"/AuditEvent?entity={consent}&action=U")).json()["entry"]
+    assert any(each["who"].get("reference") == own for one in seen for each in one["resource"]["agent"])
+
+
+async def test_a_patient_lifts_no_denial(town: Town) -> None:
+    made = await reading(town)
+    await comes(town, "mei", made["Patient"][0])
+    await agree(town, made, provision=provision("deny", actor=recipient(ITO)))
+    denial = await town.read("mei", made["Consent"][0])
+    assert (await town.write("mei", denial, status="inactive")).status_code == 422
