@@ -123,7 +123,12 @@ def test_health_information(hospital: Platform, looker: Looker, tmp_path: Path) 
     with at_desk(hospital, tmp_path) as desk:
         page = become(desk, "harper")
         looker.look(page, "inbox")
-        visit(desk, looker, {"reconcile": first_arrival(page), "sources": "sources"})
+        visit(desk, looker, {"sources": "sources", "reconcile": first_arrival(page)})
+        page.get_by_role("link", name="Search the archives for more").click()
+        page.get_by_role("button", name="Search all archives").click()
+        expect(page.get_by_role("list", name="Outside archives")).to_contain_text("St. Anna Hospital holds")
+        page.get_by_role("button", name="Fetch what is ticked").wait_for()
+        looker.look(page, "search")
 
 
 def test_the_administrator(hospital: Platform, looker: Looker, tmp_path: Path) -> None:
