@@ -16,11 +16,13 @@ from sqlalchemy.exc import IntegrityError
 
 from dicom_gateway.errors import GatewayError, NotFound
 from dicom_gateway.index.models import association, peer, peer_change
-from dicom_gateway.peers import LISTS, PeerEntry, Tls
+from dicom_gateway.peers import LISTS, DicomWeb, PeerEntry, Tls
 from konsil.changes import differences
 
 FILE = "provisioning file"
 MEMBERS = tuple(PeerEntry.model_fields)
+PARTS: Mapping[str, type[Tls] | type[DicomWeb]] = {"tls": Tls, "dicomweb": DicomWeb}
+"""Members that have members; kept as JSON, empty for none."""
 Values = Mapping[str, Any]
 Details = list[tuple[str, str]]
 MOST_CHANGES = 50
@@ -178,13 +180,16 @@ def _values(row: Values) -> dict[str, Any]:
 
 def _read(row: Values) -> dict[str, Any]:
     lists = {name: json.loads(row[name]) for name in LISTS}
-    tls = Tls.model_validate_json(row["tls"]).model_dump(mode="json") if row["tls"] else None
-    return {**row, **lists, "tls": tls, "forward": bool(row["forward"])}
+    parts = {
+        name: model.model_validate_json(row[name]).model_dump(mode="json") if row[name] else None
+        for name, model in PARTS.items()
+    }
+    return {**row, **lists, **parts, "forward": bool(row["forward"])}
 
 
 def _stored(row: Values) -> dict[str, Any]:
     lists = {name: json.dumps(row[name]) for name in LISTS}
-    return {**row, **lists, "tls": json.dumps(row["tls"]) if row["tls"] else ""}
+    return {**row, **lists, **{name: json.dumps(row[name]) if row[name] else "" for name in PARTS}}
 
 
 def _with_defaults(entry: PeerEntry, our_ae_title: str) -> dict[str, Any]:

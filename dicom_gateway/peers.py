@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from sqlalchemy import Connection, Engine, false, select, update
 from sqlalchemy.engine import RowMapping
 
@@ -47,6 +47,26 @@ class Tls(BaseModel):
         return frozenset(value.replace(":", "").lower() for value in certificates)
 
 
+class DicomWeb(BaseModel):
+    """Where a peer offers QIDO-RS and WADO-RS, and how we prove ourselves there: by nothing, by the certificate of its
+    `tls`, or by a token of client credentials.  PS3.18 8, RFC 7523
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    root: str = Field(pattern=r"^https?://[^/?#@]+(/[^?#]*)?$", description="base address of its DICOMweb service")
+    token_url: str = Field(default="", pattern=r"^(https?://[^/?#@]+/.*)?$", description="where tokens are had")
+    client_id: str = Field(default="", description="our client id there")
+    key_file: str = Field(default="", description="our private key there: a JWK with kid, P-384 or RSA")
+    scope: str = Field(default="", description="the scopes that we ask for")
+
+    @model_validator(mode="after")
+    def _whole(self) -> "DicomWeb":
+        if self.token_url and not (self.client_id and self.key_file):
+            raise ValueError("a token needs client_id and key_file")
+        return self
+
+
 class PeerEntry(BaseModel):
     """One peer in a provisioning file."""
 
@@ -74,6 +94,7 @@ class PeerEntry(BaseModel):
         default_factory=list, description="addresses it may come from; by default its host; * for any"
     )
     tls: Tls | None = Field(default=None, description="it is called by TLS, and may call by TLS alone")
+    dicomweb: DicomWeb | None = Field(default=None, description="it is searched and fetched from by DICOMweb")
     associations_at_once: int = Field(
         default=0, ge=0, le=10_000, description="associations that it may have open with us at the same time; 0: any"
     )
@@ -116,6 +137,7 @@ class Peer:
     calling_ae_titles: tuple[str, ...]
     addresses: tuple[str, ...]
     tls: Tls | None
+    dicomweb: DicomWeb | None
     associations_at_once: int
     associations_per_minute: int
     hours: tuple[str, ...]
@@ -189,5 +211,6 @@ def _peer(row: RowMapping) -> Peer:
     values = {field.name: row[field.name] for field in fields(Peer)}
     values |= {name: tuple(json.loads(values[name])) for name in LISTS}
     values["tls"] = Tls.model_validate_json(values["tls"]) if values["tls"] else None
+    values["dicomweb"] = DicomWeb.model_validate_json(values["dicomweb"]) if values["dicomweb"] else None
     values["capabilities"] = json.loads(values["capabilities"])
     return Peer(**values)

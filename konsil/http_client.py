@@ -26,15 +26,17 @@ class OriginRefused(ValueError):
     """The request's origin is not among the client's; nothing was sent."""
 
 
-def guarded_client(origins: Collection[str], timeout_seconds: float = 10) -> httpx.Client:
+def guarded_client(
+    origins: Collection[str], timeout_seconds: float = 10, tls: ssl.SSLContext | None = None
+) -> httpx.Client:
     """Make a client that reaches only `origins` (scheme, host, port), follows no redirect and reads no proxy settings.
 
     A request to elsewhere, also by a redirect that the caller wants followed, raises OriginRefused and is not sent.
     A read whose connection ends without an answer, as when a server gives a kept connection up at the moment it is used
-    again, is asked once more; nothing else is (RFC 9110 9.2.2).
+    again, is asked once more; nothing else is (RFC 9110 9.2.2).  `tls`: other than the platform's trust.
     """
     guard = _Guard(origins)
-    return httpx.Client(transport=_Transport(guard), timeout=timeout_seconds, trust_env=False)
+    return httpx.Client(transport=_Transport(guard, tls), timeout=timeout_seconds, trust_env=False)
 
 
 def guarded_async_client(origins: Collection[str], timeout_seconds: float = 10) -> httpx.AsyncClient:
@@ -119,8 +121,8 @@ class _Guard:
 
 
 class _Transport(httpx.HTTPTransport):
-    def __init__(self, guard: _Guard) -> None:
-        super().__init__(verify=_tls(), trust_env=False, limits=_LIMITS)
+    def __init__(self, guard: _Guard, tls: ssl.SSLContext | None) -> None:
+        super().__init__(verify=tls or _tls(), trust_env=False, limits=_LIMITS)
         self._pool._network_backend = _Network()
         self._guard = guard
 

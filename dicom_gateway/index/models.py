@@ -204,6 +204,7 @@ peer = Table(
     Column("from_file", Boolean, nullable=False, server_default=false()),
     Column("hours", Text, nullable=False, server_default="[]"),
     Column("kilobytes_per_second", Integer, nullable=False, server_default="0"),
+    Column("dicomweb", Text, nullable=False, server_default=""),
 )
 
 # What was changed of a peer, by whom; `details` is JSON: pairs of member and words.

@@ -1,4 +1,4 @@
-"""Fetching the series of a study: C-GET where the peer can, else C-MOVE; what fails is narrowed down to instances.
+"""Fetching the series of a study: by WADO-RS or C-GET where the peer can, else C-MOVE; failures are narrowed down.
 
 Whatever a call brings is in the journal before the peer hears success; so any call may be killed and made again.
 """
@@ -9,11 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import BinaryIO, cast
 
 from pydicom.dataset import Dataset
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from dicom_gateway.dicomweb.retrieve import Taker, retrieve
+from dicom_gateway.dicomweb.server import connected
 from dicom_gateway.dimse.find import identifier
 from dicom_gateway.dimse.get import GetRequest, Message, get
 from dicom_gateway.dimse.move import MoveRequest, move
@@ -26,6 +29,7 @@ from dicom_gateway.retrieval import judge, state
 from dicom_gateway.retrieval.pace import Pace
 from dicom_gateway.retrieval.state import Expected, Retrieval
 from dicom_gateway.status import SUCCESS, WARNING_SUBOPERATIONS, Cause
+from dicom_gateway.web.stow_parts import FilePart
 from konsil.database import reader
 from konsil.outbox import LeaseLost
 
@@ -121,7 +125,12 @@ class Fetch:
 
     @property
     def method(self) -> str:
-        """C-GET where the peer offers it and has not refused it, else C-MOVE.  Raises PeerError."""
+        """WADO-RS where the peer has DICOMweb, else C-GET where it offers it and has not refused it, else C-MOVE.
+
+        Raises PeerError.
+        """
+        if self.peer.dicomweb is not None:
+            return "wado"
         if "get" in self.peer.can and not self.peer.capabilities.get("get_refused"):
             return "get"
         if "move" in self.peer.can:
@@ -144,6 +153,10 @@ class Fetch:
             self._lists(uid, left)
 
     def _lists(self, series_uid: str, wanted: Sequence[Expected]) -> None:
+        if self.method == "wado":  # one by one already
+            uids = "\\".join(item.sop_instance_uid for item in wanted)
+            self._call("IMAGE", {"SeriesInstanceUID": series_uid, "SOPInstanceUID": uids}, wanted)
+            return
         size = LIST_WHEN_SLOW if self.peer.kilobytes_per_second else LIST_AT_MOST
         for start in range(0, len(wanted), size):
             self._narrow(series_uid, wanted[start : start + size])
@@ -167,10 +180,13 @@ class Fetch:
         """Make one C-GET or C-MOVE and take in what it brought."""
         self.ticker.renew()
         keys = {"StudyInstanceUID": self.row.study_instance_uid, **keys}
-        query = identifier(level, keys, self.peer.charset)
         hooks = Follow(self.ticker.stop, self.ticker.progress)
         self.pace.begin()
-        outcome = self._get(query, wanted, hooks) if self.method == "get" else self._move(query, wanted, hooks)
+        if self.method == "wado":
+            outcome = self._wado(keys, hooks)
+        else:
+            query = identifier(level, keys, self.peer.charset)
+            outcome = self._get(query, wanted, hooks) if self.method == "get" else self._move(query, wanted, hooks)
         self.ticker.update()
         self.ticker.check()
         self.pace.settle(self._alive)
@@ -184,6 +200,34 @@ class Fetch:
         self.ticker.renew()
         self.ticker.update()
         self.ticker.check()
+
+    def _wado(self, keys: dict[str, str], hooks: Follow) -> Outcome:
+        """Fetch by HTTP; each file is kept, durably, before the next is read."""
+
+        def begin() -> BinaryIO:
+            return cast(BinaryIO, FilePart(self.gateway.ingest, None, self._source()))
+
+        def keep(part: BinaryIO) -> bool:
+            try:
+                cast(FilePart, part).accept(self.row.study_instance_uid)
+            except OutOfResources:
+                self.storage_full = True
+                return False
+            except IngestError as error:
+                logger.warning("WADO-RS brought what cannot be kept: %s", error, extra={"peer": self.peer.name})
+                return False
+            self.pace.took(cast(FilePart, part).size)
+            self.pace.hold()
+            return True
+
+        with connected(self.peer, self._silence) as server:
+            outcome = retrieve(server, keys, Taker(begin, keep), hooks)
+        if outcome.status != SUCCESS:
+            self.cause = Cause.INSTANCES_FAILED
+        return outcome
+
+    def _source(self) -> Source:
+        return Source(self.peer.name, self.peer.ae_title, self.peer.host, self.row.task_id)
 
     def _get(self, query: Dataset, wanted: Sequence[Expected], hooks: Follow) -> Outcome:
         classes = sorted({item.sop_class_uid for item in wanted if item.sop_class_uid}) or list(ANY_IMAGE)
@@ -245,9 +289,8 @@ class Fetch:
     def _keep(self, message: Message) -> int:
         """Keep what a C-GET brings.  PS3.4 B.2.2"""
         uids = (message.sop_class_uid, message.sop_instance_uid, message.transfer_syntax_uid)
-        source = Source(self.peer.name, self.peer.ae_title, self.peer.host, self.row.task_id)
         try:
-            self.gateway.ingest.accept(Incoming.from_message(uids, message.data_set, source))
+            self.gateway.ingest.accept(Incoming.from_message(uids, message.data_set, self._source()))
         except OutOfResources as error:
             self.storage_full = True
             return error.status

@@ -4,14 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
-from pynetdicom.association import Association
-from pynetdicom.sop_class import (  # type: ignore[attr-defined]
-    StudyRootQueryRetrieveInformationModelFind as StudyRootFind,
-)
 
 from dicom_gateway.attributes import integer, text
-from dicom_gateway.dimse.association import UNCOMPRESSED, Proposal, associate
-from dicom_gateway.dimse.find import ask, identifier
+from dicom_gateway.dicomweb.asking import Ask, asking
 from dicom_gateway.errors import PeerError
 from dicom_gateway.peers import Peer
 from dicom_gateway.retrieval.state import Expected, Series
@@ -43,15 +38,13 @@ class Listing:
 
 
 def list_study(peer: Peer, study_instance_uid: str, renew: Callable[[], None]) -> Listing:
-    """Ask for study, series and instances on one association; every answer is checked to be of this study.
+    """Ask for study, series and instances together; every answer is checked to be of this study.
 
     Raises PeerError, study-not-found among the causes.
     """
-    with associate(peer, Proposal([(StudyRootFind, UNCOMPRESSED)])) as assoc:
-        study = _study(assoc, peer, study_instance_uid)
-        found = _ask(
-            assoc,
-            peer,
+    with asking(peer) as ask:
+        study = _study(ask, study_instance_uid)
+        found = ask(
             "SERIES",
             {
                 "StudyInstanceUID": study_instance_uid,
@@ -67,7 +60,7 @@ def list_study(peer: Peer, study_instance_uid: str, renew: Callable[[], None]) -
         instances: list[Expected] | None = []
         for uid in sorted(counts):
             renew()
-            listed = _instances(assoc, peer, study_instance_uid, uid)
+            listed = _instances(ask, study_instance_uid, uid)
             instances = None if listed is None or instances is None else [*instances, *listed]
     series = tuple(Series(uid, count, "due") for uid, count in sorted(counts.items()))
     return Listing(
@@ -75,15 +68,15 @@ def list_study(peer: Peer, study_instance_uid: str, renew: Callable[[], None]) -
     )
 
 
-def _study(assoc: Association, peer: Peer, study_instance_uid: str) -> Dataset:
+def _study(ask: Ask, study_instance_uid: str) -> Dataset:
     keys = {"StudyInstanceUID": study_instance_uid, "NumberOfStudyRelatedInstances": ""}
-    for ds in _ask(assoc, peer, "STUDY", keys):
+    for ds in ask("STUDY", keys):
         if text(ds, "StudyInstanceUID") == study_instance_uid:
             return ds
     raise PeerError(Cause.STUDY_NOT_FOUND)
 
 
-def _instances(assoc: Association, peer: Peer, study: str, series: str) -> list[Expected] | None:
+def _instances(ask: Ask, study: str, series: str) -> list[Expected] | None:
     """List one series; None when the peer does not answer at IMAGE level.
 
     A peer may fail over the SOP Class UID, which it reads from a file that it has lost: then without.
@@ -91,7 +84,7 @@ def _instances(assoc: Association, peer: Peer, study: str, series: str) -> list[
     for wanted in (("SOPInstanceUID", "SOPClassUID"), ("SOPInstanceUID",)):
         keys = {"StudyInstanceUID": study, "SeriesInstanceUID": series, **dict.fromkeys(wanted, "")}
         try:
-            answers = _ask(assoc, peer, "IMAGE", keys)
+            answers = ask("IMAGE", keys)
         except PeerError as error:
             if error.cause in {Cause.QUERY_FAILED, Cause.IDENTIFIER_REFUSED}:
                 continue
@@ -104,7 +97,3 @@ def _instances(assoc: Association, peer: Peer, study: str, series: str) -> list[
         if found:
             return list(found.values())
     return None
-
-
-def _ask(assoc: Association, peer: Peer, level: str, keys: dict[str, str]) -> list[Dataset]:
-    return ask(assoc, identifier(level, keys, peer.charset))

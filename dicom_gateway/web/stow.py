@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from dicom_gateway.access import TokenRefused
 from dicom_gateway.errors import CannotUnderstand, IngestError
+from dicom_gateway.ingest import Source
 from dicom_gateway.web.admission import Admission, admission
 from dicom_gateway.web.doors import Doors
 from dicom_gateway.web.errors import Unauthenticated, WebError
@@ -82,7 +83,7 @@ class Stored:
 
     def part(self) -> FilePart:
         """A place for one instance."""
-        return FilePart(self.who.doors.gateway.ingest, self.who, PEER)
+        return FilePart(self.who.doors.gateway.ingest, self.who, Source(PEER))
 
     @property
     def status(self) -> Literal[200, 202, 409]:

@@ -1,7 +1,8 @@
-"""Parts of a STOW-RS body on their way in: each a DICOM file, streamed beside the archive when it is large.
+"""DICOM files on their way in by HTTP, sent by STOW-RS or fetched by WADO-RS: streamed beside the archive when large.
 PS3.18 10.5.1
 """
 
+from dataclasses import replace
 from typing import BinaryIO
 
 from dicom_gateway.errors import CannotUnderstand, DataSetMismatch
@@ -15,19 +16,24 @@ META_BYTES = 1 << 17
 
 
 class FilePart:
-    """One file: its file meta information is read as soon as it is here, then the data set goes its own way."""
+    """One file: its file meta information is read as soon as it is here, then the data set goes its own way.
 
-    def __init__(self, ingest: Ingest, who: Admission, peer: str) -> None:
+    `who`: whose right it is to send it, None for what we have asked for.
+    """
+
+    def __init__(self, ingest: Ingest, who: Admission | None, source: Source) -> None:
         self._ingest = ingest
         self._who = who
-        self._peer = peer
+        self._source = source
         self._head = bytearray()
         self._reception: Reception | None = None
         self._failed: CannotUnderstand | None = None
         self.uids = ("", "", "")
+        self.size = 0
 
     def write(self, chunk: bytes | bytearray | memoryview) -> int:
         """Take the next bytes; what is wrong with them is told by `accept`."""
+        self.size += len(chunk)
         if self._reception is not None:
             self._reception.write(memoryview(chunk))
         elif self._failed is None:
@@ -44,7 +50,7 @@ class FilePart:
             self._failed = error
             return
         self.uids = (meta.sop_class_uid, meta.sop_instance_uid, meta.transfer_syntax_uid)
-        self._reception = Reception(self._ingest, self.uids, Source(self._peer), head[: meta.offset])
+        self._reception = Reception(self._ingest, self.uids, self._source, head[: meta.offset])
         self._reception.write(memoryview(head)[meta.offset :])
 
     def accept(self, study: str | None) -> Receipt:
@@ -54,7 +60,9 @@ class FilePart:
         if self._reception is None:
             raise self._failed or CannotUnderstand("not a DICOM file")
         check_study(self._reception.reread(), self.uids[2], study)
-        self._reception.source = Source(self._peer, admission=self._who.check(self._reception.reread(), self.uids[2]))
+        if self._who is not None:
+            admitted = self._who.check(self._reception.reread(), self.uids[2])
+            self._reception.source = replace(self._source, admission=admitted)
         return self._reception.accept()
 
     def close(self) -> None:

@@ -18,11 +18,13 @@ def free_socket() -> socket.socket:
 
 
 @contextmanager
-def serving(make: Callable[[str], Any]) -> Iterator[str]:
-    """Serve what `make` gives for the base URL; stops at the end."""
+def serving(make: Callable[[str], Any], **options: Any) -> Iterator[str]:
+    """Serve what `make` gives for the base URL, with further options of uvicorn; stops at the end."""
     bound = free_socket()
     base = f"http://127.0.0.1:{bound.getsockname()[1]}"
-    server = uvicorn.Server(uvicorn.Config(make(base), log_level="warning", lifespan="auto", access_log=False))
+    server = uvicorn.Server(
+        uvicorn.Config(make(base), log_level="warning", lifespan="auto", access_log=False, **options)
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
     deadline = time.monotonic() + 20
