@@ -58,7 +58,8 @@ def overview() -> Iterable[str]:
     yield row("Query/Retrieve", "yes (study root)", "yes (archive mode, or `KONSIL_DICOM_QUERY_RETRIEVE`)")
     yield row("Storage commitment (push model)", "yes", "yes")
     yield row("Verification", "yes", "yes")
-    yield row("DICOMweb: QIDO-RS, WADO-RS, STOW-RS, capabilities", "no", "yes")
+    yield row("DICOMweb: QIDO-RS, WADO-RS", "yes", "yes")
+    yield row("DICOMweb: STOW-RS, capabilities", "no", "yes")
     yield "\nMedia: files of PS3.10 are read (`konsil dicom import`); none are written."
 
 

@@ -13,15 +13,10 @@ from datetime import datetime
 from threading import Event
 
 from pydicom.dataset import Dataset
-from pynetdicom.association import Association
-from pynetdicom.sop_class import (  # type: ignore[attr-defined]
-    StudyRootQueryRetrieveInformationModelFind as StudyRootFind,
-)
 
 from dicom_gateway import hours
 from dicom_gateway.attributes import integer, text
-from dicom_gateway.dimse import find
-from dicom_gateway.dimse.association import UNCOMPRESSED, Proposal, associate
+from dicom_gateway.dicomweb.asking import Ask, asking
 from dicom_gateway.errors import PeerError
 from dicom_gateway.peers import Peer
 from dicom_gateway.reconcile import SPELLING, Difference, Identity, compare, outside_identity, plain
@@ -125,16 +120,16 @@ def ask(peer: Peer, wanted: Search, stop: Event) -> Told:
         return closed(peer), []
     ends = time.monotonic() + wanted.seconds
     try:
-        with associate(peer, Proposal([(StudyRootFind, UNCOMPRESSED)], silence_seconds=wanted.seconds)) as assoc:
+        with asking(peer, wanted.seconds) as question:
             for keys in questions(peer, wanted):
                 if stop.is_set():
                     break
-                found |= answers(assoc, peer, keys, wanted)
+                found |= answers(question, peer, keys, wanted)
                 if time.monotonic() > ends:
                     raise PeerError(Cause.TOO_SLOW)
             if not found and wanted.asked.birth_date and not stop.is_set():
                 keys = dated({"PatientBirthDate": wanted.asked.birth_date}, wanted)
-                found |= answers(assoc, peer, keys, wanted)
+                found |= answers(question, peer, keys, wanted)
     except PeerError as error:
         return failure(peer, Cause(error.cause)), list(found.values())
     return PeerAnswer(peer.name, peer.title, "ok"), list(found.values())
@@ -152,11 +147,10 @@ def failure(peer: Peer, cause: Cause) -> PeerAnswer:
     return PeerAnswer(peer.name, peer.title, "failed", sentences(cause, names)[0], SEARCH_REMEDIES.get(cause, LATER))
 
 
-def answers(assoc: Association, peer: Peer, keys: dict[str, str], wanted: Search) -> dict[str, Prior]:
+def answers(question: Ask, peer: Peer, keys: dict[str, str], wanted: Search) -> dict[str, Prior]:
     """Studies that one question brought and that resemble the patient's, by UID.  Raises PeerError."""
     asked = dict.fromkeys(RETURNED.split(), "") | keys
-    answered = find.ask(assoc, find.identifier("STUDY", asked, peer.charset), LIMIT)
-    checked = (resembling(peer, ds, wanted) for ds in answered)
+    checked = (resembling(peer, ds, wanted) for ds in question("STUDY", asked, LIMIT))
     return {prior.study_instance_uid: prior for prior in checked if prior is not None}
 
 

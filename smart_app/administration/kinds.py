@@ -208,6 +208,7 @@ PEERS = Kind(
             "kilobytes_per_second", "kB/s at most", "Each transfer, to it or from it; 0: any.", form="number", empty=0
         ),
         Field("tls", "TLS", "JSON: ca_file and what docs/dimse.md names; empty: none.", form="json"),
+        Field("dicomweb", "DICOMweb", "JSON: root and what docs/dimse.md names; empty: by DIMSE.", form="json"),
     ),
 )
 KINDS: Mapping[str, Kind] = {each.slug: each for each in (HOSPITALS, CLIENTS, PEOPLE, ORGANIZATIONS, PEERS)}

@@ -28,6 +28,7 @@ from konsil.database import reader
 from tests.dicom_gateway.certificates import Authority
 from tests.dicom_gateway.conftest import MakeGateway, know
 from tests.dicom_gateway.objects import write_study
+from tests.dicom_gateway.test_bad_peers import search
 from tests.dicom_gateway.test_retrieve import ask, work
 from tests.dicom_gateway.web.serving import serving
 from tests.peers import Orthanc, orthanc, unused_port
@@ -52,6 +53,8 @@ def test_a_whole_study_is_proven_complete_and_comes_byte_for_byte(make_gateway: 
     study, files = write_study(tmp_path / "study", [6, 4])
     with outside(tmp_path / "pacs", gateway) as pacs:
         pacs.store(files)
+        answers, studies = search(gateway)
+        assert (answers["outside"][0], studies) == ("ok", [study])
         ask(gateway, study)
         done = work(gateway)
     assert (done.state, done.completeness, done.cause) == ("completed", "A", None)
