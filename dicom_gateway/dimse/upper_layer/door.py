@@ -76,9 +76,12 @@ class Door:
 
     def _start(self, connected: socket.socket, address: str, context: SSLContext | None) -> None:
         thread = threading.Thread(target=self._run, args=(connected, address, context), daemon=True, name="dimse")
-        with self._lock:
+        with self._lock:  # whoever closes finds it started, or not at all
+            if self._ended.is_set():
+                connected.close()
+                return
             self._open[thread] = None
-        thread.start()
+            thread.start()
 
     def _run(self, connected: socket.socket, address: str, context: SSLContext | None) -> None:
         connection: Connection | None = None
@@ -86,6 +89,9 @@ class Door:
             connection = Connection(_secured(connected, context) if context else connected)
             with self._lock:
                 self._open[threading.current_thread()] = connection
+                ended = self._ended.is_set()
+            if ended:
+                connection.end_reading()
             self._serve(connection, address)
         except (Closed, OSError) as error:
             logger.info("a connection ended: %s", error, extra={"address": address})
