@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from deploy.sandbox.hospitals import HOSPITALS, PROGRAMME
+from deploy.sandbox.hospitals import HOSPITALS, PROGRAMME, PROGRAMME_TITLE
 from deploy.sandbox.people import CONSULTANTS, Person
 
 Resource = dict[str, Any]
@@ -52,7 +52,7 @@ def resources() -> list[Resource]:
     people = {person.username: person for person in CONSULTANTS}
     roles = [role(people[words[2]], key, words[0]) for key, words in SERVICE_LINES.items()]
     practitioners = [person.practitioner() for person in CONSULTANTS]
-    return [organization(PROGRAMME, "Konsil University Hospital"), *hospitals, *lines, *practitioners, *roles]
+    return [organization(PROGRAMME, PROGRAMME_TITLE), *hospitals, *lines, *practitioners, *roles]
 
 
 def organization(reference: str, name: str) -> Resource:

@@ -9,7 +9,7 @@ OUTSIDE_AE_TITLE = "STANNA_PACS"
 OUR_AE_TITLE = "KONSIL"
 WORKSTATION_AE_TITLE = "READING_ROOM"
 WORKSTATION_TITLE = "Reading room workstation"
-PROGRAMME = "Organization/konsil-university"
+PROGRAMME, PROGRAMME_TITLE = "Organization/konsil-university", "Konsil University Hospital"
 
 
 @dataclass(frozen=True)

@@ -156,6 +156,10 @@ def test_a_patient_and_who_acts_for_one(hospital: Platform, looker: Looker, tmp_
             "heading", name="Your second opinions" if who.role == "patient" else "second opinion"
         ).wait_for()
         looker.look(page, who.role)
+        if who.role == "patient":
+            page.get_by_role("button", name=re.compile("Withdraw")).first.click()
+            page.get_by_role("heading", name="Withdraw this release?").wait_for()
+            looker.look(page, "patient-withdraws")
         visit(desk, looker, {f"{who.role}-looked": "looked"})
 
 

@@ -5,7 +5,9 @@ from typing import Any
 
 from deploy.sandbox.cases.calendar import Fixed
 from deploy.sandbox.cases.people import Visitor
+from deploy.sandbox.cases.release import signed_form
 from deploy.sandbox.cases.story import Story
+from deploy.sandbox.hospitals import PROGRAMME_TITLE
 from deploy.sandbox.imaging.catalogue import CONTENT, STUDIES
 from deploy.sandbox.imaging.dicom import Study as DrawnStudy
 from smart_app.case.turnaround import end_of, promised_day
@@ -18,6 +20,7 @@ from smart_app.request.copies import attachments, with_results
 from smart_app.request.letter import diagnosis_of
 from smart_app.request.priors import Priors, Study, priors_from, with_told
 from smart_app.tenants import base_url
+from smart_app.words import person_name
 
 STUDY = {study.key: study for study in STUDIES}
 UIDS = {key: study.study_instance_uid for key, study in STUDY.items()}
@@ -33,6 +36,12 @@ async def ask(visitor: Visitor, story: Story, clock: Fixed) -> None:
     listed = items(chart, clock.now().date())
     priors = await found(visitor, story) if story.studies else Priors()
     content = content_of(story, listed, priors)
+    form = b""
+    if story.released:
+        person = await visitor.fhir.read(visitor.patient)
+        signed = person_name(person), visitor.tenant.title, PROGRAMME_TITLE, clock.now().date()
+        consent, form = signed_form(*signed)
+        content = content.model_copy(update={"consent": consent})
     references = [*content.picks, content.diagnosis]
     records = with_results(chart, list(dict.fromkeys(references)))
     for each in records:
@@ -50,6 +59,7 @@ async def ask(visitor: Visitor, story: Story, clock: Fixed) -> None:
         records=records,
         studies=[study for study in priors.studies if study.key in content.studies],
         peer_titles={peer.name: peer.title for peer in priors.peers},
+        consent_file=form,
     )
     await visitor.fhir.transaction(transaction(content, sending))
 
@@ -88,8 +98,8 @@ def content_of(story: Story, listed: list[Item], priors: Priors) -> Content:
         urgency=story.urgency,
         picks=tuple(item.reference for item in listed if item.ticked or item.group == "documents"),
         studies=tuple(found.values()),
-        basis="treatment",
-        attested=True,
+        basis="consent" if story.released else "treatment",
+        attested=not story.released,
         prefilled=True,
         searched=True,
     )

@@ -68,7 +68,8 @@ class Story:
 
     `diagnosis` is the name of a problem of the chart.  Of `opinion` only what is written goes into a draft while the
     case is being read; `amendment` is the whole opinion after correction, `amended` says what was corrected;
-    `because` is the coordinator's reason to decline.
+    `because` is the coordinator's reason to decline.  `released`: it rests on the patient's signed release, instead of
+    on treatment.
     """
 
     key: str
@@ -91,6 +92,7 @@ class Story:
     amendment: Opinion | None = None
     amended: str = ""
     because: str = ""
+    released: bool = False
 
     @property
     def road(self) -> tuple[Stage, ...]:

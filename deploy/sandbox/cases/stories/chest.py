@@ -57,6 +57,7 @@ FILM = Story(
     ),
     diagnosis="lung-cancer",
     reason="diagnosis-uncertain",
+    released=True,
     stage="acknowledged",
     days=11,
     since=5,
