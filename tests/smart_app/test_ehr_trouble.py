@@ -67,8 +67,13 @@ def text_of(page: httpx.Response) -> str:
 def begun(hospital: Platform, tenant: str = "epic", place: int = WANG) -> tuple[Browser, httpx.Response]:
     """A request form, the chart read."""
     browser = hospital.browser()
+    return browser, launched(browser, tenant, place)
+
+
+def launched(browser: Browser, tenant: str = "epic", place: int = WANG) -> httpx.Response:
+    """The request form after a launch, whatever cases of the patient other tests have left."""
     page = browser.launch(tenant, patient_of(tenant, place))
-    return browser, page if "/drafts/" in page.text else opened(browser, browser.get(f"/l/{launch_id(page)}/new"))
+    return page if "/drafts/" in page.text else opened(browser, browser.get(f"/l/{launch_id(page)}/new"))
 
 
 def opened(browser: Browser, page: httpx.Response) -> httpx.Response:
@@ -233,7 +238,7 @@ def test_a_sign_in_that_ended_for_good_says_how_to_come_back_and_keeps_the_draft
     assert "This sign-in has ended. Open the app again from the patient's chart." in text
     assert QUESTION in text
     hospital.troubles.stop()
-    assert QUESTION in browser.launch("epic", patient_of("epic", WANG)).text
+    assert QUESTION in launched(browser).text
 
 
 def test_a_token_refused_before_its_time_is_renewed_once(hospital: Platform) -> None:
