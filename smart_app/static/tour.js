@@ -12,6 +12,10 @@ class Tour extends HTMLElement {
       else if (deed) this.show(this.at + (deed === "next" ? 1 : -1));
     });
     this.addEventListener("keydown", (event) => { if (event.key === "Escape") this.leave(); });
+    // A press stays where it began, whatever comes into the page above meanwhile: else its click meets nothing.
+    this.addEventListener("pointerdown", () => { this.pressed = true; });
+    for (const end of ["pointerup", "pointercancel"])
+      addEventListener(end, () => { this.pressed = false; }, { capture: true });
     addEventListener("resize", () => { if (this.target) this.show(this.at); });
     addEventListener("scroll", () => { if (this.target) this.place(); }, { capture: true, passive: true });
     if (this.steps.length) this.show(0);
@@ -32,6 +36,7 @@ class Tour extends HTMLElement {
     this.place();
   }
   place() {
+    if (this.pressed) return;
     const box = this.target.getBoundingClientRect(), own = this.getBoundingClientRect(), gap = 12;
     const room = innerHeight - own.height - gap;
     const right = box.right + gap + own.width < innerWidth, above = box.top - own.height - gap;
