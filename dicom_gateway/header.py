@@ -86,15 +86,31 @@ class _Scan:
                 return position
             if tag != ITEM:
                 raise Unusual
-            position = self._behind_item(position, depth) if length == UNDEFINED else position + length
+            if length == UNDEFINED:
+                position = self._behind_item(position, depth)
+            else:
+                position = self._through(position, position + length, depth)
 
     def _behind_item(self, position: int, depth: int) -> int:
         while self._delimiter(position)[0] != ITEM_END:
-            _, start, length = self._step(self._view, position)
-            if length == UNDEFINED and not self._is_sequence(position):
-                raise Unusual
-            position = self._behind(start, depth + 1) if length == UNDEFINED else start + length
+            position = self._behind_element(position, depth)
         return position + 8
+
+    def _through(self, position: int, end: int, depth: int) -> int:
+        """Where an item of known length ends: its elements have to fill it, as they have to where they are decoded."""
+        while position < end:
+            position = self._behind_element(position, depth)
+        if position != end:
+            raise Unusual
+        return end
+
+    def _behind_element(self, position: int, depth: int) -> int:
+        _, start, length = self._step(self._view, position)
+        if length != UNDEFINED:
+            return start + length
+        if not self._is_sequence(position):
+            raise Unusual
+        return self._behind(start, depth + 1)
 
     def _delimiter(self, position: int) -> tuple[int, int]:
         group, element = struct.unpack_from("<HH", self._view, position)
