@@ -1,6 +1,6 @@
 """DICOM objects for tests: small CT slices made here, and the files that pydicom ships."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -10,7 +10,21 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
+from dicom_gateway.errors import CannotUnderstand
+from dicom_gateway.part10 import read_meta
+
 TESTFILES = Path(str(get_testdata_file("CT_small.dcm"))).parent
+
+
+def data_sets_of_pydicom() -> Iterator[tuple[str, bytes, str]]:
+    """Name, data set and transfer syntax of each test file of pydicom whose meta group can be read."""
+    for path in sorted(TESTFILES.glob("*.dcm")):
+        file = path.read_bytes()
+        try:
+            meta = read_meta(file)
+        except CannotUnderstand:
+            continue
+        yield path.name, file[meta.offset :], meta.transfer_syntax_uid
 
 
 def slice_of(
