@@ -11,10 +11,11 @@ from dicom_gateway import peer_register
 from dicom_gateway.audit.configured import changed
 from dicom_gateway.errors import GatewayError
 from dicom_gateway.gateway import Gateway, open_gateway
-from dicom_gateway.peer_register import By, Details
+from dicom_gateway.peer_register import By
 from dicom_gateway.peers import LISTS
 from dicom_gateway.settings import Settings
 from konsil.assignments import NotAssigned, assigned, table
+from konsil.changes import Details
 from konsil.telemetry import logger
 
 COLUMNS = ("name", "title", "ae_title", "host", "port", "can", "active", "answers")

@@ -17,14 +17,13 @@ from sqlalchemy.exc import IntegrityError
 from dicom_gateway.errors import GatewayError, NotFound
 from dicom_gateway.index.models import association, peer, peer_change
 from dicom_gateway.peers import LISTS, DicomWeb, PeerEntry, Tls
-from konsil.changes import differences
+from konsil.changes import Details, differences
 
 FILE = "provisioning file"
 MEMBERS = tuple(PeerEntry.model_fields)
 PARTS: Mapping[str, type[Tls] | type[DicomWeb]] = {"tls": Tls, "dicomweb": DicomWeb}
 """Members that have members; kept as JSON, empty for none."""
 Values = Mapping[str, Any]
-Details = list[tuple[str, str]]
 MOST_CHANGES = 50
 
 

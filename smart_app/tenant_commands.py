@@ -96,14 +96,15 @@ def _show(engine: Engine, name: str) -> dict[str, Any]:
 
 def _by(engine: Engine) -> Any:
     """Whoever runs the command: the audit names the user of the machine, and so does its log."""
+    from konsil.changes import Details, change_event
     from smart_app.store import told
-    from smart_app.store.register import By, Details
+    from smart_app.store.register import By
 
     name = f"command line ({getpass.getuser()})"
     source = {"identifier": {"value": name}}, Settings().base_url
 
     def audit(tenant: str, what: str, details: Details) -> None:
-        told.put_down(engine, told.change_event(source, tenant, what, details))
+        told.put_down(engine, change_event(source, f"hospital {tenant}", what, details))
         logger("app").warning("hospital %s %s by the %s", tenant, what, name)
 
     return By(name, audit)

@@ -15,9 +15,9 @@ from sqlalchemy.exc import IntegrityError
 
 from dicom_gateway.errors import NotFound
 from dicom_gateway.index.routing import routing_rule, routing_rule_change
-from dicom_gateway.peer_register import FILE, MOST_CHANGES, By, Details, Stale, Unsuitable, Values
+from dicom_gateway.peer_register import FILE, MOST_CHANGES, By, Stale, Unsuitable, Values
 from dicom_gateway.routing.entry import Rule
-from konsil.changes import differences
+from konsil.changes import Details, differences
 
 
 def active(connection: Connection) -> list[Rule]:

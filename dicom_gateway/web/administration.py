@@ -5,7 +5,6 @@ the FHIR server's audit with that token before it is done: what cannot be audite
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -14,16 +13,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dicom_gateway import peer_register
-from dicom_gateway.peer_register import By, Details, Stale, Unsuitable
+from dicom_gateway.peer_register import By, Stale, Unsuitable
 from dicom_gateway.publish.fhir import Bearer, Resource
 from dicom_gateway.web.api import access_of, answer, body_of
 from dicom_gateway.web.doors import Doors, ask, require_bearer
 from dicom_gateway.web.errors import Forbidden, WebError
 from dicom_gateway.web.transfers import moment
+from konsil.changes import Details, change_event
 from konsil.database import reader
 
 SCOPE = "administration"
-DCM = "http://dicom.nema.org/resources/ontology/DCM"
 PEER = "peer"
 Tell = Callable[[Mapping[str, Any]], dict[str, Any]]
 MOMENTS = ("changed_at", "checked_at", "called_at", "at")
@@ -104,7 +103,7 @@ def changer(doors: Doors, request: Request, kind: str) -> By:
     fhir, server = access_of(doors).fhir, doors.settings.base_url
 
     def audit(name: str, what: str, details: Details) -> None:
-        fhir.create(token, _event((person, server), f"{kind} {name}", what, details))
+        fhir.create(token, change_event(({"reference": person}, server), f"{kind} {name}", what, details))
 
     return By(_name(fhir.read(token, person)) or person, audit)
 
@@ -113,28 +112,6 @@ def _name(found: Resource) -> str:
     names = found.get("name") or [{}]
     parts = [*names[0].get("given", ()), names[0].get("family", "")]
     return str(names[0].get("text") or " ".join(parts).strip())[:200]
-
-
-def _event(source: tuple[str, str], name: str, what: str, details: Details) -> Resource:
-    """A change as an AuditEvent.  DICOM PS3.15 A.5.3.10, 110137; IHE BALP has no pattern for it."""
-    person, server = source
-    thing: Resource = {"role": {"code": "13"}, "type": {"code": "2"}, "name": name}
-    thing["role"]["system"] = "http://terminology.hl7.org/CodeSystem/object-role"
-    thing["type"]["system"] = "http://terminology.hl7.org/CodeSystem/audit-entity-type"
-    if details:
-        thing["detail"] = [{"type": member, "valueString": text} for member, text in details]
-    return {
-        "resourceType": "AuditEvent",
-        "type": {"system": DCM, "code": "110113", "display": "Security Alert"},
-        "subtype": [{"system": DCM, "code": "110137", "display": "User security Attributes Changed"}],
-        "action": "E",
-        "recorded": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "outcome": "0",
-        "outcomeDesc": f"{name} {what}",
-        "agent": [{"who": {"reference": person}, "requestor": True}],
-        "source": {"observer": {"identifier": {"value": server}}},
-        "entity": [thing],
-    }
 
 
 def told(kind: str, found: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,10 +10,10 @@ import httpx
 from anyio import from_thread
 from anyio.to_thread import run_sync
 
+from konsil.changes import Details, change_event
 from smart_app.errors import AppError, FhirFailure, Forbidden, NotFound, Unavailable
 from smart_app.fhir import Resource
 from smart_app.store import register
-from smart_app.store.told import change_event
 from smart_app.visit import Visit
 
 Document = dict[str, Any]
@@ -164,9 +164,9 @@ class Hospitals:
         """Put the change down at the FHIR server first: what cannot be audited is not done."""
         launch = self.visit.launch
 
-        def audit(name: str, what: str, details: register.Details) -> None:
+        def audit(name: str, what: str, details: Details) -> None:
             source = {"reference": launch.practitioner}, self.visit.services.settings.base_url
-            event = change_event(source, name, what, details)
+            event = change_event(source, f"hospital {name}", what, details)
             from_thread.run(self.visit.fhir.create, event)
 
         by = register.By(launch.name or launch.practitioner, audit)

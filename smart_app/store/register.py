@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, Engine, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from konsil.changes import differences
+from konsil.changes import Details, differences
 from smart_app.store.models import tenant, tenant_change
 from smart_app.store.sealed import open_model, seal_model
 from smart_app.tenants import Tenant, base_url
@@ -24,7 +24,6 @@ SECRET = ("key", "backend_key")
 BACKEND = ("client_id", "token_url", "scope")
 MOST_CHANGES = 50
 Values = Mapping[str, Any]
-Details = list[tuple[str, str]]
 
 
 class Unsuitable(Exception):

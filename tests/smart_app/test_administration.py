@@ -11,9 +11,10 @@ from sqlalchemy import select, update
 from starlette.datastructures import FormData
 
 from fhir_server.store.models import audit
+from konsil.changes import change_event
 from smart_app.administration.kinds import KINDS
 from smart_app.store.models import outbox
-from smart_app.store.told import AUDIT, change_event, put_down
+from smart_app.store.told import AUDIT, put_down
 from tests.smart_app.platform import Browser, Platform, launch_id
 from tests.smart_app.steps import drain, patient_of
 
@@ -214,7 +215,7 @@ def test_what_a_command_changed_of_a_hospital_reaches_the_audit_once(hospital: P
     """Told by the worker with a token for this alone; a row that runs again finds the event there."""
     engine = hospital.app.state.services.engine
     source = {"identifier": {"value": "command line (root)"}}, hospital.plan.app_url
-    put_down(engine, change_event(source, "epic", "changed", [("title", "A to B")]))
+    put_down(engine, change_event(source, "hospital epic", "changed", [("title", "A to B")]))
     with engine.connect() as connection:
         row = connection.execute(select(outbox.c.payload).where(outbox.c.kind == AUDIT)).scalar_one()
     event_id = json.loads(row)["event"]["id"]
