@@ -7,6 +7,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from tests.conftest import unused_port, wait_for_port
+from tests.memory import peak
 
 
 @contextmanager
@@ -25,8 +26,7 @@ def running(serve: Callable[[str, int], None], database_url: str) -> Iterator[tu
 
 def peak_megabytes(pid: int) -> float:
     """The most memory that a process has had, of its own and shared."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    return peak(pid) / (1 << 20)
 
 
 def children(pid: int) -> list[int]:

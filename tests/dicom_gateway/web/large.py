@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import resource
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -16,6 +15,7 @@ from tests.conformance.dicomweb.client import AS_STORED, BOUNDARY, STORE, path_o
 from tests.dicom_gateway.web.conftest import TOKEN, settings_for
 from tests.dicom_gateway.web.data import part10, slices
 from tests.dicom_gateway.web.serving import serving
+from tests.memory import peak
 
 ROWS = 512
 FRAME = ROWS * ROWS * 2
@@ -68,4 +68,4 @@ def store_and_retrieve(folder: Path, size: int) -> int:
         assert last.status_code == 200 and len(last.content) == FRAME
     assert sent.digest() == come.digest()
     gateway.ingest.close()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return peak()
