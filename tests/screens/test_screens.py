@@ -127,7 +127,9 @@ def test_health_information(hospital: Platform, looker: Looker, tmp_path: Path) 
         page.get_by_role("link", name="Search the archives for more").click()
         page.get_by_role("button", name="Search all archives").click()
         expect(page.get_by_role("list", name="Outside archives")).to_contain_text("St. Anna Hospital holds")
-        page.get_by_role("button", name="Fetch what is ticked").wait_for()
+        expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+        expect(page.get_by_text("A check mark stands for")).to_be_visible()
+        expect(page.get_by_role("button", name="Fetch what is ticked")).to_have_count(0)  # both were asked for
         looker.look(page, "search")
 
 
