@@ -49,6 +49,7 @@ function stop() {
 // The archives that were still asked are marked as such no longer.
 function ended(why) {
   place().querySelectorAll(".k-spin, .k-loading, [data-stop-search]").forEach((each) => each.remove());
+  place().querySelectorAll("button[hidden]").forEach((each) => { each.hidden = false; });
   place().append(copy(why), copy("search-again"));
 }
 

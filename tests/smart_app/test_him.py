@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -394,6 +395,32 @@ def test_a_programme_manager_looks_on(hospital: Platform, imaging: Imaging) -> N
     case = re.search(r"/cases/([^/\"]+)\"", board.text)
     assert case
     assert manager.get(f"/l/{launch_id(board)}/cases/{case.group(1)}/offer").status_code == 403
+
+
+@pytest.mark.peer
+def test_what_a_stopped_search_found_can_be_fetched(imaging: Imaging, tmp_path: Path) -> None:
+    """One archive answers, another takes the connection and says nothing; who does not wait for it goes on."""
+    (arrival, *_) = arrivals(imaging)
+    where = re.search(r"/(cases/[^/]+/search)", imaging.get(f"reconcile/{arrival}").text)
+    assert where
+    with socket.create_server(("127.0.0.1", 0)) as silent, workstation(tmp_path / "profile") as browser:
+        peer = {"name": "silent", "title": "Silent Hospital", "ae_title": "SILENT", "port": silent.getsockname()[1]}
+        know(imaging.gateway, **peer, can=["find", "get"])
+        page = browser.new_page()
+        page.goto(f"{imaging.hospital.plan.app_url}/sign-in")
+        page.get_by_label("User name").fill("harper")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url("**/inbox")
+        page.goto(re.sub(r"inbox.*", where.group(1), page.url))
+        page.get_by_role("button", name="Search all archives").click()
+        expect(page.get_by_role("list", name="Outside archives")).to_contain_text("St. Anna holds")
+        fetch = page.get_by_role("button", name="Fetch what is ticked")
+        expect(fetch).to_be_hidden()
+        page.get_by_role("button", name="Stop").click()
+        expect(page.get_by_text("The search was stopped")).to_be_visible()
+        page.locator("input[name=study]").first.check()
+        expect(fetch).to_be_visible()
 
 
 def test_staff_search_the_archives_by_other_values(imaging: Imaging) -> None:
